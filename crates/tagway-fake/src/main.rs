@@ -1,0 +1,2 @@
+//! The scripted upstream as a program.
+fn main() {}

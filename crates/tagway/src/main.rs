@@ -1,0 +1,2 @@
+//! The tagway gateway.
+fn main() {}

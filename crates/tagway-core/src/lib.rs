@@ -1,1 +1,14 @@
-//! The pure core of tagway.
+//! The pure core of tagway: what a gateway decides, without sockets, clocks, randomness, locks or async.
+//!
+//! - [`config`]: LiteLLM's `config.yaml`, read strictly into a [`config::Config`] that cannot be wrong.
+//! - [`tag`]: request tags with their origin, the index of a model group, the decision and its explanation.
+//! - [`dialect`]: the providers tagway can speak to.
+//!
+//! Invariants: nothing here reads a file, an environment variable or the time by itself (they are arguments);
+//! nothing here knows HTTP status codes of tagway's own answers; nothing here can fail for any other reason
+//! than its input.
+
+pub mod config;
+pub mod dialect;
+pub mod secret;
+pub mod tag;

@@ -1,0 +1,5 @@
+//! Configuration: LiteLLM's `config.yaml`, read strictly.
+
+mod model;
+
+pub use model::*;

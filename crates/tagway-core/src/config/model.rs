@@ -1,0 +1,220 @@
+//! The checked configuration: what the file says once every problem has been ruled out. Types here cannot be
+//! wrong; they know nothing of YAML, spans or environment variables.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::dialect::Provider;
+use crate::secret::Secret;
+
+/// Everything one `config.yaml` (with its includes and environment) says.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `model_list`, in file order.
+    pub deployments: Vec<Deployment>,
+    /// `router_settings` (and the `litellm_settings` that LiteLLM hands to its router).
+    pub router: Router,
+    /// `litellm_settings`.
+    pub proxy: Proxy,
+    /// `general_settings`.
+    pub general: General,
+    /// `tags`: the declared vocabulary.
+    pub tags: Vec<TagDeclaration>,
+}
+
+/// One entry of `model_list`.
+#[derive(Debug, Clone)]
+pub struct Deployment {
+    /// The model group it belongs to; may be a wildcard (`openai/*`, `*`).
+    pub model_name: String,
+    /// `litellm_params.model` as written, e.g. `openai/fake`.
+    pub model: String,
+    /// The provider that `model` (or `custom_llm_provider`) names.
+    pub provider: Provider,
+    /// The model name the provider knows: `model` without the provider's prefix; may hold a `*`.
+    pub upstream_model: String,
+    /// `api_base` as written (shown in headers); the provider's own base URL when absent.
+    pub api_base: Option<String>,
+    /// `api_key`, or the provider's key variable.
+    pub api_key: Option<Secret>,
+    /// `api_version` (Azure and the like).
+    pub api_version: Option<String>,
+    /// `organization`, sent as `OpenAI-Organization`.
+    pub organization: Option<String>,
+    /// `tags`: routing tags, in file order.
+    pub tags: Vec<String>,
+    /// `tag_regex`: patterns searched in `User-Agent: <value>`; all compile.
+    pub tag_regex: Vec<String>,
+    /// Share of a shuffle among the candidates; finite, 0 or above.
+    pub weight: Option<f64>,
+    /// `order`: lower is tried first.
+    pub order: Option<i64>,
+    /// Requests a minute: a share for the shuffle.
+    pub rpm: Option<u64>,
+    /// Tokens a minute: a share for the shuffle.
+    pub tpm: Option<u64>,
+    /// `timeout`, for the whole answer of a call that does not stream.
+    pub timeout: Option<Duration>,
+    /// `stream_timeout`, for the first byte of a stream and for every silence in it.
+    pub stream_timeout: Option<Duration>,
+    /// `max_retries` of this deployment.
+    pub max_retries: Option<u32>,
+    /// Prices in dollars per unit, by LiteLLM's names (`input_cost_per_token`, …).
+    pub prices: Vec<(String, f64)>,
+    /// `extra_headers` for the provider.
+    pub extra_headers: Vec<(http::HeaderName, http::HeaderValue)>,
+    /// `mock_response`: answers without any upstream.
+    pub mock: Option<Mock>,
+    /// Default request parameters (`temperature`, …): the client's own win.
+    pub defaults: Map<String, Value>,
+    /// `model_info`.
+    pub info: ModelInfo,
+}
+
+/// `mock_response` of a deployment.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Mock {
+    /// An assistant message, or the text of a completion.
+    Text(String),
+    /// An embedding.
+    Embedding(Vec<f64>),
+    /// One of LiteLLM's error names, e.g. `litellm.RateLimitError`.
+    Error(MockError),
+}
+
+/// The failures `mock_response` can play.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MockError {
+    /// `litellm.RateLimitError`: 429.
+    RateLimit,
+    /// `litellm.InternalServerError`: 500.
+    InternalServer,
+    /// `litellm.ContextWindowExceededError`: 400.
+    ContextWindowExceeded,
+    /// `litellm.ContentPolicyViolationError`: 400.
+    ContentPolicyViolation,
+    /// `litellm.Timeout`: 408.
+    Timeout,
+}
+
+/// `model_info` of a deployment.
+#[derive(Debug, Clone)]
+pub struct ModelInfo {
+    /// `id`, or a stable hash of the entry.
+    pub id: String,
+    /// `tier`.
+    pub tier: Option<Tier>,
+    /// `enable_tag_filtering`: the first one set decides for the group.
+    pub enable_tag_filtering: Option<bool>,
+    /// `allow_fail_open`.
+    pub allow_fail_open: bool,
+    /// Every field as written (`mode`, `base_model`, free-form ones too), for `/model/info`.
+    pub fields: Map<String, Value>,
+}
+
+/// A free or a paid tier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tier {
+    /// `free`
+    Free,
+    /// `paid`
+    Paid,
+}
+
+/// `router_settings`.
+#[derive(Debug, Clone)]
+pub struct Router {
+    /// The settings every tag decision depends on.
+    pub tags: crate::tag::Settings,
+    /// Status of an answer to a request whose tags match nothing: 401 (LiteLLM's) or 403.
+    pub tag_error_status: u16,
+    /// `num_retries` of `router_settings`, else of `litellm_settings`, else 2 (LiteLLM's default).
+    pub num_retries: u32,
+    /// `retry_after`: the least wait before a retry.
+    pub retry_after: Duration,
+    /// `timeout` (or `litellm_settings.request_timeout`, default 6000 s) of a call.
+    pub timeout: Duration,
+    /// `stream_timeout`.
+    pub stream_timeout: Option<Duration>,
+    /// `allowed_fails` a minute before a deployment cools down; LiteLLM's default is 3.
+    pub allowed_fails: u32,
+    /// `cooldown_time`; LiteLLM's default is 5 s.
+    pub cooldown_time: Duration,
+    /// `disable_cooldowns`.
+    pub disable_cooldowns: bool,
+    /// `fallbacks`: model group → groups to try, in order.
+    pub fallbacks: Vec<(String, Vec<String>)>,
+    /// `default_fallbacks`.
+    pub default_fallbacks: Vec<String>,
+    /// `context_window_fallbacks`.
+    pub context_window_fallbacks: Vec<(String, Vec<String>)>,
+    /// `content_policy_fallbacks`.
+    pub content_policy_fallbacks: Vec<(String, Vec<String>)>,
+    /// `max_fallbacks`: LiteLLM's default is 5.
+    pub max_fallbacks: u32,
+    /// `model_group_alias`: name → group, and whether `/v1/models` hides the name.
+    pub aliases: Vec<Alias>,
+}
+
+/// An entry of `model_group_alias`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alias {
+    /// The name a client may ask for.
+    pub name: String,
+    /// The model group that serves it.
+    pub group: String,
+    /// `hidden: true`: not listed by `/v1/models`.
+    pub hidden: bool,
+}
+
+/// `litellm_settings`.
+#[derive(Debug, Clone, Default)]
+pub struct Proxy {
+    /// `drop_params`
+    pub drop_params: bool,
+    /// `json_logs`
+    pub json_logs: bool,
+    /// `extra_spend_tag_headers`: header names whose values become tags.
+    pub extra_spend_tag_headers: Vec<String>,
+}
+
+/// `general_settings`.
+#[derive(Debug, Clone)]
+pub struct General {
+    /// `master_key`; without one the gateway is open to everybody.
+    pub master_key: Option<Secret>,
+    /// `max_request_size_mb` in bytes; 100 MB by default.
+    pub max_request_bytes: usize,
+    /// `litellm_key_header_name`: one more header that may carry the key.
+    pub key_header: Option<http::HeaderName>,
+    /// `reject_clientside_metadata_tags`.
+    pub reject_client_metadata_tags: bool,
+    /// `use_x_forwarded_for`.
+    pub use_x_forwarded_for: bool,
+    /// `global_max_parallel_requests`.
+    pub global_max_parallel_requests: Option<u32>,
+}
+
+/// One declared tag or tag pattern (`customer:*`) of `tags`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagDeclaration {
+    /// The tag, or a pattern ending in `*`.
+    pub name: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Whether it takes part in routing.
+    pub kind: TagKind,
+}
+
+/// What a declared tag is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TagKind {
+    /// Takes part in decisions only.
+    Routing,
+    /// A label for accounting: never takes part in a decision.
+    Attribution,
+    /// Both.
+    #[default]
+    Both,
+}

@@ -1,0 +1,53 @@
+//! Tags: where a request's tags come from, and which deployments they leave.
+
+/// The `router_settings` every tag decision depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// `enable_tag_filtering`; a group's own switch and a key's or team's come before it.
+    pub enable_tag_filtering: bool,
+    /// `tag_filtering_match_any`: any positive tag in common is enough (default), or all must be there.
+    pub match_any: bool,
+    /// `tag_routing_prefix`; empty means none.
+    pub prefix: String,
+    /// `inherited_tags`.
+    pub inherited: InheritedTags,
+    /// `unknown_tags`.
+    pub unknown: UnknownTags,
+    /// `tag_hierarchy`: `region:eu` matches `region:eu:fra` too.
+    pub hierarchy: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            enable_tag_filtering: false,
+            match_any: true,
+            prefix: String::new(),
+            inherited: InheritedTags::Enforce,
+            unknown: UnknownTags::Route,
+            hierarchy: false,
+        }
+    }
+}
+
+/// What inherited tags mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum InheritedTags {
+    /// They are a boundary no caller tag leads out of.
+    #[default]
+    Enforce,
+    /// They join the caller's in one list, as in LiteLLM.
+    Merge,
+}
+
+/// What becomes of a tag that neither a deployment of the group carries nor the registry declares for routing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UnknownTags {
+    /// It takes part in the decision, as in LiteLLM.
+    #[default]
+    Route,
+    /// It is a label for accounting only.
+    Attribute,
+    /// The request is refused.
+    Reject,
+}

@@ -1,5 +1,27 @@
-//! Configuration: LiteLLM's `config.yaml`, read strictly.
+//! Configuration: LiteLLM's `config.yaml`, read strictly. [`load`] gives a [`Config`] that cannot be wrong, or
+//! every [`Problem`] at once.
 
+mod deployment;
+mod deployment_keys;
+mod files;
+mod general;
+mod general_keys;
+mod identity;
+mod links;
+mod load;
+mod mask;
 mod model;
+mod model_info;
+mod problem;
+mod proxy;
+mod proxy_keys;
+mod report;
+mod routing;
+mod scalar;
+mod scope;
+mod tags;
+mod yaml;
 
+pub use load::{Host, Loaded, load};
 pub use model::*;
+pub use problem::{Problem, Problems, Severity, Snippet};

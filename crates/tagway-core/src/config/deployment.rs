@@ -135,9 +135,12 @@ fn build(
     item_at: &At<'_>,
     scope: &mut Scope<'_>,
 ) -> Option<Deployment> {
-    let has = |key: &str| params_at.node.get(key).is_some_and(|entry| !matches!(entry.value.kind, Kind::Null));
+    let has =
+        |key: &str| params_at.node.get(key).is_some_and(|entry| !matches!(entry.value.kind, Kind::Null));
     if !has("model") {
-        scope.error(params_at, "`model` is missing").help("write `model: provider/name`, e.g. `openai/gpt-4o`");
+        scope
+            .error(params_at, "`model` is missing")
+            .help("write `model: provider/name`, e.g. `openai/gpt-4o`");
         return None;
     }
     let model = params.model?;
@@ -165,7 +168,8 @@ fn build(
     if api_key.is_none() && !params.has_key {
         api_key = scope.env(provider.key_var).map(Secret::new);
         if api_key.is_none() && !provider.keyless && api_base.is_none() && params.mock.is_none() {
-            let message = format!("no `api_key`, and `{}` is not set: {} will refuse", provider.key_var, provider.name);
+            let message =
+                format!("no `api_key`, and `{}` is not set: {} will refuse", provider.key_var, provider.name);
             scope.warning(params_at, message).help(format!("add `api_key: os.environ/{}`", provider.key_var));
         }
     }
@@ -210,12 +214,57 @@ fn build(
 
 /// Prefixes of LiteLLM providers with an API of their own that people use most.
 const FOREIGN: &[&str] = &[
-    "anthropic", "azure", "azure_ai", "azure_text", "bedrock", "bedrock_converse", "vertex_ai", "vertex_ai_beta",
-    "gemini", "cohere", "cohere_chat", "huggingface", "replicate", "sagemaker", "sagemaker_chat", "watsonx",
-    "databricks", "snowflake", "oci", "cloudflare", "ai21", "ai21_chat", "predibase", "triton", "voyage", "jina_ai",
-    "infinity", "deepgram", "elevenlabs", "fal_ai", "topaz", "bytez", "clarifai", "nlp_cloud", "aleph_alpha",
-    "petals", "baseten", "friendliai", "galadriel", "github_copilot", "gigachat", "datarobot", "recraft",
-    "aiohttp_openai", "v0", "morph", "wandb", "vercel_ai_gateway", "heroku", "cometapi", "compactifai",
+    "anthropic",
+    "azure",
+    "azure_ai",
+    "azure_text",
+    "bedrock",
+    "bedrock_converse",
+    "vertex_ai",
+    "vertex_ai_beta",
+    "gemini",
+    "cohere",
+    "cohere_chat",
+    "huggingface",
+    "replicate",
+    "sagemaker",
+    "sagemaker_chat",
+    "watsonx",
+    "databricks",
+    "snowflake",
+    "oci",
+    "cloudflare",
+    "ai21",
+    "ai21_chat",
+    "predibase",
+    "triton",
+    "voyage",
+    "jina_ai",
+    "infinity",
+    "deepgram",
+    "elevenlabs",
+    "fal_ai",
+    "topaz",
+    "bytez",
+    "clarifai",
+    "nlp_cloud",
+    "aleph_alpha",
+    "petals",
+    "baseten",
+    "friendliai",
+    "galadriel",
+    "github_copilot",
+    "gigachat",
+    "datarobot",
+    "recraft",
+    "aiohttp_openai",
+    "v0",
+    "morph",
+    "wandb",
+    "vercel_ai_gateway",
+    "heroku",
+    "cometapi",
+    "compactifai",
 ];
 
 fn provider(
@@ -242,10 +291,9 @@ fn provider(
     match prefix {
         Some(prefix) if FOREIGN.contains(&prefix) => {
             let all: Vec<&str> = Provider::all().map(|p| p.name).collect();
-            scope.error(at, format!("tagway cannot speak to `{prefix}` yet")).help(format!(
-                "{compatible}; supported are {}",
-                all.join(", ")
-            ));
+            scope
+                .error(at, format!("tagway cannot speak to `{prefix}` yet"))
+                .help(format!("{compatible}; supported are {}", all.join(", ")));
         }
         Some(prefix) if custom.is_some() || !model.starts_with(char::is_uppercase) => {
             let near = nearest(prefix, Provider::all().map(|p| p.name));

@@ -60,8 +60,14 @@ pub(super) const PARAMS: Table<Params> = &[
     ("tag_regex", Rule::Works(|params, at, scope| params.tag_regex = tags::patterns(at, scope))),
     ("weight", Rule::Works(|params, at, scope| params.weight = scope.number(at, 0.0))),
     ("order", Rule::Works(|params, at, scope| params.order = scope.whole(at, i64::MIN, i64::MAX))),
-    ("rpm", Rule::Works(|params, at, scope| params.rpm = scope.whole(at, 0, i64::MAX).map(i64::unsigned_abs))),
-    ("tpm", Rule::Works(|params, at, scope| params.tpm = scope.whole(at, 0, i64::MAX).map(i64::unsigned_abs))),
+    (
+        "rpm",
+        Rule::Works(|params, at, scope| params.rpm = scope.whole(at, 0, i64::MAX).map(i64::unsigned_abs)),
+    ),
+    (
+        "tpm",
+        Rule::Works(|params, at, scope| params.tpm = scope.whole(at, 0, i64::MAX).map(i64::unsigned_abs)),
+    ),
     ("timeout", Rule::Works(|params, at, scope| params.timeout = scope.seconds(at, false))),
     ("stream_timeout", Rule::Works(|params, at, scope| params.stream_timeout = scope.seconds(at, false))),
     ("max_retries", Rule::Works(|params, at, scope| params.max_retries = scope.count(at))),
@@ -131,12 +137,18 @@ pub(super) const PARAMS: Table<Params> = &[
     // What would change who may do what, or what is enforced.
     ("max_budget", Rule::Refused(NO_LIMITS)),
     ("budget_duration", Rule::Refused(NO_LIMITS)),
-    ("max_parallel_requests", Rule::Refused("remove it, or use `global_max_parallel_requests` under `general_settings`")),
+    (
+        "max_parallel_requests",
+        Rule::Refused("remove it, or use `global_max_parallel_requests` under `general_settings`"),
+    ),
     ("default_api_key_tpm_limit", Rule::Refused(NO_LIMITS)),
     ("default_api_key_rpm_limit", Rule::Refused(NO_LIMITS)),
     ("guardrails", Rule::Refused(NO_GUARD)),
     ("allowed_model_region", Rule::Refused("remove it, and keep deployments of regions apart by `tags`")),
-    ("litellm_credential_name", Rule::Refused("give `api_key` and `api_base` here: `credential_list` is not supported yet")),
+    (
+        "litellm_credential_name",
+        Rule::Refused("give `api_key` and `api_base` here: `credential_list` is not supported yet"),
+    ),
     ("auto_router_config_path", Rule::Refused(NO_ROUTER)),
     ("auto_router_config", Rule::Refused(NO_ROUTER)),
     ("auto_router_default_model", Rule::Refused(NO_ROUTER)),

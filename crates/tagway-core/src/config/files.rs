@@ -39,7 +39,7 @@ pub(super) fn read(
     let first = normal(path);
     let mut tree = document(path, text, scope)?;
     variables(&tree, scope);
-    let mut queue = includes(&mut tree, path, path, vec![first.clone()], scope);
+    let mut queue = includes(&mut tree, path, path, std::slice::from_ref(&first), scope);
     let mut done = vec![first];
     while let Some(next) = queue.pop_front() {
         let mut place = normal(&next.path);
@@ -68,7 +68,11 @@ pub(super) fn read(
             // Older configurations name every file from the first one's directory.
             scope
                 .report
-                .warning(next.mark, &next.at, "found beside the first file, not beside the file that includes it")
+                .warning(
+                    next.mark,
+                    &next.at,
+                    "found beside the first file, not beside the file that includes it",
+                )
                 .help(format!("move it to `{}`", path.display()));
             place = normal(&next.from_root);
             path = next.from_root;
@@ -89,7 +93,7 @@ pub(super) fn read(
         let Some(mut included) = document(&path, text, scope) else { continue };
         let mut trail = next.trail;
         trail.push(place);
-        queue.extend(includes(&mut included, &path, first_dir(&done), trail, scope));
+        queue.extend(includes(&mut included, &path, first_dir(&done), &trail, scope));
         merge(&mut tree, included, "", scope);
     }
     Some(tree)
@@ -106,7 +110,6 @@ fn source(path: &Path, text: String) -> Source {
 /// Parses one file; reports what is wrong with its form.
 fn document(path: &Path, text: String, scope: &mut Scope<'_>) -> Option<Node> {
     let file = scope.report.sources.len();
-    // Editors of some systems begin a file with a byte order mark; YAML allows it.
     let parsed = yaml::parse(file, &text);
     scope.report.sources.push(Source {
         secrets: parsed.secrets,
@@ -177,7 +180,7 @@ fn includes(
     tree: &mut Node,
     declared_in: &Path,
     first: &Path,
-    trail: Vec<PathBuf>,
+    trail: &[PathBuf],
     scope: &mut Scope<'_>,
 ) -> VecDeque<Pending> {
     let Kind::Map(entries) = &mut tree.kind else { return VecDeque::new() };
@@ -194,7 +197,7 @@ fn includes(
             from_root: beside(first, &name),
             mark: node.mark,
             at: item.path,
-            trail: trail.clone(),
+            trail: trail.to_owned(),
         });
     }
     pending
@@ -235,8 +238,7 @@ fn merge(base: &mut Node, included: Node, path: &str, scope: &mut Scope<'_>) {
             (_, kind) => {
                 let line = own.mark.line;
                 let file = scope.report.sources.get(own.mark.file).map(|s| s.path.display().to_string());
-                let message =
-                    format!("set in {} line {line} too: this one wins", file.unwrap_or_default());
+                let message = format!("set in {} line {line} too: this one wins", file.unwrap_or_default());
                 scope.report.warning(entry.mark, &at, message).help("set it in one file only");
                 replace(own, entry.mark, Node { mark: entry.value.mark, kind });
             }

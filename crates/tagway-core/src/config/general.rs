@@ -26,7 +26,7 @@ pub(super) struct Draft {
 pub(super) fn request_size(draft: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
     let Some(megabytes) = scope.number(at, 0.0) else { return };
     let bytes = (megabytes * f64::from(1 << 20)).round();
-    if bytes < 1.0 || bytes > 1e15 {
+    if !(1.0..=1e15).contains(&bytes) {
         scope
             .error(at, "must be more than 0 and less than a billion")
             .help(format!("leave it out for {} MB", DEFAULT_REQUEST_BYTES >> 20));
@@ -54,7 +54,8 @@ pub(super) fn read(root: &At<'_>, at: Option<&At<'_>>, scope: &mut Scope<'_>) ->
     let in_file = at.and_then(|at| at.node.get("master_key").map(|entry| at.entry(entry)));
     let in_file = in_file.filter(|at| !matches!(at.node.kind, Kind::Null));
     if !draft.master_key_given {
-        let variable = ["TAGWAY_MASTER_KEY", "LITELLM_MASTER_KEY"].into_iter().find_map(|name| scope.env(name));
+        let variable =
+            ["TAGWAY_MASTER_KEY", "LITELLM_MASTER_KEY"].into_iter().find_map(|name| scope.env(name));
         draft.master_key = variable.map(Secret::new);
     }
     if !draft.weak_key_meant {
@@ -72,8 +73,22 @@ pub(super) fn read(root: &At<'_>, at: Option<&At<'_>>, scope: &mut Scope<'_>) ->
 
 /// Keys from tutorials, and words people type while trying things.
 const PUBLIC: &[&str] = &[
-    "sk-1234", "sk-12345", "sk-123456", "sk-test", "sk-master", "sk-litellm", "sk-master-key", "changeme",
-    "secret", "password", "master-key", "admin", "test", "sk-your-master-key", "your-master-key", "sk-xxxx",
+    "sk-1234",
+    "sk-12345",
+    "sk-123456",
+    "sk-test",
+    "sk-master",
+    "sk-litellm",
+    "sk-master-key",
+    "changeme",
+    "secret",
+    "password",
+    "master-key",
+    "admin",
+    "test",
+    "sk-your-master-key",
+    "your-master-key",
+    "sk-xxxx",
 ];
 
 /// Shorter keys can be guessed.
@@ -85,14 +100,19 @@ fn warn_of_weak_key(draft: &Draft, at: &At<'_>, scope: &mut Scope<'_>) {
         None if draft.master_key_given => {}
         None => {
             let message = "no master key: everybody who reaches the port may use every model";
-            scope.report.warning(at.node.mark, "general_settings.master_key", message).help(format!(
-                "set `master_key` under `general_settings`, or `LITELLM_MASTER_KEY`; {help}"
-            ));
+            scope
+                .report
+                .warning(at.node.mark, "general_settings.master_key", message)
+                .help(format!("set `master_key` under `general_settings`, or `LITELLM_MASTER_KEY`; {help}"));
         }
         Some(key) if PUBLIC.contains(&key.expose()) => {
             scope
                 .report
-                .warning(at.node.mark, "general_settings.master_key", "the master key is one from the tutorials")
+                .warning(
+                    at.node.mark,
+                    "general_settings.master_key",
+                    "the master key is one from the tutorials",
+                )
                 .help(help);
         }
         Some(key) if key.expose().len() < LEAST_LENGTH => {

@@ -16,7 +16,10 @@ pub(super) const GENERAL_KEYS: Table<Draft> = &[
             d.master_key = s.text(at).map(Secret::new);
         }),
     ),
-    ("dangerously_permit_weak_or_unset_master_key", Rule::Works(|d, at, s| d.weak_key_meant = s.bool(at) == Some(true))),
+    (
+        "dangerously_permit_weak_or_unset_master_key",
+        Rule::Works(|d, at, s| d.weak_key_meant = s.bool(at) == Some(true)),
+    ),
     ("max_request_size_mb", Rule::Works(request_size)),
     ("litellm_key_header_name", Rule::Works(key_header)),
     (

@@ -53,10 +53,13 @@ pub(super) fn unique_ids(deployments: &mut [Deployment], marks: &[At<'_>], scope
 
 /// Aliases and fallbacks of the two sections that may hold them.
 pub(super) fn check(config: &Config, names: &HashSet<String>, tree: &Node, scope: &mut Scope<'_>) {
-    let groups = Groups { names, aliases: config.router.aliases.iter().map(|alias| alias.name.as_str()).collect() };
+    let groups =
+        Groups { names, aliases: config.router.aliases.iter().map(|alias| alias.name.as_str()).collect() };
     let root = At::root(tree);
     let section = |name: &str| tree.get(name).map(|entry| root.entry(entry));
-    if let Some(at) = section("router_settings").and_then(|at| at.node.get("model_group_alias").map(|e| at.entry(e))) {
+    if let Some(at) =
+        section("router_settings").and_then(|at| at.node.get("model_group_alias").map(|e| at.entry(e)))
+    {
         aliases(config, &groups, &at, scope);
     }
     for section in ["router_settings", "litellm_settings"].into_iter().filter_map(section) {

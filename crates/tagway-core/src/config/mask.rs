@@ -11,8 +11,18 @@ const SECRET_SUBTREES: &[&str] =
 const COMMON: &[&str] =
     &["api_key", "master_key", "client_secret", "password", "database_url", "redis_url", "aws_session_token"];
 
-const ENDINGS: &[&str] =
-    &["key", "keys", "token", "tokens", "_pat", "dsn", "cookie", "authorization", "credential", "credentials"];
+const ENDINGS: &[&str] = &[
+    "key",
+    "keys",
+    "token",
+    "tokens",
+    "_pat",
+    "dsn",
+    "cookie",
+    "authorization",
+    "credential",
+    "credentials",
+];
 
 const PARTS: &[&str] =
     &["secret", "password", "passwd", "credential", "database_url", "redis_url", "webhook_url", "conn"];
@@ -111,7 +121,8 @@ fn tokens(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
 const KEY_STARTS: &[&str] = &["sk-", "sk_", "gsk_", "xai-", "AKIA", "AIza", "ghp_", "hf_", "pplx-", "nvapi-"];
 
 fn is_token_secret(token: &str) -> bool {
-    KEY_STARTS.iter().any(|start| token.len() > start.len() + 2 && token.starts_with(start)) || is_random(token)
+    KEY_STARTS.iter().any(|start| token.len() > start.len() + 2 && token.starts_with(start))
+        || is_random(token)
 }
 
 /// Long runs of mixed letters and digits with hardly a separator: no model or host looks like this.
@@ -127,7 +138,8 @@ fn credentials_in_urls(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
     text.match_indices("://").flat_map(|(at, _)| {
         let start = at + 3;
         let tail = text.get(start..).unwrap_or_default();
-        let end = start + tail.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'')).unwrap_or(tail.len());
+        let end =
+            start + tail.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'')).unwrap_or(tail.len());
         let url = text.get(start..end).unwrap_or_default();
         let authority = url.find(['/', '?']).map_or(url, |cut| url.get(..cut).unwrap_or_default());
         let user = authority.rfind('@').map(|at| start..start + at);
@@ -142,10 +154,13 @@ mod tests {
 
     #[test]
     fn names_of_secrets_are_known() {
-        for key in ["api_key", "MASTER_KEY", "api-key", "aws_secret_access_key", "api_kye", "redis_password"] {
+        for key in ["api_key", "MASTER_KEY", "api-key", "aws_secret_access_key", "api_kye", "redis_password"]
+        {
             assert!(is_secret(key), "{key}");
         }
-        for key in ["input_cost_per_token", "max_tokens", "litellm_key_header_name", "model", "api_base", "tags"] {
+        for key in
+            ["input_cost_per_token", "max_tokens", "litellm_key_header_name", "model", "api_base", "tags"]
+        {
             assert!(!is_secret(key), "{key}");
         }
     }

@@ -40,7 +40,10 @@ const INFO: Table<Info> = &[
         }),
     ),
     ("enable_tag_filtering", Rule::Works(|info, at, scope| info.enable_tag_filtering = scope.bool(at))),
-    ("allow_fail_open", Rule::Works(|info, at, scope| info.allow_fail_open = scope.bool(at).unwrap_or(false))),
+    (
+        "allow_fail_open",
+        Rule::Works(|info, at, scope| info.allow_fail_open = scope.bool(at).unwrap_or(false)),
+    ),
     ("token_limits", Rule::Refused(NO_LIMITS)),
     ("request_limits", Rule::Refused(NO_LIMITS)),
     ("dollar_limits", Rule::Refused(NO_LIMITS)),

@@ -68,7 +68,10 @@ pub(super) const ROUTER: Table<Draft> = &[
     ("max_fallbacks", Rule::Works(|r, at, s| r.max_fallbacks = s.count(at))),
     ("model_group_alias", Rule::Works(|r, at, s| r.aliases = aliases(at, s))),
     ("provider_budget_config", Rule::Refused(NO_BUDGETS)),
-    ("default_max_parallel_requests", Rule::Refused("use `global_max_parallel_requests` of `general_settings`")),
+    (
+        "default_max_parallel_requests",
+        Rule::Refused("use `global_max_parallel_requests` of `general_settings`"),
+    ),
     ("guardrail_list", Rule::Refused("remove it only if requests may pass without these checks")),
     ("plugins", Rule::Refused("remove it only if requests may pass without these plugins")),
     ("routing_strategy_args", Rule::Missed("`simple-shuffle` takes no arguments")),

@@ -136,7 +136,8 @@ impl<'h> Scope<'h> {
                 Some((_, Rule::Refused(_) | Rule::Missed(_))) if value.is_off() => {}
                 Some((_, Rule::Ignored)) => self.report.ignored(&value.path),
                 Some((name, Rule::Missed(why))) => {
-                    self.warning_at_key(&value, format!("`{name}` is not supported yet and ignored")).help(*why);
+                    self.warning_at_key(&value, format!("`{name}` is not supported yet and ignored"))
+                        .help(*why);
                 }
                 Some((name, Rule::Refused(instead))) => {
                     let message = format!(
@@ -201,7 +202,8 @@ impl<'h> Scope<'h> {
             Kind::Text(text) => self.resolved(at, text),
             Kind::Int(_, text) | Kind::Float(_, text) => {
                 let message = format!("must be a text, but {} is a number", at.shown());
-                let fix = if at.secret { "put it in quotes".to_owned() } else { format!("write {}", quoted(text)) };
+                let fix =
+                    if at.secret { "put it in quotes".to_owned() } else { format!("write {}", quoted(text)) };
                 self.error(at, message).help(fix);
                 None
             }
@@ -322,7 +324,8 @@ impl<'h> Scope<'h> {
     pub(super) fn seconds(&mut self, at: &At<'_>, zero: bool) -> Option<Duration> {
         let seconds = self.number(at, 0.0)?;
         if seconds == 0.0 && !zero {
-            self.error(at, "must be more than 0 seconds").help("leave the key out to have no limit of your own");
+            self.error(at, "must be more than 0 seconds")
+                .help("leave the key out to have no limit of your own");
             return None;
         }
         match Duration::try_from_secs_f64(seconds) {

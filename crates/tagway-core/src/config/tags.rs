@@ -16,7 +16,10 @@ pub(super) fn carried(at: &At<'_>, scope: &mut Scope<'_>) -> Vec<String> {
         }
         if let Some(marker) = tag.chars().next().filter(|c| matches!(c, '!' | '&')) {
             scope
-                .error(&item, format!("{} begins with `{marker}`, which only a request's tag may", item.shown()))
+                .error(
+                    &item,
+                    format!("{} begins with `{marker}`, which only a request's tag may", item.shown()),
+                )
                 .help(format!("write {}", quoted(tag.trim_start_matches(marker))));
         } else if tags.contains(&tag) {
             scope.warning(&item, format!("{} is listed twice", item.shown())).help("remove one of the two");
@@ -96,7 +99,9 @@ fn kind(tag: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
 /// `tags` of the file: names, or maps of `name`, `kind` and `description`.
 pub(super) fn declared(at: &At<'_>, scope: &mut Scope<'_>) -> Vec<TagDeclaration> {
     if let Kind::Map(_) = at.node.kind {
-        scope.error(at, "must be a list, not a map").help("write `- name: \"customer:*\"` with `kind:` below it");
+        scope
+            .error(at, "must be a list, not a map")
+            .help("write `- name: \"customer:*\"` with `kind:` below it");
         return Vec::new();
     }
     let mut tags: Vec<TagDeclaration> = Vec::new();
@@ -118,11 +123,14 @@ pub(super) fn declared(at: &At<'_>, scope: &mut Scope<'_>) -> Vec<TagDeclaration
         let Some(name) = draft.name.filter(|name| is_sound(name, &name_at, scope)) else { continue };
         let stem = name.strip_suffix('*').unwrap_or(&name);
         if stem.contains('*') {
-            scope
-                .error(&name_at, "a `*` stands for what follows: it comes last")
-                .help(format!("write {}", quoted(&format!("{}*", stem.split('*').next().unwrap_or_default()))));
+            scope.error(&name_at, "a `*` stands for what follows: it comes last").help(format!(
+                "write {}",
+                quoted(&format!("{}*", stem.split('*').next().unwrap_or_default()))
+            ));
         } else if tags.iter().any(|tag| tag.name == name) {
-            scope.error(&name_at, format!("{} is declared twice", name_at.shown())).help("keep one of the two");
+            scope
+                .error(&name_at, format!("{} is declared twice", name_at.shown()))
+                .help("keep one of the two");
         } else {
             tags.push(TagDeclaration { name, description: draft.description, kind: draft.kind });
         }

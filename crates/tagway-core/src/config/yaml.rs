@@ -182,8 +182,7 @@ impl Builder {
     /// Whether the next value stands under a secret-looking key.
     fn secret(&self) -> bool {
         self.open.last().is_some_and(|open| {
-            open.secret
-                || matches!(&open.body, Body::Map { key: Some((key, _)), .. } if mask::is_secret(key))
+            open.secret || matches!(&open.body, Body::Map { key: Some((key, _)), .. } if mask::is_secret(key))
         })
     }
 
@@ -219,12 +218,8 @@ impl Builder {
             }
             Event::SequenceStart(_, anchor, _) => self.start(mark, anchor, Body::List(Vec::new())),
             Event::MappingStart(_, anchor, _) => {
-                let body = Body::Map {
-                    entries: Vec::new(),
-                    seen: HashMap::new(),
-                    merges: Vec::new(),
-                    key: None,
-                };
+                let body =
+                    Body::Map { entries: Vec::new(), seen: HashMap::new(), merges: Vec::new(), key: None };
                 self.start(mark, anchor, body)
             }
             Event::SequenceEnd | Event::MappingEnd => {
@@ -242,7 +237,12 @@ impl Builder {
                 };
                 let (weight, depth) = node.weight_and_depth();
                 if self.weight + weight > MAX_WEIGHT || self.open.len() + depth > MAX_DEPTH {
-                    self.fault(mark, "the document grows too large or too deep through its aliases", None, true);
+                    self.fault(
+                        mark,
+                        "the document grows too large or too deep through its aliases",
+                        None,
+                        true,
+                    );
                     return None;
                 }
                 let node = node.clone();

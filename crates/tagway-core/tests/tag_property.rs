@@ -59,7 +59,7 @@ const ORIGINS: [Origin; 11] = [
     Origin::Customer,
     Origin::Rule,
 ];
-const DECLARED: [&str; 6] = ["cust:*", "cust:1", "team:*", "region:eu", "zz", "*"];
+const DECLARED: [&str; 5] = ["cust:*", "cust:1", "team:*", "region:eu", "zz"];
 
 fn name() -> impl Strategy<Value = &'static str> {
     prop_oneof![3 => prop::sample::select(&TAGS[..]), 2 => prop::sample::select(&ASKED[..])]
@@ -133,7 +133,7 @@ fn settings() -> impl Strategy<Value = Settings> {
 
 fn declarations() -> impl Strategy<Value = Vec<TagDeclaration>> {
     let kind = prop::sample::select(&[TagKind::Routing, TagKind::Attribution, TagKind::Both][..]);
-    let one = (prop::sample::select(&DECLARED[..5]), kind).prop_map(|(name, kind)| TagDeclaration {
+    let one = (prop::sample::select(&DECLARED[..]), kind).prop_map(|(name, kind)| TagDeclaration {
         name: name.to_owned(),
         description: None,
         kind,

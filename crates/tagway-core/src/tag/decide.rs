@@ -353,7 +353,7 @@ impl<'a, 'i> Deciding<'a, 'i> {
         };
         observer.step(Step::BoundaryItself, &self.constrained);
         let inherited = self.terms.iter().filter(|term| term.tag.is_inherited());
-        Ok(found(self.constrained.clone(), self.tag_in_common(first, inherited)))
+        Ok(found(self.constrained.clone(), self.tag_in_common(first, &inherited)))
     }
 
     /// Whether the tags lead outside the boundary, or only to deployments inside that are not to be had now.
@@ -374,7 +374,7 @@ impl<'a, 'i> Deciding<'a, 'i> {
         let first = candidates.first()?;
         observer.step(Step::Matched { by_tags: &by_tags }, &candidates);
         let matched = if by_tags.contains(first) {
-            self.tag_in_common(first, self.choosing())
+            self.tag_in_common(first, &self.choosing())
         } else {
             self.first_pattern(first, &hits)
         };
@@ -419,7 +419,7 @@ impl<'a, 'i> Deciding<'a, 'i> {
     fn tag_in_common<'t>(
         &'t self,
         place: usize,
-        terms: impl Iterator<Item = &'t Term<'a, 'i>> + Clone,
+        terms: &(impl Iterator<Item = &'t Term<'a, 'i>> + Clone),
     ) -> Option<Matched<'i>>
     where
         'a: 't,
@@ -427,9 +427,15 @@ impl<'a, 'i> Deciding<'a, 'i> {
     {
         let index = self.index;
         let tags = &index.deployments.get(place)?.tags;
-        let names = terms.filter(|term| term.marker == Marker::Positive).map(|term| term.name);
-        let asked = |tag: &&str| names.clone().any(|name| name::matches(name, tag, index.hierarchy));
-        let value = tags.iter().map(AsRef::as_ref).find(asked)?;
+        // Numbers settle nearly every case without a look at the text.
+        let is_asked = |tag: &str, number: u32, term: &Term<'a, 'i>| match term.posting {
+            Posting::Numbered(asked, _) if asked == number => true,
+            Posting::Nowhere => false,
+            _ => index.is_broad(term.name) && name::matches(term.name, tag, index.hierarchy),
+        };
+        let (value, _) = tags.iter().find(|(tag, number)| {
+            terms.clone().any(|term| term.marker == Marker::Positive && is_asked(tag, *number, term))
+        })?;
         Some(Matched { via: Via::Tags, value })
     }
 

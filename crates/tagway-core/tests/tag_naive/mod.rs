@@ -221,7 +221,6 @@ pub(crate) fn protected_set(case: &Case) -> Set {
             _ => {}
         }
     }
-    // `!default` among the defaults aside, nothing else is protected.
     set
 }
 

@@ -100,7 +100,7 @@ snapshots! {
         + &after("general_settings: {master_key: short}\n")
         + &after("");
     a_provider_key_that_is_not_set => params("model: openai/gpt-4o\ntags: [free]");
-    a_wide_line => params(&format!("model: openai/x\ntags: [{}, 7, {}]", "aaaaaaa, ".repeat(40), "bbbbbbb, ".repeat(40)));
+    a_wide_line => params(&format!("model: openai/x\ntags: [{}7{}]", "aaaaaaa, ".repeat(40), ", bbbbbbb".repeat(40)));
     characters_wider_than_a_byte => params("model: openai/x\napi_key: hunter2\ntags: [\"größe ✓\", 7]");
 }
 

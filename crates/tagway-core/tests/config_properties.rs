@@ -41,6 +41,10 @@ fn line() -> impl Strategy<Value = String> {
                 Just("|\n      Tr0ub4dor-hunter2".to_owned()),
                 Just("\n\tTr0ub4dor-hunter2".to_owned()),
                 Just("&k Tr0ub4dor-hunter2 # old: x".to_owned()),
+                Just("*Tr0ub4dor-hunter2".to_owned()),
+                Just("&Tr0ub4dor-hunter2".to_owned()),
+                Just("!Tr0ub4dor-hunter2".to_owned()),
+                Just("{Tr0ub4dor-hunter2: 1}".to_owned()),
             ],
         )
             .prop_map(|(key, value)| format!("{key}: {value}")),

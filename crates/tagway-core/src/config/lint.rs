@@ -32,7 +32,11 @@ pub(super) fn run(config: &Config, tree: &Node, scope: &mut Scope<'_>) {
     if entries.is_empty() {
         scope
             .report
-            .warning(root.node.mark, "model_list", "no deployment: every request will be refused")
+            .warning(
+                super::yaml::Mark::default(),
+                "model_list",
+                "no deployment: every request will be refused",
+            )
             .help("add entries to `model_list`");
     }
     let lints = Lints { config, groups: groups::of(config), entries };
@@ -240,6 +244,7 @@ impl<'c> Lints<'c> {
         let refused: Vec<String> = from
             .tags
             .iter()
+            .filter(|tag| **tag != "default")
             .filter(|tag| from.serves(&[tag], None).is_some() && target.serves(&[tag], None).is_none())
             .map(|tag| format!("`{tag}`"))
             .collect();

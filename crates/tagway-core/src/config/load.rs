@@ -130,7 +130,7 @@ fn compile(tree: &Node, scope: &mut Scope<'_>) -> Config {
     let mut draft = Draft::default();
     scope.walk(&root, FILE, &mut draft, anchors);
     let general = tree.get("general_settings").map(|entry| root.entry(entry));
-    let general = general::read(&root, general.as_ref(), scope);
+    let general = general::read(general.as_ref(), scope);
     let config = Config {
         deployments: draft.deployments,
         router: routing::settle(draft.router, draft.proxy.routing),

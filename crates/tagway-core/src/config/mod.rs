@@ -7,6 +7,7 @@ mod files;
 mod general;
 mod general_keys;
 mod groups;
+mod homes;
 mod identity;
 mod links;
 mod lint;

@@ -12,3 +12,5 @@ pub mod config;
 pub mod dialect;
 pub mod secret;
 pub mod tag;
+pub mod usage;
+pub mod wire;

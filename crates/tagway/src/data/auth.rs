@@ -1,0 +1,71 @@
+//! Who is calling: reads the key from the request's headers and compares it in constant time. Knows nothing of
+//! what the caller wants.
+
+use http::{HeaderMap, HeaderName, header};
+use subtle::ConstantTimeEq as _;
+use tagway_core::secret;
+use tagway_core::snapshot::Snapshot;
+
+use super::failure::Failure;
+
+/// Somebody whose request may proceed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Caller {
+    /// The bearer of the master key.
+    Master,
+    /// Anybody: the gateway has no master key.
+    Open,
+}
+
+impl Caller {
+    /// How the log names the key; never the key.
+    pub(crate) fn alias(self) -> &'static str {
+        match self {
+            Self::Master => "master",
+            Self::Open => "none",
+        }
+    }
+}
+
+/// The headers that carry a key and nothing else, in the order they are looked at.
+const KEY_HEADERS: [HeaderName; 3] =
+    [HeaderName::from_static("x-litellm-api-key"), HeaderName::from_static("x-api-key"), HeaderName::from_static("api-key")];
+
+/// Finds out who is calling.
+///
+/// # Errors
+/// No key, a malformed one, or one that is not known.
+pub(crate) fn identify(snapshot: &Snapshot, headers: &HeaderMap) -> Result<Caller, Failure> {
+    let Some(master) = &snapshot.master_digest else { return Ok(Caller::Open) };
+    let key = presented(snapshot.config.general.key_header.as_ref(), headers)?;
+    // Digests have one length, so that the comparison tells nothing of the key's.
+    let known = secret::digest(key).ct_eq(master);
+    if bool::from(known) { Ok(Caller::Master) } else { Err(Failure::UnknownKey) }
+}
+
+fn presented<'h>(own: Option<&HeaderName>, headers: &'h HeaderMap) -> Result<&'h str, Failure> {
+    let text = |name: &HeaderName| headers.get(name).map(|value| value.to_str().map_err(|_| Failure::UnknownKey));
+    for name in own.into_iter().chain(&KEY_HEADERS) {
+        if let Some(value) = text(name) {
+            let value = value?;
+            return Ok(bearer(value).unwrap_or(value));
+        }
+    }
+    let Some(value) = text(&header::AUTHORIZATION) else { return Err(Failure::NoKey) };
+    let value = value?.trim();
+    if let Some(key) = bearer(value) {
+        return if key.is_empty() { Err(Failure::MalformedKey) } else { Ok(key) };
+    }
+    // Another scheme's credential is no key of ours; a bare word is one without its scheme.
+    match value.split_once(' ') {
+        Some((_, credential)) => Ok(credential),
+        None => Err(Failure::MalformedKey),
+    }
+}
+
+/// What follows `Bearer `, whatever its case.
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, key) = value.split_at_checked("bearer".len())?;
+    let separated = key.is_empty() || key.starts_with(' ');
+    (scheme.eq_ignore_ascii_case("bearer") && separated).then(|| key.trim())
+}

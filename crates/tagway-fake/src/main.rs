@@ -56,22 +56,34 @@ struct Args {
 const SCRIPT_HELP: &str = r#"Scripts:
   A script is a JSON list of replies. Every field may be left out:
 
-  status, reason, headers   {"retry-after": "2", "set-cookie": ["a=1", "b=2"]}
-  one body of               json: any | text: string | error: message (shaped as OpenAI's, status 500 unless
-                            given) | events: list | chat: list of deltas | size: bytes | garbage: not HTTP
-  an event is               "data", or {"event", "data" | "comment" | "raw", "after_ms"}
-  usage                     [prompt, completion] tokens for chat
-  framing                   "length" | "chunked" | "until_close"; or declare_length: number, true or not
-  cut, split_every          bytes to keep of a whole body; bytes per write
-  crlf, connection_close    true
-  ignore_body               true: never reads the request's body
+  status, reason, headers
+      {"retry-after": "2", "set-cookie": ["a=1", "b=2"]}
+  json | text | error | events | chat | size | garbage
+      the body, one of them: any JSON; a string; a message in the shape of
+      OpenAI's errors (status 500 unless given); a list of events; a list of
+      deltas; a number of bytes; a string that is sent without a head
+  usage
+      [prompt, completion] tokens for chat
+  framing, declare_length
+      "length", "chunked" or "until_close"; or a content-length, true or not
+  cut, split_every
+      bytes to keep of a whole body; bytes per write
+  crlf, connection_close, ignore_body
+      true: CRLF in events; close afterwards; never read the request's body
   delay_ms, chunk_delay_ms, head_line_delay_ms
-  stall, reset, close       where: "request" (before the head) | "head" | {"chunks": n} | {"bytes": n} | "body"
+      before the head; between chunks; between the lines of the head
+  stall, reset, close
+      where: "request" (before the head), "head", {"chunks": n}, {"bytes": n},
+      or "body" (before the mark of its end)
+
+  An event is its data, or an object: event (its name), after_ms, and one of
+  data, comment, raw.
 
   [
     {"status": 429, "headers": {"retry-after": "2"}, "error": "slow down"},
     {"chat": ["Hel", "lo"], "usage": [9, 2], "chunk_delay_ms": 100},
-    {"events": ["{\"n\": 1}", {"comment": "ping"}, {"event": "end", "data": {"n": 2}, "after_ms": 500}],
+    {"events": ["{\"n\": 1}", {"comment": "ping"},
+                {"event": "end", "data": {"n": 2}, "after_ms": 500}],
      "split_every": 7, "reset": {"chunks": 3}},
     {"json": {"ok": true}, "close": {"bytes": 5}}
   ]

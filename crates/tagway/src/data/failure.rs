@@ -2,23 +2,21 @@
 //! outside. The only place where a failure becomes a status, a type and a message; the messages are LiteLLM's
 //! where it has one, since clients match on them.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use http::StatusCode;
 use tagway_core::wire::peek::Unreadable;
 
 use super::refused::Refused;
+use crate::auth::Denied;
+use crate::route::NoRoute;
+use crate::tags::Malformed;
 
 /// A request that failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum Failure {
-    #[error("Authentication Error, No api key passed in.")]
-    NoKey,
-    #[error("Authentication Error, Malformed API Key passed in. Ensure Key has `Bearer ` prefix.")]
-    MalformedKey,
-    #[error("Authentication Error, Invalid proxy server token passed. The key is not known to this gateway.")]
-    UnknownKey,
+    #[error(transparent)]
+    Denied(#[from] Denied),
     #[error("{}", unreadable(.0))]
     Unreadable(Unreadable),
     #[error("Request body is larger than {limit} bytes. Raise general_settings.max_request_size_mb to allow it.")]
@@ -35,21 +33,17 @@ pub(crate) enum Failure {
         "{route}: Invalid model name passed in model={model}. Call `/v1/models` to view available models for your key."
     )]
     UnknownModel { route: &'static str, model: String },
-    /// A field or header of the request holds what it cannot hold.
-    #[error("{message}")]
-    Field { name: Cow<'static, str>, message: String },
-    /// No deployment for the request's tags.
-    #[error("{message}")]
-    Tags { status: StatusCode, message: String, reason: &'static str },
-    #[error("No deployments available for selected model, Try again in {} seconds. Passed model={model}.", seconds(*.wait))]
-    CoolingDown { model: String, wait: Duration },
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    #[error(transparent)]
+    NoRoute(#[from] NoRoute),
     #[error("This gateway serves as many requests as it may (global_max_parallel_requests: {limit}). Try again.")]
     Busy { limit: u32 },
     /// The provider answered with an error.
     #[error("{}", .0.message)]
     Refused(Box<Refused>),
     #[error(
-        "litellm.Timeout: APITimeoutError - Request timed out. Error_str: Request timed out. - timeout value={limit}, time taken={taken:.2} seconds",
+        "litellm.Timeout: APITimeoutError - Request timed out. Error_str: Request timed out. - timeout value={limit:?}, time taken={taken:.2} seconds\n\nDeployment Info: request_timeout: None\ntimeout: {limit:?}",
         limit = limit.as_secs_f64()
     )]
     Timeout { limit: Duration, taken: f64 },
@@ -77,11 +71,6 @@ fn unreadable(why: &Unreadable) -> String {
     }
 }
 
-/// Whole seconds, rounded up: at least one.
-pub(crate) fn seconds(wait: Duration) -> u64 {
-    wait.as_secs() + u64::from(0 < wait.subsec_nanos())
-}
-
 /// Whether another attempt may help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Retry {
@@ -97,17 +86,17 @@ impl Failure {
     /// The HTTP status.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::NoKey | Self::MalformedKey | Self::UnknownKey => StatusCode::UNAUTHORIZED,
+            Self::Denied(_) => StatusCode::UNAUTHORIZED,
             Self::Unreadable(_)
             | Self::BrokenBody
             | Self::ModelNotText
             | Self::MissingParameter { .. }
             | Self::UnknownModel { .. }
-            | Self::Field { .. } => StatusCode::BAD_REQUEST,
+            | Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::SlowBody(_) | Self::Timeout { .. } => StatusCode::REQUEST_TIMEOUT,
-            Self::Tags { status, .. } => *status,
-            Self::CoolingDown { .. } | Self::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::NoRoute(NoRoute::Tags { status, .. }) => *status,
+            Self::NoRoute(NoRoute::CoolingDown { .. }) | Self::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Refused(refused) => refused.status,
             Self::Unreachable { .. } | Self::Garbled { .. } | Self::NoUpstream { .. } => {
                 StatusCode::INTERNAL_SERVER_ERROR
@@ -118,20 +107,21 @@ impl Failure {
     /// `error.type`.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
-            Self::NoKey | Self::MalformedKey => "auth_error",
-            Self::UnknownKey => "token_not_found_in_db",
+            Self::Denied(denied) => denied.kind(),
             Self::ModelNotText => "bad_request_error",
-            Self::Tags { status, .. } if *status == StatusCode::BAD_REQUEST => "invalid_request_error",
-            Self::Tags { .. } => "internal_server_error",
+            Self::NoRoute(NoRoute::Tags { status, .. }) if *status == StatusCode::BAD_REQUEST => {
+                "invalid_request_error"
+            }
+            Self::NoRoute(NoRoute::Tags { .. }) => "internal_server_error",
             Self::Unreadable(_)
             | Self::TooLarge { .. }
             | Self::SlowBody(_)
             | Self::BrokenBody
             | Self::MissingParameter { .. }
             | Self::UnknownModel { .. }
-            | Self::Field { .. }
+            | Self::Malformed(_)
             | Self::Timeout { .. } => "invalid_request_error",
-            Self::CoolingDown { .. } | Self::Busy { .. } => "throttling_error",
+            Self::NoRoute(NoRoute::CoolingDown { .. }) | Self::Busy { .. } => "throttling_error",
             Self::Refused(refused) => refused.kind,
             Self::Unreachable { .. } | Self::Garbled { .. } | Self::NoUpstream { .. } => "internal_server_error",
         }
@@ -141,17 +131,16 @@ impl Failure {
     pub(crate) fn param(&self) -> Option<&str> {
         match self {
             // LiteLLM's authentication errors carry Python's None as text.
-            Self::NoKey | Self::MalformedKey | Self::UnknownKey => Some("None"),
+            Self::Denied(_) => Some("None"),
             Self::Unreadable(Unreadable::Repeated(key) | Unreadable::Refused(key)) => Some(key),
             Self::Unreadable(_) | Self::TooLarge { .. } | Self::SlowBody(_) | Self::BrokenBody => {
                 Some("request_body")
             }
             Self::ModelNotText => Some("model"),
             Self::MissingParameter { parameter, .. } => Some(parameter),
-            Self::Field { name, .. } => Some(name),
+            Self::Malformed(malformed) => Some(malformed.name),
             Self::UnknownModel { .. }
-            | Self::Tags { .. }
-            | Self::CoolingDown { .. }
+            | Self::NoRoute(_)
             | Self::Busy { .. }
             | Self::Refused(_)
             | Self::Timeout { .. }
@@ -164,15 +153,13 @@ impl Failure {
     /// `error.reason`, for machines; tagway's own addition.
     pub(crate) fn reason(&self) -> Option<&'static str> {
         match self {
-            Self::Tags { reason, .. } => Some(reason),
-            Self::CoolingDown { .. } => Some("cooling_down"),
+            Self::NoRoute(NoRoute::Tags { reason, .. }) => Some(reason),
+            Self::NoRoute(NoRoute::CoolingDown { .. }) => Some("cooling_down"),
             Self::Busy { .. } => Some("overload"),
             Self::Timeout { .. } => Some("timeout"),
             Self::Unreachable { .. } | Self::Garbled { .. } => Some("upstream_broken"),
             Self::Refused(_) => Some("upstream_refused"),
-            Self::NoKey
-            | Self::MalformedKey
-            | Self::UnknownKey
+            Self::Denied(_)
             | Self::Unreadable(_)
             | Self::TooLarge { .. }
             | Self::SlowBody(_)
@@ -180,7 +167,7 @@ impl Failure {
             | Self::ModelNotText
             | Self::MissingParameter { .. }
             | Self::UnknownModel { .. }
-            | Self::Field { .. }
+            | Self::Malformed(_)
             | Self::NoUpstream { .. } => None,
         }
     }
@@ -195,9 +182,7 @@ impl Failure {
             },
             Self::Timeout { .. } | Self::Unreachable { .. } | Self::Garbled { .. } => Retry::Anywhere,
             Self::NoUpstream { .. } => Retry::Elsewhere,
-            Self::NoKey
-            | Self::MalformedKey
-            | Self::UnknownKey
+            Self::Denied(_)
             | Self::Unreadable(_)
             | Self::TooLarge { .. }
             | Self::SlowBody(_)
@@ -205,9 +190,8 @@ impl Failure {
             | Self::ModelNotText
             | Self::MissingParameter { .. }
             | Self::UnknownModel { .. }
-            | Self::Field { .. }
-            | Self::Tags { .. }
-            | Self::CoolingDown { .. }
+            | Self::Malformed(_)
+            | Self::NoRoute(_)
             | Self::Busy { .. } => Retry::Never,
         }
     }
@@ -215,7 +199,7 @@ impl Failure {
     /// How long the client should wait before it tries again.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::CoolingDown { wait, .. } => Some(*wait),
+            Self::NoRoute(NoRoute::CoolingDown { wait, .. }) => Some(*wait),
             Self::Busy { .. } => Some(Duration::from_secs(1)),
             Self::Refused(refused) => refused.retry_after,
             _ => None,
@@ -228,5 +212,18 @@ impl Failure {
             self,
             Self::Refused(_) | Self::Timeout { .. } | Self::Unreachable { .. } | Self::Garbled { .. }
         )
+    }
+
+    /// Whether another model group may serve the request instead.
+    pub(crate) fn may_fall_back(&self) -> bool {
+        self.is_providers() || matches!(self, Self::NoRoute(_) | Self::NoUpstream { .. })
+    }
+
+    /// The provider's refusal, if that is what it is.
+    pub(crate) fn refused(&self) -> Option<&Refused> {
+        match self {
+            Self::Refused(refused) => Some(refused),
+            _ => None,
+        }
     }
 }

@@ -10,7 +10,15 @@ use tagway_core::tag::{Origin, RequestTags};
 use tagway_core::wire::json::{Walk, text_of};
 use tagway_core::wire::peek::{Known, Peek};
 
-use super::failure::Failure;
+/// A field of the request holds what it cannot hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct Malformed {
+    /// The field or header.
+    pub(crate) name: &'static str,
+    /// What is wrong, and what is expected.
+    pub(crate) message: String,
+}
 
 /// Resolves the tags of a request: `metadata.tags`, `litellm_metadata.tags`, then body `tags` or, without them,
 /// the `x-litellm-tags` header.
@@ -21,7 +29,7 @@ pub(crate) fn resolve<'a>(
     general: &General,
     headers: &'a HeaderMap,
     peek: &Peek<'a>,
-) -> Result<RequestTags<'a>, Failure> {
+) -> Result<RequestTags<'a>, Malformed> {
     let mut tags = RequestTags::default();
     for (known, origin) in [(Known::Metadata, Origin::Metadata), (Known::LitellmMetadata, Origin::LitellmMetadata)] {
         if let Some(span) = peek.span(known) {
@@ -48,7 +56,7 @@ fn metadata<'a>(
     span: Range<usize>,
     origin: Origin,
     tags: &mut RequestTags<'a>,
-) -> Result<(), Failure> {
+) -> Result<(), Malformed> {
     let field = if origin == Origin::Metadata { "metadata.tags" } else { "litellm_metadata.tags" };
     let json = &text[span.clone()];
     if json.starts_with('"') {
@@ -68,8 +76,8 @@ fn metadata<'a>(
         if origin == Origin::Metadata || json == "null" {
             return Ok(());
         }
-        return Err(Failure::Field {
-            name: "litellm_metadata".into(),
+        return Err(Malformed {
+            name: "litellm_metadata",
             message: format!(
                 "Invalid type for 'litellm_metadata': expected an object, but got {} instead.",
                 kind_of(json)
@@ -78,8 +86,8 @@ fn metadata<'a>(
     }
     let Some(found) = field_of(text, span) else { return Ok(()) };
     if general.reject_client_metadata_tags {
-        return Err(Failure::Field {
-            name: field.into(),
+        return Err(Malformed {
+            name: field,
             message: format!(
                 "Client-side '{field}' is not allowed by this gateway (reject_clientside_metadata_tags). Send tags in the 'tags' field or the 'x-litellm-tags' header."
             ),
@@ -99,7 +107,7 @@ fn list<'a>(
     field: &'static str,
     origin: Origin,
     tags: &mut RequestTags<'a>,
-) -> Result<(), Failure> {
+) -> Result<(), Malformed> {
     let json = &text[span.clone()];
     if json == "null" {
         return Ok(());
@@ -109,8 +117,8 @@ fn list<'a>(
         return Ok(());
     }
     let Some(items) = Walk::elements(text, span) else {
-        return Err(Failure::Field {
-            name: field.into(),
+        return Err(Malformed {
+            name: field,
             message: format!(
                 "Invalid type for '{field}': expected a list of strings, but got {} instead.",
                 kind_of(json)

@@ -6,7 +6,29 @@ use subtle::ConstantTimeEq as _;
 use tagway_core::secret;
 use tagway_core::snapshot::Snapshot;
 
-use super::failure::Failure;
+/// Why a caller is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Denied {
+    /// No key at all.
+    #[error("Authentication Error, No api key passed in.")]
+    Missing,
+    /// A header that holds no key.
+    #[error("Authentication Error, Malformed API Key passed in. Ensure Key has `Bearer ` prefix.")]
+    Malformed,
+    /// A key nobody knows.
+    #[error("Authentication Error, Invalid proxy server token passed. The key is not known to this gateway.")]
+    Unknown,
+}
+
+impl Denied {
+    /// `error.type` of the answer.
+    pub(crate) fn kind(self) -> &'static str {
+        match self {
+            Self::Missing | Self::Malformed => "auth_error",
+            Self::Unknown => "token_not_found_in_db",
+        }
+    }
+}
 
 /// Somebody whose request may proceed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,31 +57,31 @@ const KEY_HEADERS: [HeaderName; 3] =
 ///
 /// # Errors
 /// No key, a malformed one, or one that is not known.
-pub(crate) fn identify(snapshot: &Snapshot, headers: &HeaderMap) -> Result<Caller, Failure> {
+pub(crate) fn identify(snapshot: &Snapshot, headers: &HeaderMap) -> Result<Caller, Denied> {
     let Some(master) = &snapshot.master_digest else { return Ok(Caller::Open) };
     let key = presented(snapshot.config.general.key_header.as_ref(), headers)?;
     // Digests have one length, so that the comparison tells nothing of the key's.
     let known = secret::digest(key).ct_eq(master);
-    if bool::from(known) { Ok(Caller::Master) } else { Err(Failure::UnknownKey) }
+    if bool::from(known) { Ok(Caller::Master) } else { Err(Denied::Unknown) }
 }
 
-fn presented<'h>(own: Option<&HeaderName>, headers: &'h HeaderMap) -> Result<&'h str, Failure> {
-    let text = |name: &HeaderName| headers.get(name).map(|value| value.to_str().map_err(|_| Failure::UnknownKey));
+fn presented<'h>(own: Option<&HeaderName>, headers: &'h HeaderMap) -> Result<&'h str, Denied> {
+    let text = |name: &HeaderName| headers.get(name).map(|value| value.to_str().map_err(|_| Denied::Unknown));
     for name in own.into_iter().chain(&KEY_HEADERS) {
         if let Some(value) = text(name) {
             let value = value?;
             return Ok(bearer(value).unwrap_or(value));
         }
     }
-    let Some(value) = text(&header::AUTHORIZATION) else { return Err(Failure::NoKey) };
+    let Some(value) = text(&header::AUTHORIZATION) else { return Err(Denied::Missing) };
     let value = value?.trim();
     if let Some(key) = bearer(value) {
-        return if key.is_empty() { Err(Failure::MalformedKey) } else { Ok(key) };
+        return if key.is_empty() { Err(Denied::Malformed) } else { Ok(key) };
     }
     // Another scheme's credential is no key of ours; a bare word is one without its scheme.
     match value.split_once(' ') {
         Some((_, credential)) => Ok(credential),
-        None => Err(Failure::MalformedKey),
+        None => Err(Denied::Malformed),
     }
 }
 

@@ -1,14 +1,41 @@
 //! From a model name and tags to the deployments that may serve: the one place where the data path asks the
 //! core for a decision.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use tagway_core::snapshot::{DeploymentId, Group, Named, Snapshot};
 use tagway_core::tag::{Ask, Expression, Members, Observer, Origin, Refusal, RequestTags};
 
-use super::failure::Failure;
-use super::health::Board;
+use crate::health::Board;
+
+/// Why no deployment may serve a request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoRoute {
+    /// Its tags leave none.
+    #[error("{message}")]
+    Tags {
+        /// 401 or what `tag_error_status` says; 400 for an unknown tag.
+        status: StatusCode,
+        /// LiteLLM's words where it has some.
+        message: String,
+        /// For machines.
+        reason: &'static str,
+    },
+    /// Those that may serve it are cooling down.
+    #[error("No deployments available for selected model, Try again in {} seconds. Passed model={model}.", whole_seconds(*.wait))]
+    CoolingDown {
+        /// The model asked for.
+        model: String,
+        /// Until the first of them is back.
+        wait: Duration,
+    },
+}
+
+/// Whole seconds, rounded up.
+pub(crate) fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(0 < wait.subsec_nanos())
+}
 
 /// What a request asks of the router.
 pub(crate) struct Wanted<'a> {
@@ -24,6 +51,8 @@ pub(crate) struct Wanted<'a> {
 
 /// The deployments that may serve a request, all of one model group.
 pub(crate) struct Plan<'s> {
+    /// The name the group was reached by.
+    pub(crate) model: &'s str,
     pub(crate) group: &'s Group,
     pub(crate) candidates: Members,
     /// What matched, for the log: `tags` or `tag_regex`, and the value.
@@ -43,7 +72,7 @@ pub(crate) fn plan<'s>(
     wanted: &Wanted<'_>,
     now: Instant,
     observer: &mut impl Observer,
-) -> Option<Result<Plan<'s>, Failure>> {
+) -> Option<Result<Plan<'s>, NoRoute>> {
     match snapshot.find(wanted.model)? {
         Named::Group(id) => Some(decide(snapshot, snapshot.group(id), board, wanted, now, observer)),
         Named::Deployment(id) => Some(Ok(single(snapshot, id))),
@@ -66,7 +95,7 @@ fn decide<'s>(
     wanted: &Wanted<'_>,
     now: Instant,
     observer: &mut impl Observer,
-) -> Result<Plan<'s>, Failure> {
+) -> Result<Plan<'s>, NoRoute> {
     let expression = wanted.expression.map(|expression| (expression, Origin::Body));
     let ask = wanted.ask(expression.as_slice());
     let healthy = board.healthy(group, now);
@@ -90,14 +119,14 @@ fn decide<'s>(
     }
 }
 
-fn cooling(board: &Board, group: &Group, among: &Members, wanted: &Wanted<'_>, now: Instant) -> Failure {
-    Failure::CoolingDown { model: wanted.model.to_owned(), wait: board.wait(group, among, now) }
+fn cooling(board: &Board, group: &Group, among: &Members, wanted: &Wanted<'_>, now: Instant) -> NoRoute {
+    NoRoute::CoolingDown { model: wanted.model.to_owned(), wait: board.wait(group, among, now) }
 }
 
-fn refused(snapshot: &Snapshot, refusal: &Refusal, wanted: &Wanted<'_>) -> Failure {
+fn refused(snapshot: &Snapshot, refusal: &Refusal, wanted: &Wanted<'_>) -> NoRoute {
     let status = match refusal {
         Refusal::UnknownTag { .. } => StatusCode::BAD_REQUEST,
         _ => StatusCode::from_u16(snapshot.config.router.tag_error_status).unwrap_or(StatusCode::UNAUTHORIZED),
     };
-    Failure::Tags { status, message: refusal.message(wanted.model, wanted.tags), reason: refusal.reason() }
+    NoRoute::Tags { status, message: refusal.message(wanted.model, wanted.tags), reason: refusal.reason() }
 }

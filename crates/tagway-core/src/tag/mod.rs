@@ -1,5 +1,25 @@
 //! Tags: where a request's tags come from, and which deployments they leave.
 
+mod decide;
+mod explain;
+mod expression;
+mod hash;
+mod index;
+mod members;
+pub mod name;
+mod observe;
+mod refusal;
+mod request;
+
+pub use decide::{Ask, Decision, Matched, Via};
+pub use explain::{Explanation, explain};
+pub use expression::{Expression, MOST_TERMS, SyntaxError};
+pub use index::{DeploymentTags, GroupIndex, check_pattern};
+pub use members::Members;
+pub use observe::{Observer, Role, Silent, Step, Switch};
+pub use refusal::Refusal;
+pub use request::{Origin, RequestTag, RequestTags, python_list};
+
 /// The `router_settings` every tag decision depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {

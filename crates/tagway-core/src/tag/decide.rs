@@ -1,0 +1,479 @@
+//! The tag decision: which deployments of a model group may serve a request. Steps and order are LiteLLM's;
+//! tiers, operators' expressions and inherited tags first shrink the group the steps run over, so nothing after
+//! them can lead out. Does not know strategies, budgets, HTTP, or why a deployment is not healthy.
+
+use smallvec::SmallVec;
+
+use super::InheritedTags;
+use super::UnknownTags;
+use super::expression::Expression;
+use super::index::{GroupIndex, Posting};
+use super::members::Members;
+use super::name::{self, Marker, TagName};
+use super::observe::{Observer, Role, Silent, Step, Switch};
+use super::refusal::Refusal;
+use super::request::{Origin, RequestTag};
+use crate::config::{TagKind, Tier};
+
+/// What a request asks of a model group.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// Its tags, from everywhere: a `&RequestTags`.
+    pub tags: &'a [RequestTag<'a>],
+    /// Its `User-Agent`; an empty one is none.
+    pub user_agent: Option<&'a str>,
+    /// `enable_tag_filtering: true` of its key or team. There is no way to turn filtering off.
+    pub turn_on: bool,
+    /// Its tag expressions. The caller's acts as a required tag does; any other shrinks the group itself.
+    /// Both hold when filtering is off, too.
+    pub expressions: &'a [(&'a Expression, Origin)],
+    /// The tier of its key. Holds in a group that has tiers, filtering on or off.
+    pub tier: Option<Tier>,
+}
+
+impl<'a> Ask<'a> {
+    /// An ask with tags and nothing else.
+    pub fn new(tags: &'a [RequestTag<'a>]) -> Self {
+        Self { tags, user_agent: None, turn_on: false, expressions: &[], tier: None }
+    }
+
+    fn header(&self) -> Option<&'a str> {
+        self.user_agent.filter(|value| !value.is_empty())
+    }
+}
+
+/// The deployments a strategy may choose from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision<'i> {
+    /// Never empty.
+    pub candidates: Members,
+    /// What the first candidate was found by; `None` when nothing was matched (untagged, default, fail-open).
+    pub matched: Option<Matched<'i>>,
+}
+
+/// What a deployment was found by: LiteLLM's `matched_via` and `matched_value`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Matched<'i> {
+    /// How.
+    pub via: Via,
+    /// The deployment's tag, or its pattern.
+    pub value: &'i str,
+}
+
+/// How a deployment was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Via {
+    /// By a tag in common.
+    Tags,
+    /// By one of its `tag_regex`.
+    TagRegex,
+}
+
+impl Via {
+    /// LiteLLM's `matched_via`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tags => "tags",
+            Self::TagRegex => "tag_regex",
+        }
+    }
+}
+
+/// A request tag that takes part, looked up in the group.
+struct Term<'a, 'i> {
+    tag: &'a RequestTag<'a>,
+    name: &'a str,
+    marker: Marker,
+    posting: Posting<'i>,
+    /// Carried by a deployment of the group, or confirmed by the routing prefix.
+    known: bool,
+    confirmed: bool,
+}
+
+impl Term<'_, '_> {
+    /// A `!` or `&` that fail-open must not drop: it stands with the operator, not (only) with the caller.
+    fn is_protected(&self) -> bool {
+        self.tag.is_inherited() || self.tag.is_derived()
+    }
+}
+
+type Terms<'a, 'i> = SmallVec<[Term<'a, 'i>; 6]>;
+
+/// One decision under way.
+struct Deciding<'a, 'i> {
+    index: &'i GroupIndex,
+    ask: &'a Ask<'a>,
+    terms: Terms<'a, 'i>,
+    /// The positive terms that choose, as opposed to those that made the boundary.
+    bounded: bool,
+    /// The healthy part of the (shrunk) group.
+    pool: Members,
+    /// `pool` less what `!`, `&` and the caller's expression forbid.
+    constrained: Members,
+}
+
+impl GroupIndex {
+    /// Decides which of the `healthy` deployments may serve a request, telling `observer` each step.
+    pub fn decide<'i>(
+        &'i self,
+        ask: &Ask<'_>,
+        healthy: &Members,
+        observer: &mut impl Observer,
+    ) -> Result<Decision<'i>, Refusal> {
+        let (on, by) = self.filtering(ask.turn_on);
+        observer.filtering(on, by);
+        let terms = if on { self.terms(ask.tags, observer)? } else { Terms::new() };
+        let mut pool = healthy.and(self.all.words());
+        observer.step(Step::Healthy, &pool);
+        if pool.is_empty() {
+            return Err(Refusal::CoolingDown);
+        }
+        self.shrink(ask, &mut pool, observer);
+        if !on {
+            self.narrow_by_caller(ask, &mut pool, observer);
+            observer.step(Step::FilteringOff, &pool);
+            return if pool.is_empty() { Err(Refusal::Tags) } else { Ok(found(pool, None)) };
+        }
+        let bounded = self.bound(&terms, &mut pool);
+        if bounded {
+            observer.step(Step::Boundary, &pool);
+        }
+        let mut constrained = pool.clone();
+        for term in &terms {
+            match term.marker {
+                Marker::Positive => continue,
+                Marker::Excluded => constrained.drop_all(term.posting.words()),
+                Marker::Required => constrained.keep(term.posting.words()),
+            }
+            observer.step(Step::Constraint(term.tag), &constrained);
+        }
+        self.narrow_by_caller(ask, &mut constrained, observer);
+        let deciding = Deciding { index: self, ask, terms, bounded, pool, constrained };
+        if bounded { deciding.inside_boundary(observer) } else { deciding.among_all(observer) }
+    }
+
+    /// Whether the request would be served if no deployment were cooling down: tells a refusal that time heals
+    /// from one that it does not.
+    pub fn serves_when_all_healthy(&self, ask: &Ask<'_>) -> bool {
+        self.decide(ask, &self.all, &mut Silent).is_ok()
+    }
+
+    fn filtering(&self, turn_on: bool) -> (bool, Switch) {
+        match (turn_on, self.switch) {
+            (true, _) => (true, Switch::Request),
+            (false, Some(on)) => (on, Switch::Group),
+            (false, None) => (self.enabled, Switch::Router),
+        }
+    }
+
+    /// Looks every tag up and sorts out those that take no part.
+    fn terms<'a, 'i>(
+        &'i self,
+        tags: &'a [RequestTag<'a>],
+        observer: &mut impl Observer,
+    ) -> Result<Terms<'a, 'i>, Refusal> {
+        let mut terms = Terms::new();
+        for tag in tags {
+            let Some(TagName { marker, name, .. }) = TagName::parse(tag.text(), &self.prefix) else {
+                observer.tag(tag, "", Role::Nothing, false);
+                continue;
+            };
+            let posting = self.posting(name);
+            let (mut known, mut confirmed) = (posting.is_known(), false);
+            if !known {
+                let declared = self.declared(name);
+                if declared == Some(TagKind::Attribution) {
+                    observer.tag(tag, name, Role::Attribution, false);
+                    continue;
+                }
+                confirmed = self.is_confirmed(name, tags);
+                known = confirmed;
+                let stranger = !known && declared.is_none();
+                match self.unknown {
+                    // A marker says by itself that the tag is meant for routing: a mistyped `&region:eu` that
+                    // turned into a label would let the request go anywhere.
+                    UnknownTags::Attribute if stranger && marker == Marker::Positive => {
+                        observer.tag(tag, name, Role::Unknown, false);
+                        continue;
+                    }
+                    // The caller cannot mend what is inherited.
+                    UnknownTags::Reject if stranger && tag.from_caller() && !tag.is_inherited() => {
+                        observer.tag(tag, name, Role::Unknown, false);
+                        return Err(Refusal::UnknownTag {
+                            tag: tag.text().to_owned(),
+                            nearest: self.nearest(name),
+                        });
+                    }
+                    _ => {}
+                }
+            }
+            observer.tag(tag, name, Role::of(marker), known);
+            terms.push(Term { tag, name, marker, posting, known, confirmed });
+        }
+        Ok(terms)
+    }
+
+    /// Whether some tag of the request says this name with the routing prefix. LiteLLM confirms values, not
+    /// tags: `route:zz` confirms `!zz` too.
+    fn is_confirmed(&self, name: &str, tags: &[RequestTag<'_>]) -> bool {
+        let confirms = |tag: &RequestTag<'_>| {
+            TagName::parse(tag.text(), &self.prefix).is_some_and(|said| said.confirmed && said.name == name)
+        };
+        !self.prefix.is_empty() && tags.iter().any(confirms)
+    }
+
+    /// Takes out of the group what tier and operators' expressions forbid.
+    fn shrink(&self, ask: &Ask<'_>, pool: &mut Members, observer: &mut impl Observer) {
+        if let Some(tier) = ask.tier
+            && let Some(members) = self.of_tier(tier)
+        {
+            pool.keep(members.words());
+            observer.step(Step::Tier(tier), pool);
+        }
+        for &(expression, origin) in ask.expressions.iter().filter(|(_, origin)| !origin.is_caller()) {
+            expression.narrow(self, pool);
+            observer.step(Step::Expression(expression, origin), pool);
+        }
+    }
+
+    fn narrow_by_caller(&self, ask: &Ask<'_>, pool: &mut Members, observer: &mut impl Observer) {
+        for &(expression, origin) in ask.expressions.iter().filter(|(_, origin)| origin.is_caller()) {
+            expression.narrow(self, pool);
+            observer.step(Step::Expression(expression, origin), pool);
+        }
+    }
+
+    /// Keeps only what the inherited positive tags that the group knows allow; `false` when there are none.
+    fn bound(&self, terms: &Terms<'_, '_>, pool: &mut Members) -> bool {
+        if self.inherited == InheritedTags::Merge {
+            return false;
+        }
+        let bounds = |term: &&Term<'_, '_>| term.tag.is_inherited() && term.posting.is_known();
+        let mut bounds =
+            terms.iter().filter(|term| term.marker == Marker::Positive).filter(bounds).peekable();
+        let bounded = bounds.peek().is_some();
+        if bounded {
+            self.overlap(bounds, pool);
+        }
+        bounded
+    }
+
+    /// Keeps those of `among` that carry any (or, as configured, all) of `terms`; none when there are no terms.
+    fn overlap<'t, 'a: 't, 'i: 't>(
+        &self,
+        terms: impl Iterator<Item = &'t Term<'a, 'i>>,
+        among: &mut Members,
+    ) {
+        let mut terms = terms.peekable();
+        if terms.peek().is_none() {
+            among.clear();
+        } else if self.match_any {
+            let mut any = Members::none(self.len());
+            terms.for_each(|term| any.add(term.posting.words()));
+            among.keep(any.words());
+        } else {
+            terms.for_each(|term| among.keep(term.posting.words()));
+        }
+    }
+
+    /// Those tagged `default`, or all if none is.
+    fn or_default(&self, pool: &Members) -> Members {
+        if pool.touches(self.default.words()) { pool.and(self.default.words()) } else { pool.clone() }
+    }
+}
+
+impl<'a, 'i> Deciding<'a, 'i> {
+    fn has(&self, marker: Marker) -> bool {
+        self.terms.iter().any(|term| term.marker == marker)
+    }
+
+    /// The positive terms that choose. With a boundary, a tag that is only inherited has had its say.
+    fn choosing(&self) -> impl Iterator<Item = &Term<'a, 'i>> {
+        self.terms.iter().filter(|term| {
+            term.marker == Marker::Positive
+                && (!self.bounded || term.tag.from_caller() || term.tag.is_derived())
+        })
+    }
+
+    /// The steps as LiteLLM takes them.
+    fn among_all(&self, observer: &mut impl Observer) -> Result<Decision<'i>, Refusal> {
+        let asks = self.has(Marker::Positive);
+        let required =
+            self.has(Marker::Required) || self.ask.expressions.iter().any(|(_, origin)| origin.is_caller());
+        let by_agent = || {
+            self.ask.header().is_some() && !required && self.constrained.touches(self.index.regexed.words())
+        };
+        if asks || by_agent() {
+            if let Some(decision) = self.matching(observer) {
+                return Ok(decision);
+            }
+            if !self.choosing().any(|term| term.known) && self.constrained.touches(self.index.default.words())
+            {
+                let defaults = self.constrained.and(self.index.default.words());
+                observer.step(Step::NoMatchDefault, &defaults);
+                return Ok(found(defaults, None));
+            }
+            return self.exhausted(observer);
+        }
+        if required {
+            if self.constrained.is_empty() {
+                return self.exhausted(observer);
+            }
+            observer.step(Step::ConstraintsOnly, &self.constrained);
+            return Ok(found(self.constrained.clone(), None));
+        }
+        // LiteLLM picks the defaults first and excludes among them, so that `!x` alone never leads from the
+        // default deployments to others.
+        let mut defaults = self.index.or_default(&self.pool);
+        defaults.keep(self.constrained.words());
+        if defaults.is_empty() {
+            return self.exhausted(observer);
+        }
+        observer.step(Step::Untagged, &defaults);
+        Ok(found(defaults, None))
+    }
+
+    /// The steps inside the boundary: a known tag that matches nothing there is refused, anything less is
+    /// answered with the boundary itself.
+    fn inside_boundary(&self, observer: &mut impl Observer) -> Result<Decision<'i>, Refusal> {
+        if self.choosing().any(|term| term.known) {
+            if let Some(decision) = self.matching(observer) {
+                return Ok(decision);
+            }
+            if self.choosing().any(|term| term.known && term.tag.from_caller()) {
+                observer.step(Step::NoMatch, &Members::none(self.index.len()));
+                return Err(self.refusal_inside_boundary());
+            }
+        }
+        let Some(first) = self.constrained.first() else {
+            return self.exhausted(observer);
+        };
+        observer.step(Step::BoundaryItself, &self.constrained);
+        let inherited = self.terms.iter().filter(|term| term.tag.is_inherited());
+        Ok(found(self.constrained.clone(), self.tag_in_common(first, inherited)))
+    }
+
+    /// Whether the tags lead outside the boundary, or only to deployments inside that are not to be had now.
+    fn refusal_inside_boundary(&self) -> Refusal {
+        let mut inside = self.index.all.clone();
+        self.index.bound(&self.terms, &mut inside);
+        self.index.overlap(self.choosing(), &mut inside);
+        if inside.is_empty() { Refusal::OutsideBoundary } else { Refusal::Tags }
+    }
+
+    /// Matches each constrained deployment by tags, else by User-Agent.
+    fn matching(&self, observer: &mut impl Observer) -> Option<Decision<'i>> {
+        let mut by_tags = self.constrained.clone();
+        self.index.overlap(self.choosing(), &mut by_tags);
+        let (by_agent, hits) = self.matching_agent(&by_tags);
+        let mut candidates = by_tags.clone();
+        candidates.add(by_agent.words());
+        let first = candidates.first()?;
+        observer.step(Step::Matched { by_tags: &by_tags }, &candidates);
+        let matched = if by_tags.contains(first) {
+            self.tag_in_common(first, self.choosing())
+        } else {
+            self.first_pattern(first, &hits)
+        };
+        Some(found(candidates, matched))
+    }
+
+    /// Deployments not matched by tags that one of their patterns finds, and the numbers of those patterns.
+    fn matching_agent(&self, by_tags: &Members) -> (Members, Members) {
+        /// Longer lines than any browser's fit without the heap.
+        type Line = SmallVec<[u8; 320]>;
+        let (mut found, mut hits) = (Members::default(), Members::default());
+        let Some(agent) = self.ask.header() else { return (found, hits) };
+        let mut left = self.constrained.and(self.index.regexed.words());
+        left.drop_all(by_tags.words());
+        if !self.index.match_any {
+            left.drop_all(self.index.plain.words());
+        }
+        if left.is_empty() {
+            return (found, hits);
+        }
+        let mut line = Line::from_slice(b"User-Agent: ");
+        line.extend_from_slice(agent.as_bytes());
+        let line = std::str::from_utf8(&line).unwrap_or_default();
+        found = Members::none(self.index.len());
+        for (number, pattern) in self.index.patterns.iter().enumerate() {
+            if left.touches(pattern.on.words()) && pattern.regex.is_match(line) {
+                found.add(left.and(pattern.on.words()).words());
+                hits.insert(number);
+            }
+        }
+        (found, hits)
+    }
+
+    fn first_pattern(&self, place: usize, hits: &Members) -> Option<Matched<'i>> {
+        let index = self.index;
+        let number = index.deployments.get(place)?.patterns.iter().find(|&&it| hits.contains(it as usize))?;
+        let value = &index.patterns.get(*number as usize)?.text;
+        Some(Matched { via: Via::TagRegex, value })
+    }
+
+    /// The deployment's first tag that one of `terms` asks for.
+    fn tag_in_common<'t>(
+        &'t self,
+        place: usize,
+        terms: impl Iterator<Item = &'t Term<'a, 'i>>,
+    ) -> Option<Matched<'i>>
+    where
+        'a: 't,
+        'i: 't,
+    {
+        let index = self.index;
+        let tags = &index.deployments.get(place)?.tags;
+        let names: SmallVec<[&str; 8]> =
+            terms.filter(|term| term.marker == Marker::Positive).map(|term| term.name).collect();
+        let asked = |tag: &&str| names.iter().any(|name| name::matches(name, tag, index.hierarchy));
+        let value = tags.iter().map(AsRef::as_ref).find(asked)?;
+        Some(Matched { via: Via::Tags, value })
+    }
+
+    /// Nothing is left: falls open where the operator allows it, inside the group as it was shrunk and under
+    /// every protected constraint.
+    fn exhausted(&self, observer: &mut impl Observer) -> Result<Decision<'i>, Refusal> {
+        observer.step(Step::NoMatch, &Members::none(self.index.len()));
+        if self.pool.touches(self.index.fail_open.words()) && !self.invention_hides_an_answer() {
+            let mut left = self.pool.clone();
+            for term in self.terms.iter().filter(|term| term.is_protected()) {
+                match term.marker {
+                    Marker::Positive => {}
+                    Marker::Excluded => left.drop_all(term.posting.words()),
+                    Marker::Required => left.keep(term.posting.words()),
+                }
+            }
+            if !left.is_empty() {
+                let open = self.index.or_default(&left);
+                observer.step(Step::FailOpen, &open);
+                return Ok(found(open, None));
+            }
+        }
+        Err(Refusal::Tags)
+    }
+
+    /// Whether an `&` tag nobody carries is all that stands between the request and an answer: then fail-open
+    /// would give a caller who invents tags more than one who does not. "Known" is asked of healthy deployments
+    /// here, as in LiteLLM.
+    fn invention_hides_an_answer(&self) -> bool {
+        let mut left = self.pool.clone();
+        let (mut known, mut invented) = (false, false);
+        for term in &self.terms {
+            match term.marker {
+                Marker::Positive => {}
+                Marker::Excluded => left.drop_all(term.posting.words()),
+                Marker::Required if term.confirmed || self.pool.touches(term.posting.words()) => {
+                    known = true;
+                    left.keep(term.posting.words());
+                }
+                Marker::Required => invented = true,
+            }
+        }
+        known && invented && !left.is_empty()
+    }
+}
+
+fn found<'i>(candidates: Members, matched: Option<Matched<'i>>) -> Decision<'i> {
+    Decision { candidates, matched }
+}

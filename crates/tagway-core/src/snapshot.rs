@@ -180,7 +180,8 @@ impl Snapshot {
             members.push(id);
         }
         for group in &mut groups {
-            let tags: Vec<_> = group.deployments.iter().map(|id| tags_of(&deployments[id.0 as usize].entry)).collect();
+            let tags: Vec<_> =
+                group.deployments.iter().map(|id| tags_of(&deployments[id.0 as usize].entry)).collect();
             group.index = GroupIndex::build(&config.router.tags, &config.tags, &tags);
         }
         let mut wildcards: Vec<_> = groups
@@ -189,9 +190,8 @@ impl Snapshot {
             .filter(|(group, _)| group.name.contains('*'))
             .map(|(group, at)| (group.name.clone(), GroupId(at)))
             .collect();
-        wildcards.sort_by_key(|(pattern, _)| {
-            (std::cmp::Reverse(pattern.len()), pattern.matches('*').count())
-        });
+        wildcards
+            .sort_by_key(|(pattern, _)| (std::cmp::Reverse(pattern.len()), pattern.matches('*').count()));
         // A group's own name wins over an alias, and an alias over a deployment id.
         for alias in &config.router.aliases {
             let target = names.get(alias.group.as_str()).copied();
@@ -221,10 +221,7 @@ impl Snapshot {
 
     /// What a client means by `model`.
     pub fn find(&self, model: &str) -> Option<Named> {
-        self.names
-            .get(model)
-            .copied()
-            .or_else(|| wildcard(&self.wildcards, model).map(Named::Group))
+        self.names.get(model).copied().or_else(|| wildcard(&self.wildcards, model).map(Named::Group))
     }
 
     /// Whether any group is a wildcard.
@@ -245,7 +242,9 @@ fn stars<'n>(pattern: &str, name: &'n str) -> Option<Vec<&'n str>> {
     let mut parts = parts.peekable();
     while let Some(part) = parts.next() {
         let at = if parts.peek().is_none() {
-            rest.len().checked_sub(part.len()).filter(|at| rest.is_char_boundary(*at) && &rest[*at..] == part)?
+            rest.len()
+                .checked_sub(part.len())
+                .filter(|at| rest.is_char_boundary(*at) && &rest[*at..] == part)?
         } else {
             rest.find(part)?
         };
@@ -257,7 +256,9 @@ fn stars<'n>(pattern: &str, name: &'n str) -> Option<Vec<&'n str>> {
 
 /// `target` with each `*` filled by what the pattern's matched in `asked`.
 fn fill(target: &str, pattern: &str, asked: &str) -> String {
-    let Some(found) = stars(pattern, asked).filter(|_| target.contains('*')) else { return target.to_owned() };
+    let Some(found) = stars(pattern, asked).filter(|_| target.contains('*')) else {
+        return target.to_owned();
+    };
     let mut out = String::new();
     let mut found = found.into_iter();
     for (n, part) in target.split('*').enumerate() {
@@ -287,14 +288,18 @@ fn deployment(entry: Entry, group: GroupId, position: usize) -> Result<Deploymen
     let origin = if shown.is_empty() {
         None
     } else {
-        let url = url::Url::parse(&shown).map_err(|error| unusable(format!("api_base '{shown}': {error}")))?;
+        let url =
+            url::Url::parse(&shown).map_err(|error| unusable(format!("api_base '{shown}': {error}")))?;
         let base = url.path().trim_end_matches('/');
         for endpoint in Endpoint::ALL {
             let query = url.query().map_or(String::new(), |query| format!("?{query}"));
             let path = format!("{base}{}{query}", endpoint.path());
             paths.push(path.parse().map_err(|error| unusable(format!("api_base '{shown}': {error}")))?);
         }
-        Some(origin(&url).ok_or_else(|| unusable(format!("api_base '{shown}' is no http:// or https:// URL")))?)
+        Some(
+            origin(&url)
+                .ok_or_else(|| unusable(format!("api_base '{shown}' is no http:// or https:// URL")))?,
+        )
     };
     let wild = entry.upstream_model.contains('*');
     Ok(Deployment {
@@ -330,7 +335,8 @@ fn origin(url: &url::Url) -> Option<Origin> {
 fn request_headers(entry: &Entry, origin: Option<&Origin>) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::with_capacity(8 + entry.extra_headers.len());
     let secret = |text: &str, what: &str| {
-        let mut value = HeaderValue::from_str(text).map_err(|_| format!("{what} holds characters no header can carry"))?;
+        let mut value = HeaderValue::from_str(text)
+            .map_err(|_| format!("{what} holds characters no header can carry"))?;
         value.set_sensitive(true);
         Ok::<_, String>(value)
     };
@@ -342,7 +348,8 @@ fn request_headers(entry: &Entry, origin: Option<&Origin>) -> Result<HeaderMap, 
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-    headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("tagway/", env!("CARGO_PKG_VERSION"))));
+    headers
+        .insert(header::USER_AGENT, HeaderValue::from_static(concat!("tagway/", env!("CARGO_PKG_VERSION"))));
     if let Some(key) = &entry.api_key {
         headers.insert(header::AUTHORIZATION, secret(&format!("Bearer {}", key.expose()), "api_key")?);
     }
@@ -372,7 +379,8 @@ fn reply_headers(entry: &Entry) -> Vec<(HeaderName, HeaderValue)> {
 /// A header value of any text: what no header can carry becomes `?`.
 pub fn header_value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or_else(|_| {
-        let clean: Vec<u8> = text.bytes().map(|byte| if matches!(byte, 0x20..=0x7e) { byte } else { b'?' }).collect();
+        let clean: Vec<u8> =
+            text.bytes().map(|byte| if matches!(byte, 0x20..=0x7e) { byte } else { b'?' }).collect();
         HeaderValue::from_bytes(&clean).unwrap_or_else(|_| HeaderValue::from_static("?"))
     })
 }
@@ -383,7 +391,8 @@ fn blame(provider: &str) -> String {
         return "OpenAIException".into();
     }
     let mut name = provider.chars();
-    name.next().map_or(String::new(), |first| format!("{}{}Exception", first.to_ascii_uppercase(), name.as_str()))
+    name.next()
+        .map_or(String::new(), |first| format!("{}{}Exception", first.to_ascii_uppercase(), name.as_str()))
 }
 
 /// `text` as JSON, with its quotes.

@@ -50,8 +50,11 @@ impl Caller {
 }
 
 /// The headers that carry a key and nothing else, in the order they are looked at.
-const KEY_HEADERS: [HeaderName; 3] =
-    [HeaderName::from_static("x-litellm-api-key"), HeaderName::from_static("x-api-key"), HeaderName::from_static("api-key")];
+const KEY_HEADERS: [HeaderName; 3] = [
+    HeaderName::from_static("x-litellm-api-key"),
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("api-key"),
+];
 
 /// Finds out who is calling.
 ///

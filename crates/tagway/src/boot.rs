@@ -46,7 +46,11 @@ pub(crate) fn run(plan: Plan) -> anyhow::Result<()> {
     }
     let live = Arc::new(Live::new(plan.config.clone(), prepared));
     // Admin work and signals; requests for models run on the workers.
-    let control = tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("control").enable_all().build()?;
+    let control = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("control")
+        .enable_all()
+        .build()?;
     let left = control.block_on(serve(&plan, live, control.handle().clone()))?;
     match left {
         0 => tracing::info!("stopped"),
@@ -76,13 +80,17 @@ async fn serve(plan: &Plan, live: Arc<Live>, control: tokio::runtime::Handle) ->
         interrupted = tokio::signal::ctrl_c() => interrupted?,
     }
     draining.store(true, Ordering::Relaxed);
-    tracing::info!(grace_s = plan.grace.as_secs(), "stopping: no new connections, requests in progress may end");
+    tracing::info!(
+        grace_s = plan.grace.as_secs(),
+        "stopping: no new connections, requests in progress may end"
+    );
     tasks.stop_within(plan.grace).await;
     Ok(tokio::task::spawn_blocking(move || workers.join()).await?)
 }
 
 fn address(host: &str, port: u16) -> anyhow::Result<SocketAddr> {
-    let found = (host, port).to_socket_addrs().with_context(|| format!("--host {host}: no such address"))?.next();
+    let found =
+        (host, port).to_socket_addrs().with_context(|| format!("--host {host}: no such address"))?.next();
     found.ok_or_else(|| anyhow!("--host {host}: no such address"))
 }
 

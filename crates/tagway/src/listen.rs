@@ -16,9 +16,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 use crate::admin::Admin;
+use crate::call;
 use crate::data::answer::Body;
 use crate::data::pipeline::{self, Gateway};
-use crate::data::{call, upstream};
+use crate::data::upstream;
 use crate::live::Live;
 use crate::tasks::{Stop, Tasks};
 
@@ -55,9 +56,11 @@ impl Workers {
             let load = Arc::new(AtomicUsize::new(0));
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let (live, admin, stop, of) = (Arc::clone(live), admin.clone(), stop.clone(), Arc::clone(&load));
-            threads.push(std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
-                runtime.block_on(work(live, admin, connections, of, stop, grace))
-            })?);
+            threads.push(
+                std::thread::Builder::new()
+                    .name(format!("worker-{number}"))
+                    .spawn(move || runtime.block_on(work(live, admin, connections, of, stop, grace)))?,
+            );
             all.push(Worker { inbox, load });
         }
         Ok(Self { all, threads })
@@ -178,7 +181,9 @@ async fn serve(connection: TcpStream, gateway: Arc<Gateway>, admin: Admin, mut s
 
 async fn answer(gateway: &Gateway, admin: Admin, request: http::Request<Incoming>) -> http::Response<Body> {
     match call::recognise(request.uri().path()) {
-        Some(route) if request.method() == http::Method::POST => pipeline::serve(gateway, route, request).await,
+        Some(route) if request.method() == http::Method::POST => {
+            pipeline::serve(gateway, route, request).await
+        }
         _ => admin.answer(request).await.map(Body::Admin),
     }
 }

@@ -1,10 +1,10 @@
 //! The configuration in force, and how it changes. Requests read it without waiting; a reload compiles a new one
 //! beside it and swaps it in, or keeps the old one and says why.
 
-use std::path::PathBuf;
-use std::sync::atomic::AtomicU32;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tagway_core::config;
@@ -24,26 +24,16 @@ type Files = Vec<(PathBuf, String)>;
 pub(crate) struct Current {
     pub(crate) snapshot: Snapshot,
     pub(crate) board: Board,
-    /// When it came into force.
-    pub(crate) since: SystemTime,
     /// The files it was read from, with their contents.
     files: Files,
-}
-
-/// Why a reload did not happen.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Rejected {
-    /// The problems, as shown to people.
-    pub(crate) problems: String,
-    /// How many reloads in a row were rejected.
-    pub(crate) count: u64,
 }
 
 /// The configuration in force.
 pub(crate) struct Live {
     path: PathBuf,
     current: ArcSwap<Current>,
-    rejected: Mutex<Option<Rejected>>,
+    /// Reloads rejected in a row.
+    rejected: AtomicU64,
     /// One reload at a time.
     reloading: Mutex<()>,
     /// Requests in progress under `global_max_parallel_requests`.
@@ -51,22 +41,18 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// Reads and compiles the file at `path`.
-    ///
-    /// # Errors
-    /// All problems of the file, as text for people.
-    pub(crate) fn load(path: PathBuf) -> Result<Self, String> {
-        let (current, notes) = read(&path, None)?;
-        for note in notes {
+    /// Puts what was prepared from the file at `path` in force.
+    pub(crate) fn new(path: PathBuf, prepared: Prepared) -> Self {
+        for note in prepared.notes {
             tracing::warn!(target: "tagway::config", "{note}");
         }
-        Ok(Self {
+        Self {
             path,
-            current: ArcSwap::from_pointee(current),
-            rejected: Mutex::default(),
+            current: ArcSwap::from_pointee(prepared.current),
+            rejected: AtomicU64::default(),
             reloading: Mutex::default(),
             in_flight: Arc::default(),
-        })
+        }
     }
 
     /// The configuration in force now.
@@ -74,9 +60,9 @@ impl Live {
         self.current.load_full()
     }
 
-    /// Why the last reload was rejected, if it was.
-    pub(crate) fn rejected(&self) -> Option<Rejected> {
-        self.rejected.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// How many reloads in a row were rejected: above 0, the file is not what is in force.
+    pub(crate) fn rejected(&self) -> u64 {
+        self.rejected.load(Ordering::Relaxed)
     }
 
     /// Reads the file again and puts it in force.
@@ -87,18 +73,17 @@ impl Live {
         let _one = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.current();
         match read(&self.path, Some(&before.board)) {
-            Ok((current, notes)) => {
-                let (deployments, groups) = (current.snapshot.deployments.len(), current.snapshot.groups.len());
+            Ok(Prepared { current, notes }) => {
+                let (deployments, groups) =
+                    (current.snapshot.deployments.len(), current.snapshot.groups.len());
                 self.current.store(Arc::new(current));
-                *self.rejected.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                self.rejected.store(0, Ordering::Relaxed);
                 tracing::info!(target: "tagway::config", deployments, groups, "configuration reloaded");
                 Ok(notes)
             }
             Err(problems) => {
                 tracing::error!(target: "tagway::config", "configuration not reloaded, the old one stays:\n{problems}");
-                let mut rejected = self.rejected.lock().unwrap_or_else(PoisonError::into_inner);
-                let count = rejected.as_ref().map_or(0, |before| before.count) + 1;
-                *rejected = Some(Rejected { problems: problems.clone(), count });
+                self.rejected.fetch_add(1, Ordering::Relaxed);
                 Err(problems)
             }
         }
@@ -118,12 +103,35 @@ impl Live {
     }
 }
 
-fn read(path: &std::path::Path, before: Option<&Board>) -> Result<(Current, Vec<String>), String> {
+/// A configuration ready to be put in force.
+pub(crate) struct Prepared {
+    current: Current,
+    /// What deserves a look.
+    notes: Vec<String>,
+}
+
+impl Prepared {
+    /// `litellm_settings.json_logs`
+    pub(crate) fn wants_json_logs(&self) -> bool {
+        self.current.snapshot.config.proxy.json_logs
+    }
+}
+
+/// Reads and compiles the file at `path`.
+///
+/// # Errors
+/// All problems of the file, as text for people.
+pub(crate) fn prepare(path: &Path) -> Result<Prepared, String> {
+    read(path, None)
+}
+
+fn read(path: &Path, before: Option<&Board>) -> Result<Prepared, String> {
     let loaded = config::load(path, &System).map_err(|problems| problems.to_string())?;
     let notes = loaded.notes.iter().map(ToString::to_string).collect();
-    let snapshot = Snapshot::compile(loaded.config).map_err(|unusable| format!("{}: {unusable}", path.display()))?;
+    let snapshot =
+        Snapshot::compile(loaded.config).map_err(|unusable| format!("{}: {unusable}", path.display()))?;
     let board = Board::new(&snapshot, before, Instant::now());
-    Ok((Current { snapshot, board, since: SystemTime::now(), files: loaded.files }, notes))
+    Ok(Prepared { current: Current { snapshot, board, files: loaded.files }, notes })
 }
 
 /// Reloads when a file's content changes or the process gets SIGHUP. Contents are compared, not dates: a mounted

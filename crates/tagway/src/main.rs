@@ -6,6 +6,7 @@
 mod admin;
 mod auth;
 mod boot;
+mod call;
 mod cli;
 mod data;
 mod error;

@@ -1,17 +1,26 @@
-//! From a model name and tags to the deployments that may serve: the one place where the data path asks the
-//! core for a decision.
+//! From a model name and tags to the deployments that may serve: the one place where the shell asks the core for
+//! a decision, for requests and for explanations alike.
 
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
+use serde::Serialize;
 use tagway_core::snapshot::{DeploymentId, Group, Named, Snapshot};
-use tagway_core::tag::{Ask, Expression, Members, Observer, Origin, Refusal, RequestTags};
+use tagway_core::tag::{
+    Ask, Decision, Explanation, Expression, Members, Origin, Refusal, RequestTag, Silent, explain,
+};
 
 use crate::health::Board;
 
 /// Why no deployment may serve a request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NoRoute {
+    /// No group has this name.
+    #[error("Invalid model name passed in model={model}.")]
+    UnknownModel {
+        /// The name.
+        model: String,
+    },
     /// Its tags leave none.
     #[error("{message}")]
     Tags {
@@ -23,7 +32,10 @@ pub(crate) enum NoRoute {
         reason: &'static str,
     },
     /// Those that may serve it are cooling down.
-    #[error("No deployments available for selected model, Try again in {} seconds. Passed model={model}.", whole_seconds(*.wait))]
+    #[error(
+        "No deployments available for selected model, Try again in {} seconds. Passed model={model}.",
+        whole_seconds(*.wait)
+    )]
     CoolingDown {
         /// The model asked for.
         model: String,
@@ -38,11 +50,12 @@ pub(crate) fn whole_seconds(wait: Duration) -> u64 {
 }
 
 /// What a request asks of the router.
+#[derive(Clone, Copy)]
 pub(crate) struct Wanted<'a> {
-    /// The model name the client gave.
+    /// The model name.
     pub(crate) model: &'a str,
     /// Its tags.
-    pub(crate) tags: &'a RequestTags<'a>,
+    pub(crate) tags: &'a [RequestTag<'a>],
     /// Its tag expression.
     pub(crate) expression: Option<&'a Expression>,
     /// Its User-Agent.
@@ -51,35 +64,43 @@ pub(crate) struct Wanted<'a> {
 
 /// The deployments that may serve a request, all of one model group.
 pub(crate) struct Plan<'s> {
-    /// The name the group was reached by.
-    pub(crate) model: &'s str,
     pub(crate) group: &'s Group,
     pub(crate) candidates: Members,
     /// What matched, for the log: `tags` or `tag_regex`, and the value.
-    pub(crate) matched: Option<(&'static str, String)>,
+    pub(crate) matched: Option<(&'static str, &'s str)>,
 }
 
-impl Wanted<'_> {
-    fn ask<'a>(&'a self, expressions: &'a [(&'a Expression, Origin)]) -> Ask<'a> {
-        Ask { tags: self.tags, user_agent: self.user_agent, turn_on: false, expressions, tier: None }
-    }
+/// Decisions made so far, in words; `None` when nobody asked for them.
+pub(crate) type Trail = Option<Vec<Hop>>;
+
+/// A decision in words.
+#[derive(Debug, Serialize)]
+pub(crate) struct Hop {
+    /// The model group.
+    pub(crate) model_group: String,
+    #[serde(flatten)]
+    pub(crate) explanation: Explanation,
 }
 
-/// Plans a request. `None` when the model is not known.
+/// Plans a request.
+///
+/// # Errors
+/// The model is unknown, or no deployment may serve the request.
 pub(crate) fn plan<'s>(
     snapshot: &'s Snapshot,
     board: &Board,
     wanted: &Wanted<'_>,
     now: Instant,
-    observer: &mut impl Observer,
-) -> Option<Result<Plan<'s>, NoRoute>> {
-    match snapshot.find(wanted.model)? {
-        Named::Group(id) => Some(decide(snapshot, snapshot.group(id), board, wanted, now, observer)),
-        Named::Deployment(id) => Some(Ok(single(snapshot, id))),
+    trail: &mut Trail,
+) -> Result<Plan<'s>, NoRoute> {
+    match snapshot.find(wanted.model) {
+        Some(Named::Group(id)) => decide(snapshot, snapshot.group(id), board, wanted, now, trail),
+        Some(Named::Deployment(id)) => Ok(single(snapshot, id)),
+        None => Err(NoRoute::UnknownModel { model: wanted.model.to_owned() }),
     }
 }
 
-/// A deployment asked for by its id: caller tags do not choose there.
+/// A deployment asked for by its id: a caller's tags do not choose there.
 fn single(snapshot: &Snapshot, id: DeploymentId) -> Plan<'_> {
     let deployment = snapshot.deployment(id);
     let group = snapshot.group(deployment.group);
@@ -89,44 +110,50 @@ fn single(snapshot: &Snapshot, id: DeploymentId) -> Plan<'_> {
 }
 
 fn decide<'s>(
-    snapshot: &Snapshot,
+    snapshot: &'s Snapshot,
     group: &'s Group,
     board: &Board,
     wanted: &Wanted<'_>,
     now: Instant,
-    observer: &mut impl Observer,
+    trail: &mut Trail,
 ) -> Result<Plan<'s>, NoRoute> {
     let expression = wanted.expression.map(|expression| (expression, Origin::Body));
-    let ask = wanted.ask(expression.as_slice());
+    let ask =
+        Ask { user_agent: wanted.user_agent, expressions: expression.as_slice(), ..Ask::new(wanted.tags) };
     let healthy = board.healthy(group, now);
-    match group.index.decide(&ask, &healthy, observer) {
-        Ok(decision) if decision.candidates.is_empty() => Err(cooling(board, group, &Members::all(group.deployments.len()), wanted, now)),
-        Ok(decision) => {
-            let matched = decision.matched.map(|(via, value)| (via.as_str(), value.to_owned()));
-            Ok(Plan { group, candidates: decision.candidates, matched })
+    let decided = match trail {
+        None => group.index.decide(&ask, &healthy, &mut Silent),
+        Some(hops) => {
+            let (decided, explanation) = explain(&group.index, &ask, &healthy, wanted.model);
+            hops.push(Hop { model_group: group.name.clone(), explanation });
+            decided
         }
-        Err(refusal) => {
-            // Would a deployment that is cooling down serve these tags? Then that is the truth to tell.
-            let all = Members::all(group.deployments.len());
-            if healthy != all
-                && let Ok(decision) = group.index.decide(&ask, &all, &mut ())
-                && !decision.candidates.is_empty()
-            {
-                return Err(cooling(board, group, &decision.candidates, wanted, now));
-            }
-            Err(refused(snapshot, &refusal, wanted))
+    };
+    let refusal = match decided {
+        Ok(Decision { candidates, matched }) => {
+            let matched = matched.map(|matched| (matched.via.as_str(), matched.value));
+            return Ok(Plan { group, candidates, matched });
         }
+        Err(refusal) => refusal,
+    };
+    // Would a deployment that is cooling down serve these tags? Then that is the truth to tell.
+    let all = Members::all(group.deployments.len());
+    if healthy != all
+        && let Ok(decision) = group.index.decide(&ask, &all, &mut Silent)
+    {
+        let wait = board.wait(group, &decision.candidates, now);
+        return Err(NoRoute::CoolingDown { model: wanted.model.to_owned(), wait });
     }
-}
-
-fn cooling(board: &Board, group: &Group, among: &Members, wanted: &Wanted<'_>, now: Instant) -> NoRoute {
-    NoRoute::CoolingDown { model: wanted.model.to_owned(), wait: board.wait(group, among, now) }
-}
-
-fn refused(snapshot: &Snapshot, refusal: &Refusal, wanted: &Wanted<'_>) -> NoRoute {
     let status = match refusal {
         Refusal::UnknownTag { .. } => StatusCode::BAD_REQUEST,
-        _ => StatusCode::from_u16(snapshot.config.router.tag_error_status).unwrap_or(StatusCode::UNAUTHORIZED),
+        Refusal::CoolingDown => StatusCode::TOO_MANY_REQUESTS,
+        Refusal::Tags | Refusal::OutsideBoundary => {
+            StatusCode::from_u16(snapshot.config.router.tag_error_status).unwrap_or(StatusCode::UNAUTHORIZED)
+        }
     };
-    NoRoute::Tags { status, message: refusal.message(wanted.model, wanted.tags), reason: refusal.reason() }
+    Err(NoRoute::Tags {
+        status,
+        message: refusal.message(wanted.model, wanted.tags),
+        reason: refusal.reason(),
+    })
 }

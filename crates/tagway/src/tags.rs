@@ -31,7 +31,9 @@ pub(crate) fn resolve<'a>(
     peek: &Peek<'a>,
 ) -> Result<RequestTags<'a>, Malformed> {
     let mut tags = RequestTags::default();
-    for (known, origin) in [(Known::Metadata, Origin::Metadata), (Known::LitellmMetadata, Origin::LitellmMetadata)] {
+    for (known, origin) in
+        [(Known::Metadata, Origin::Metadata), (Known::LitellmMetadata, Origin::LitellmMetadata)]
+    {
         if let Some(span) = peek.span(known) {
             metadata(general, peek.text(), span, origin, &mut tags)?;
         }
@@ -42,7 +44,10 @@ pub(crate) fn resolve<'a>(
         Some(span) => list(peek.text(), span, "tags", Origin::Body, &mut tags)?,
         None => {
             for value in headers.get_all("x-litellm-tags") {
-                tags.push_header(&String::from_utf8_lossy(value.as_bytes()));
+                // Bytes that are no text cannot name a tag of the configuration.
+                if let Ok(text) = std::str::from_utf8(value.as_bytes()) {
+                    tags.push_header(text);
+                }
             }
         }
     }

@@ -18,10 +18,11 @@ pub(super) async fn readiness(State(shared): State<Shared>) -> (StatusCode, Json
         return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "draining", "db": "Not connected"})));
     }
     let mut body = json!({"status": "healthy", "db": "Not connected"});
-    if let Some(rejected) = shared.live.rejected() {
+    let rejected = shared.live.rejected();
+    if 0 < rejected {
         body["config"] = json!({
             "status": "stale",
-            "rejected_reloads": rejected.count,
+            "rejected_reloads": rejected,
             "hint": "The configuration file has problems; see the log, or run `tagway check`.",
         });
     }

@@ -66,14 +66,16 @@ impl Admin {
         match self.control.spawn(work).await {
             Ok(Ok(response)) => response,
             Ok(Err(never)) => match never {},
-            Err(_) => Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error").into_response(),
+            Err(_) => {
+                Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error").into_response()
+            }
         }
     }
 }
 
 /// Paths of calls to a model answer POST only, and are served elsewhere.
 async fn unknown(request: Request<Body>) -> Response {
-    if crate::data_path(request.uri().path()) { post_only() } else { not_found() }
+    if crate::call::recognise(request.uri().path()).is_some() { post_only() } else { not_found() }
 }
 
 async fn wrong_method() -> Response {
@@ -82,7 +84,8 @@ async fn wrong_method() -> Response {
 
 fn post_only() -> Response {
     let allow = [(header::ALLOW, HeaderValue::from_static("POST"))];
-    (StatusCode::METHOD_NOT_ALLOWED, allow, axum::Json(json!({"detail": "Method Not Allowed"}))).into_response()
+    (StatusCode::METHOD_NOT_ALLOWED, allow, axum::Json(json!({"detail": "Method Not Allowed"})))
+        .into_response()
 }
 
 fn not_found() -> Response {

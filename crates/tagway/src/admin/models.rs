@@ -70,7 +70,10 @@ pub(super) async fn info(known: Known, Query(which): Query<Which>) -> Result<Jso
         .map(shown)
         .collect();
     if let (Some(id), true) = (&which.litellm_model_id, data.is_empty()) {
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, format!("Model id = {id} not found on this gateway")));
+        return Err(Refusal::new(
+            StatusCode::BAD_REQUEST,
+            format!("Model id = {id} not found on this gateway"),
+        ));
     }
     Ok(Json(json!({ "data": data })))
 }

@@ -10,7 +10,8 @@ use super::{Known, Refusal, Shared};
 /// Reloads; the answer lists what deserves a look. All problems come back in the error.
 pub(super) async fn reload(State(shared): State<Shared>, _known: Known) -> Result<Json<Value>, Refusal> {
     let live = shared.live;
-    let reloaded = tokio::task::spawn_blocking(move || live.reload().map(|notes| (notes, live.current()))).await;
+    let reloaded =
+        tokio::task::spawn_blocking(move || live.reload().map(|notes| (notes, live.current()))).await;
     match reloaded {
         Ok(Ok((notes, current))) => Ok(Json(json!({
             "message": "Configuration reloaded",

@@ -88,7 +88,9 @@ impl Foreign {
             ("--skip_server_startup", self.skip_server_startup),
         ];
         let given = given.into_iter().filter(|(_, given)| *given);
-        given.map(|(name, _)| format!("{name} is a flag of litellm that means nothing to tagway: ignored")).collect()
+        given
+            .map(|(name, _)| format!("{name} is a flag of litellm that means nothing to tagway: ignored"))
+            .collect()
     }
 }
 

@@ -9,16 +9,16 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body::{Frame, SizeHint};
 use tagway_core::usage::Usage;
 
-use crate::error::error_json;
 use super::attempt::{Around, Reply};
 use super::content::Content;
 use super::cost;
-use super::explain::Trail;
+use super::explain;
 use super::failure::Failure;
 use super::provider_headers;
 use super::record::Record;
 use super::relay::Relay;
-use crate::route::{Plan, whole_seconds};
+use crate::error::error_json;
+use crate::route::{Plan, Trail, whole_seconds};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
@@ -44,7 +44,9 @@ impl http_body::Body for Body {
         match self.get_mut() {
             Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Self::Relay(relay) => relay.poll_bytes(context).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Relay(relay) => {
+                relay.poll_bytes(context).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
+            }
             Self::Admin(body) => Pin::new(body).poll_frame(context),
         }
     }
@@ -101,7 +103,7 @@ pub(crate) fn build(
     plan: &Plan<'_>,
     reply: Reply,
     record: &Record,
-    trail: Trail,
+    trail: &Trail,
     now: Instant,
 ) -> Answer {
     let deployment = around.snapshot.deployment(reply.deployment);
@@ -112,7 +114,7 @@ pub(crate) fn build(
         headers.insert(name.clone(), value.clone());
     }
     if deployment.model_json.is_none() {
-        let model = deployment.model_for(plan.model);
+        let model = deployment.model_for(&record.model);
         headers.insert("x-litellm-model-name", tagway_core::snapshot::header_value(&model));
     }
     headers.insert("x-litellm-model-group", plan.group.header.clone());
@@ -124,7 +126,7 @@ pub(crate) fn build(
     headers.insert("x-litellm-attempted-retries", HeaderValue::from(record.retries));
     headers.insert("x-litellm-attempted-fallbacks", HeaderValue::from(record.fallbacks));
     provider_headers::copy(&reply.headers, &mut headers, stream);
-    if let Some(route) = trail.header(deployment) {
+    if let Some(route) = explain::header(trail, Some(deployment)) {
         headers.insert("x-tagway-route", route);
     }
     if stream {
@@ -171,7 +173,7 @@ fn millis(duration: Duration) -> HeaderValue {
 }
 
 /// The answer to a request that failed.
-pub(crate) fn failed(failure: &Failure, mut record: Record) -> Response<Body> {
+pub(crate) fn failed(failure: &Failure, trail: &Trail, mut record: Record) -> Response<Body> {
     record.failed(failure);
     let mut headers = HeaderMap::with_capacity(16);
     headers.insert(CALL_ID, record.call_id.clone());
@@ -188,6 +190,9 @@ pub(crate) fn failed(failure: &Failure, mut record: Record) -> Response<Body> {
     }
     if let Some(wait) = failure.retry_after() {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait).max(1)));
+    }
+    if let Some(route) = explain::header(trail, None) {
+        headers.insert("x-tagway-route", route);
     }
     headers.insert(header::CONTENT_TYPE, JSON);
     let mut response = Response::new(Body::Whole(error_body(failure, &record)));

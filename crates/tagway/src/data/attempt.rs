@@ -11,10 +11,10 @@ use tagway_core::tag::Members;
 
 use super::content::{self, Content};
 use super::failure::{Failure, Retry};
-use crate::health::{Board, Fault};
-use super::pipeline::Call;
-use crate::route::Plan;
+use super::intake::Call;
 use super::upstream::Pool;
+use crate::health::{Board, Fault};
+use crate::route::Plan;
 
 /// The longest wait between two attempts.
 const LONGEST_WAIT: Duration = Duration::from_secs(8);
@@ -49,6 +49,7 @@ pub(crate) struct Tries {
 pub(crate) async fn run(
     around: &Around<'_>,
     plan: &Plan<'_>,
+    model: &str,
     call: &Call<'_>,
     tries: &mut Tries,
 ) -> Result<Reply, Failure> {
@@ -60,7 +61,7 @@ pub(crate) async fn run(
         };
         let deployment = around.snapshot.deployment(id);
         fresh.remove(deployment.position);
-        let failure = match content::fetch(around, id, call).await {
+        let failure = match content::fetch(around, id, model, call).await {
             Ok(reply) => return Ok(reply),
             Err(failure) => failure,
         };
@@ -97,7 +98,12 @@ fn note(around: &Around<'_>, plan: &Plan<'_>, id: DeploymentId, failure: &Failur
     };
     if around.board.failed(id, fault, failure.retry_after(), router, Instant::now()) {
         let deployment = around.snapshot.deployment(id).entry.info.id.as_str();
-        tracing::warn!(deployment, group = plan.group.name, status = failure.status().as_u16(), "cooling down");
+        tracing::warn!(
+            deployment,
+            group = plan.group.name,
+            status = failure.status().as_u16(),
+            "cooling down"
+        );
     }
 }
 
@@ -116,7 +122,10 @@ fn pick(snapshot: &Snapshot, plan: &Plan<'_>, among: &Members) -> Option<Deploym
     let of = |position: usize| group.get(position).map(|id| (*id, snapshot.deployment(*id)));
     let order = among.iter().filter_map(|at| of(at)?.1.entry.order).min();
     let within = || {
-        among.iter().filter_map(of).filter(move |(_, deployment)| order.is_none() || deployment.entry.order == order)
+        among
+            .iter()
+            .filter_map(of)
+            .filter(move |(_, deployment)| order.is_none() || deployment.entry.order == order)
     };
     let count = within().count();
     if count < 2 {

@@ -7,18 +7,17 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Request, StatusCode, Uri, Version, header};
 use http_body_util::Full;
-use tagway_core::config::Mock;
 use tagway_core::snapshot::{Deployment, DeploymentId, Endpoint};
 use tagway_core::usage::Usage;
 use tagway_core::wire::peek::Known;
+use tagway_core::wire::reply;
 use tagway_core::wire::splice::{self, Changes};
 use tagway_core::wire::sse::{SseMap, Wishes};
-use tagway_core::wire::reply;
 
 use super::attempt::{Around, Reply};
 use super::failure::Failure;
+use super::intake::Call;
 use super::mock;
-use super::pipeline::Call;
 use super::refused::Refused;
 use super::relay::Relay;
 use super::upstream::{self, Broken, Exchange};
@@ -37,29 +36,26 @@ pub(crate) enum Content {
 }
 
 /// Calls one deployment.
-pub(crate) async fn fetch(around: &Around<'_>, id: DeploymentId, call: &Call<'_>) -> Result<Reply, Failure> {
+pub(crate) async fn fetch(
+    around: &Around<'_>,
+    id: DeploymentId,
+    model: &str,
+    call: &Call<'_>,
+) -> Result<Reply, Failure> {
     let deployment = around.snapshot.deployment(id);
     let started = Instant::now();
     let own = call.mock.as_ref().or(deployment.entry.mock.as_ref());
     if let Some(mock) = own {
-        let content = played(mock, deployment, call)?;
-        return Ok(Reply {
-            deployment: id,
-            headers: HeaderMap::new(),
-            status: StatusCode::OK,
-            content,
-            took: started.elapsed(),
-        });
+        let content = mock::play(mock, deployment, model, call)?;
+        let (status, headers) = (StatusCode::OK, HeaderMap::new());
+        return Ok(Reply { deployment: id, headers, status, content, took: started.elapsed() });
     }
     let limit = limit(around, deployment, call);
     let late = |_| Failure::Timeout { limit, taken: started.elapsed().as_secs_f64() };
-    let called = tokio::time::timeout(limit, answered(around, deployment, call, limit)).await.map_err(late)?;
+    let called =
+        tokio::time::timeout(limit, answered(around, deployment, model, call, limit)).await.map_err(late)?;
     let (status, headers, content) = called?;
     Ok(Reply { deployment: id, headers, status, content, took: started.elapsed() })
-}
-
-fn played(mock: &Mock, deployment: &Deployment, call: &Call<'_>) -> Result<Content, Failure> {
-    mock::play(mock, deployment, call)
 }
 
 /// The time a call may take: the client's wish, the deployment's, the router's.
@@ -73,6 +69,7 @@ fn limit(around: &Around<'_>, deployment: &Deployment, call: &Call<'_>) -> Durat
 async fn answered(
     around: &Around<'_>,
     deployment: &Deployment,
+    model: &str,
     call: &Call<'_>,
     silence: Duration,
 ) -> Result<(StatusCode, HeaderMap, Content), Failure> {
@@ -80,7 +77,7 @@ async fn answered(
     let no_upstream = || Failure::NoUpstream { id: deployment.entry.info.id.clone() };
     let origin = origin.ok_or_else(no_upstream)?;
     let path = deployment.path(call.endpoint).ok_or_else(no_upstream)?;
-    let body = body_for(deployment, call);
+    let body = body_for(deployment, model, call);
     let build = || {
         let mut request = Request::new(Full::new(body.clone()));
         *request.method_mut() = Method::POST;
@@ -93,11 +90,12 @@ async fn answered(
         }
         request
     };
-    let (parts, mut exchange) =
-        upstream::send(around.pool, origin, build).await.map_err(|broken| unreachable(deployment, &broken))?;
+    let (parts, mut exchange) = upstream::send(around.pool, origin, build)
+        .await
+        .map_err(|broken| unreachable(deployment, &broken))?;
     if !parts.status.is_success() {
         let body = whole(&mut exchange, &parts.headers, deployment).await?;
-        let model = deployment.model_for(call.asked);
+        let model = deployment.model_for(model);
         let refused = Refused::read(parts.status, parts.headers, &body, &deployment.blame, &model);
         return Err(Failure::Refused(Box::new(refused)));
     }
@@ -105,19 +103,19 @@ async fn answered(
         stream(exchange, deployment, call, silence).await?
     } else {
         let body = whole(&mut exchange, &parts.headers, deployment).await?;
-        let read = reply::read(body, &call.model_json).map_err(|fault| garbled(deployment, fault.to_string()))?;
+        let read =
+            reply::read(body, &call.model_json).map_err(|fault| garbled(deployment, fault.to_string()))?;
         Content::Whole { body: read.body, usage: read.usage }
     };
     Ok((parts.status, parts.headers, content))
 }
 
-fn body_for(deployment: &Deployment, call: &Call<'_>) -> Bytes {
-    let asked = call.asked;
+fn body_for(deployment: &Deployment, model: &str, call: &Call<'_>) -> Bytes {
     let stream_usage = call.stream
         && matches!(call.endpoint, Endpoint::Chat | Endpoint::Completions)
         && deployment.entry.provider.stream_options;
     let changes = Changes {
-        model: &deployment.upstream_model_json(asked),
+        model: &deployment.upstream_model_json(model),
         include_usage: stream_usage,
         keep_metadata: call.endpoint == Endpoint::Responses || call.peek.is_true(Known::Store),
         defaults: &deployment.defaults,
@@ -134,8 +132,13 @@ fn garbled(deployment: &Deployment, detail: String) -> Failure {
 }
 
 /// The rest of a body, in one piece; a body that comes in one piece is not copied.
-async fn whole(exchange: &mut Exchange, headers: &HeaderMap, deployment: &Deployment) -> Result<Bytes, Failure> {
-    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+async fn whole(
+    exchange: &mut Exchange,
+    headers: &HeaderMap,
+    deployment: &Deployment,
+) -> Result<Bytes, Failure> {
+    let length =
+        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     let mut first: Option<Bytes> = None;
     let mut rest = BytesMut::new();
     while let Some(data) = exchange.data().await {
@@ -181,7 +184,8 @@ async fn stream(
             break;
         }
     }
-    let relay = Relay::new(exchange, map, first.into(), silence, call.endpoint, Arc::from(deployment.blame.as_str()));
+    let relay =
+        Relay::new(exchange, map, first.into(), silence, call.endpoint, Arc::from(deployment.blame.as_str()));
     Ok(Content::Stream(Box::new(relay)))
 }
 

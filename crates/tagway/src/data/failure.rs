@@ -19,7 +19,9 @@ pub(crate) enum Failure {
     Denied(#[from] Denied),
     #[error("{}", unreadable(.0))]
     Unreadable(Unreadable),
-    #[error("Request body is larger than {limit} bytes. Raise general_settings.max_request_size_mb to allow it.")]
+    #[error(
+        "Request body is larger than {limit} bytes. Raise general_settings.max_request_size_mb to allow it."
+    )]
     TooLarge { limit: usize },
     #[error("The request body did not arrive within {} seconds.", .0.as_secs())]
     SlowBody(Duration),
@@ -37,7 +39,9 @@ pub(crate) enum Failure {
     Malformed(#[from] Malformed),
     #[error(transparent)]
     NoRoute(#[from] NoRoute),
-    #[error("This gateway serves as many requests as it may (global_max_parallel_requests: {limit}). Try again.")]
+    #[error(
+        "This gateway serves as many requests as it may (global_max_parallel_requests: {limit}). Try again."
+    )]
     Busy { limit: u32 },
     /// The provider answered with an error.
     #[error("{}", .0.message)]
@@ -64,7 +68,9 @@ fn unreadable(why: &Unreadable) -> String {
     match why {
         Unreadable::Encoding(_) | Unreadable::Json(_) => format!("Invalid JSON payload: {why}"),
         Unreadable::NoObject => "Invalid JSON payload: the request body must be a JSON object.".into(),
-        Unreadable::Repeated(key) => format!("The field '{key}' stands in the request body twice. Send it once."),
+        Unreadable::Repeated(key) => {
+            format!("The field '{key}' stands in the request body twice. Send it once.")
+        }
         Unreadable::Refused(key) => format!(
             "The field '{key}' may not be set by a client: it is decided by the gateway's configuration. Remove it."
         ),
@@ -95,6 +101,7 @@ impl Failure {
             | Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::SlowBody(_) | Self::Timeout { .. } => StatusCode::REQUEST_TIMEOUT,
+            Self::NoRoute(NoRoute::UnknownModel { .. }) => StatusCode::BAD_REQUEST,
             Self::NoRoute(NoRoute::Tags { status, .. }) => *status,
             Self::NoRoute(NoRoute::CoolingDown { .. }) | Self::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Refused(refused) => refused.status,
@@ -112,6 +119,7 @@ impl Failure {
             Self::NoRoute(NoRoute::Tags { status, .. }) if *status == StatusCode::BAD_REQUEST => {
                 "invalid_request_error"
             }
+            Self::NoRoute(NoRoute::UnknownModel { .. }) => "invalid_request_error",
             Self::NoRoute(NoRoute::Tags { .. }) => "internal_server_error",
             Self::Unreadable(_)
             | Self::TooLarge { .. }
@@ -123,7 +131,9 @@ impl Failure {
             | Self::Timeout { .. } => "invalid_request_error",
             Self::NoRoute(NoRoute::CoolingDown { .. }) | Self::Busy { .. } => "throttling_error",
             Self::Refused(refused) => refused.kind,
-            Self::Unreachable { .. } | Self::Garbled { .. } | Self::NoUpstream { .. } => "internal_server_error",
+            Self::Unreachable { .. } | Self::Garbled { .. } | Self::NoUpstream { .. } => {
+                "internal_server_error"
+            }
         }
     }
 
@@ -168,6 +178,7 @@ impl Failure {
             | Self::MissingParameter { .. }
             | Self::UnknownModel { .. }
             | Self::Malformed(_)
+            | Self::NoRoute(NoRoute::UnknownModel { .. })
             | Self::NoUpstream { .. } => None,
         }
     }
@@ -216,7 +227,11 @@ impl Failure {
 
     /// Whether another model group may serve the request instead.
     pub(crate) fn may_fall_back(&self) -> bool {
-        self.is_providers() || matches!(self, Self::NoRoute(_) | Self::NoUpstream { .. })
+        self.is_providers()
+            || matches!(
+                self,
+                Self::NoRoute(NoRoute::Tags { .. } | NoRoute::CoolingDown { .. }) | Self::NoUpstream { .. }
+            )
     }
 
     /// The provider's refusal, if that is what it is.

@@ -6,16 +6,15 @@ use std::time::Instant;
 use tagway_core::config::Router;
 
 use super::attempt::{self, Around, Reply, Tries};
-use super::explain::Trail;
 use super::failure::Failure;
 use super::intake::Call;
 use super::refused::Class;
-use crate::route::{self, Plan, Wanted};
+use crate::route::{self, NoRoute, Plan, Trail, Wanted};
 
 /// Serves a call by the group it names, or by one of its fallbacks.
 pub(crate) async fn run<'s>(
     around: &Around<'s>,
-    wanted: &Wanted<'s>,
+    wanted: &Wanted<'_>,
     call: &Call<'_>,
     trail: &mut Trail,
     tries: &mut Tries,
@@ -32,7 +31,9 @@ pub(crate) async fn run<'s>(
     let targets = targets(router, wanted.model, call, &failure);
     for target in targets.iter().take(most) {
         // What may be chosen is decided anew, with the same tags, in the other group.
-        let Some(target) = around.snapshot.name_of(target).filter(|target| *target != wanted.model) else { continue };
+        if target == wanted.model {
+            continue;
+        }
         tries.fallbacks += 1;
         let wanted = Wanted { model: target, ..*wanted };
         match hop(around, &wanted, call, trail, tries).await {
@@ -45,21 +46,22 @@ pub(crate) async fn run<'s>(
 
 async fn hop<'s>(
     around: &Around<'s>,
-    wanted: &Wanted<'s>,
+    wanted: &Wanted<'_>,
     call: &Call<'_>,
     trail: &mut Trail,
     tries: &mut Tries,
 ) -> Result<(Plan<'s>, Reply), Failure> {
     let now = Instant::now();
-    let planned = trail.observe(wanted, |observer| match observer {
-        Some(observer) => route::plan(around.snapshot, around.board, wanted, now, observer),
-        None => route::plan(around.snapshot, around.board, wanted, now, &mut ()),
-    });
-    let Some(plan) = planned else {
-        return Err(Failure::UnknownModel { route: call.endpoint.path(), model: wanted.model.to_owned() });
-    };
-    let plan = plan?;
-    let reply = attempt::run(around, &plan, call, tries).await?;
+    let plan =
+        route::plan(around.snapshot, around.board, wanted, now, trail).map_err(
+            |no_route| match no_route {
+                NoRoute::UnknownModel { model } => {
+                    Failure::UnknownModel { route: call.endpoint.path(), model }
+                }
+                other => other.into(),
+            },
+        )?;
+    let reply = attempt::run(around, &plan, wanted.model, call, tries).await?;
     Ok((plan, reply))
 }
 
@@ -70,7 +72,10 @@ fn targets(router: &Router, model: &str, call: &Call<'_>, failure: &Failure) -> 
         return own.clone();
     }
     let of = |lists: &[(String, Vec<String>)]| {
-        let list = lists.iter().find(|(group, _)| group == model).or_else(|| lists.iter().find(|(group, _)| group == "*"));
+        let list = lists
+            .iter()
+            .find(|(group, _)| group == model)
+            .or_else(|| lists.iter().find(|(group, _)| group == "*"));
         list.map(|(_, targets)| targets.clone())
     };
     let special = match failure {

@@ -26,7 +26,8 @@ const BODY_TIME: Duration = Duration::from_secs(60);
 const FIRST_ROOM: usize = 1 << 20;
 
 /// Headers of the client's that go to the provider.
-const PASSED_ON: [HeaderName; 2] = [HeaderName::from_static("traceparent"), HeaderName::from_static("tracestate")];
+const PASSED_ON: [HeaderName; 2] =
+    [HeaderName::from_static("traceparent"), HeaderName::from_static("tracestate")];
 
 /// A request for a model.
 pub(crate) struct Call<'a> {
@@ -120,7 +121,10 @@ pub(crate) fn call<'a>(
         disable_fallbacks: boolean(&peek, Known::DisableFallbacks, "disable_fallbacks")?,
         mock: peek.string(Known::MockResponse).map(|text| mock(&text)),
         expression: expression(&peek, headers)?,
-        passed_on: PASSED_ON.into_iter().filter_map(|name| headers.get(&name).cloned().map(|v| (name, v))).collect(),
+        passed_on: PASSED_ON
+            .into_iter()
+            .filter_map(|name| headers.get(&name).cloned().map(|v| (name, v)))
+            .collect(),
         peek,
     };
     Ok((call, asked))
@@ -149,7 +153,10 @@ fn mock(text: &str) -> Mock {
 fn wrong(name: &'static str, expected: &str, json: &str) -> Malformed {
     Malformed {
         name,
-        message: format!("Invalid type for '{name}': expected {expected}, but got {} instead.", kind_of(json)),
+        message: format!(
+            "Invalid type for '{name}': expected {expected}, but got {} instead.",
+            kind_of(json)
+        ),
     }
 }
 
@@ -166,7 +173,10 @@ fn header_text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 }
 
 fn timeout(peek: &Peek<'_>, headers: &HeaderMap) -> Result<Option<Duration>, Malformed> {
-    let (name, text) = match (peek.json(Known::Timeout).filter(|json| *json != "null"), header_text(headers, "x-litellm-timeout")) {
+    let (name, text) = match (
+        peek.json(Known::Timeout).filter(|json| *json != "null"),
+        header_text(headers, "x-litellm-timeout"),
+    ) {
         (Some(json), _) => ("timeout", json),
         (None, Some(text)) => ("x-litellm-timeout", text),
         (None, None) => return Ok(None),
@@ -184,7 +194,10 @@ fn timeout(peek: &Peek<'_>, headers: &HeaderMap) -> Result<Option<Duration>, Mal
 fn retries(peek: &Peek<'_>, headers: &HeaderMap) -> Result<Option<u32>, Malformed> {
     /// A client may not multiply its requests without bound.
     const MOST: u32 = 10;
-    let (name, text) = match (peek.json(Known::NumRetries).filter(|json| *json != "null"), header_text(headers, "x-litellm-num-retries")) {
+    let (name, text) = match (
+        peek.json(Known::NumRetries).filter(|json| *json != "null"),
+        header_text(headers, "x-litellm-num-retries"),
+    ) {
         (Some(json), _) => ("num_retries", json),
         (None, Some(text)) => ("x-litellm-num-retries", text),
         (None, None) => return Ok(None),
@@ -210,23 +223,29 @@ fn fallbacks(peek: &Peek<'_>) -> Result<Option<Vec<String>>, Malformed> {
 }
 
 fn expression(peek: &Peek<'_>, headers: &HeaderMap) -> Result<Option<Expression>, Malformed> {
-    let (name, text) = match (peek.json(Known::TagExpression), header_text(headers, "x-tagway-tag-expression")) {
-        (Some("null") | None, None) => return Ok(None),
-        (Some("null") | None, Some(text)) => ("x-tagway-tag-expression", Cow::Borrowed(text)),
-        (Some(json), _) => ("tag_expression", text_of(json).ok_or_else(|| wrong("tag_expression", "a string", json))?),
-    };
+    let (name, text) =
+        match (peek.json(Known::TagExpression), header_text(headers, "x-tagway-tag-expression")) {
+            (Some("null") | None, None) => return Ok(None),
+            (Some("null") | None, Some(text)) => ("x-tagway-tag-expression", Cow::Borrowed(text)),
+            (Some(json), _) => {
+                ("tag_expression", text_of(json).ok_or_else(|| wrong("tag_expression", "a string", json))?)
+            }
+        };
     let parsed = Expression::parse(&text);
     parsed.map(Some).map_err(|error| Malformed { name, message: format!("Invalid '{name}': {error}") })
 }
 
 /// The client's own call id, when it is one a header and a log can carry, else a new one.
 pub(crate) fn call_id(headers: &HeaderMap) -> HeaderValue {
-    let own = headers.get("x-litellm-call-id").filter(|id| !id.is_empty() && id.len() <= 128 && id.to_str().is_ok());
+    let own = headers
+        .get("x-litellm-call-id")
+        .filter(|id| !id.is_empty() && id.len() <= 128 && id.to_str().is_ok());
     own.cloned().unwrap_or_else(|| {
         // A name for a request, not a secret: a fast generator is enough.
         let id = uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid();
         let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-        HeaderValue::from_str(id.hyphenated().encode_lower(&mut text)).unwrap_or(HeaderValue::from_static("unknown"))
+        HeaderValue::from_str(id.hyphenated().encode_lower(&mut text))
+            .unwrap_or(HeaderValue::from_static("unknown"))
     })
 }
 

@@ -11,7 +11,7 @@ use tagway_core::usage::Usage;
 
 use super::content::Content;
 use super::failure::Failure;
-use super::pipeline::Call;
+use super::intake::Call;
 use super::refused::{Class, Refused};
 
 const USAGE: Usage = Usage { prompt: 10, completion: 20, total: 30 };
@@ -22,16 +22,23 @@ const PIECE: usize = 3;
 ///
 /// # Errors
 /// The failure the mock stands for.
-pub(crate) fn play(mock: &Mock, deployment: &Deployment, call: &Call<'_>) -> Result<Content, Failure> {
+pub(crate) fn play(
+    mock: &Mock,
+    deployment: &Deployment,
+    model: &str,
+    call: &Call<'_>,
+) -> Result<Content, Failure> {
     let text = match mock {
-        Mock::Error(error) => return Err(failure(*error, &deployment.model_for(call.asked))),
+        Mock::Error(error) => return Err(failure(*error, &deployment.model_for(model))),
         Mock::Text(text) => text.clone(),
-        Mock::Embedding(vector) if call.endpoint == Endpoint::Embeddings => return Ok(embedding(vector, call)),
+        Mock::Embedding(vector) if call.endpoint == Endpoint::Embeddings => {
+            return Ok(embedding(vector, call));
+        }
         Mock::Embedding(vector) => json!(vector).to_string(),
     };
     let id = uuid::Uuid::from_u128(fastrand::u128(..));
     let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let answer = Answer { id: id.to_string(), created, model: call.asked, text: &text };
+    let answer = Answer { id: id.to_string(), created, model: named(call), text: &text };
     Ok(match (call.endpoint, call.stream) {
         (Endpoint::Embeddings, _) => embedding(&[0.0], call),
         (Endpoint::Chat, false) => whole(answer.chat()),
@@ -43,13 +50,18 @@ pub(crate) fn play(mock: &Mock, deployment: &Deployment, call: &Call<'_>) -> Res
     })
 }
 
+/// The name the client asked for.
+fn named(call: &Call<'_>) -> Value {
+    serde_json::from_str(&call.model_json).unwrap_or_default()
+}
+
 fn whole(body: Value) -> Content {
     Content::Whole { body: body.to_string().into(), usage: Some(USAGE) }
 }
 
 fn embedding(vector: &[f64], call: &Call<'_>) -> Content {
     whole(json!({
-        "model": call.asked,
+        "model": named(call),
         "data": [{"embedding": vector, "index": 0, "object": "embedding"}],
         "object": "list",
         "usage": {"prompt_tokens": USAGE.prompt, "completion_tokens": 0, "total_tokens": USAGE.prompt},
@@ -59,7 +71,7 @@ fn embedding(vector: &[f64], call: &Call<'_>) -> Content {
 struct Answer<'a> {
     id: String,
     created: u64,
-    model: &'a str,
+    model: Value,
     text: &'a str,
 }
 
@@ -122,7 +134,11 @@ impl Answer<'_> {
         };
         let mut events: Vec<Value> = Vec::new();
         for (n, piece) in self.pieces().into_iter().enumerate() {
-            let delta = if n == 0 { json!({"role": "assistant", "content": piece}) } else { json!({"content": piece}) };
+            let delta = if n == 0 {
+                json!({"role": "assistant", "content": piece})
+            } else {
+                json!({"content": piece})
+            };
             events.push(chunk(json!([{"index": 0, "delta": delta}])));
         }
         events.push(chunk(json!([{"index": 0, "delta": {}, "finish_reason": "stop"}])));

@@ -3,7 +3,6 @@
 pub(crate) mod admit;
 pub(crate) mod answer;
 pub(crate) mod attempt;
-pub(crate) mod call;
 pub(crate) mod content;
 mod cost;
 pub(crate) mod explain;

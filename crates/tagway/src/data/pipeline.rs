@@ -11,17 +11,16 @@ use tagway_core::wire::peek::Peek;
 
 use super::answer::{self, Body};
 use super::attempt::{Around, Tries};
-use super::call::Route;
-use super::explain::Trail;
+use super::explain;
 use super::failure::Failure;
 use super::fallback;
-pub(crate) use super::intake::Call;
 use super::record::Record;
-use crate::route::Wanted;
 use super::upstream::Pool;
 use super::{admit, intake};
-use crate::{auth, tags};
+use crate::call::Route;
 use crate::live::{Current, Live};
+use crate::route::{Trail, Wanted};
+use crate::{auth, tags};
 
 /// What a worker thread serves requests with.
 pub(crate) struct Gateway {
@@ -35,9 +34,10 @@ pub(crate) async fn serve(gateway: &Gateway, route: Route, request: Request<Inco
     let current = gateway.live.current();
     let (head, body) = request.into_parts();
     let mut record = Record::new(route.endpoint, intake::call_id(&head.headers), Arc::clone(&current));
-    match proceed(gateway, &current, &route, &head, body, &mut record).await {
+    let mut trail = explain::wanted(&head.headers);
+    match proceed(gateway, &current, &route, &head, body, &mut trail, &mut record).await {
         Ok(answer) => answer.with(record),
-        Err(failure) => answer::failed(&failure, record),
+        Err(failure) => answer::failed(&failure, &trail, record),
     }
 }
 
@@ -47,6 +47,7 @@ async fn proceed(
     route: &Route,
     head: &request::Parts,
     body: Incoming,
+    trail: &mut Trail,
     record: &mut Record,
 ) -> Result<answer::Answer, Failure> {
     let snapshot = &current.snapshot;
@@ -66,9 +67,8 @@ async fn proceed(
         user_agent: intake::user_agent(&head.headers),
     };
     let around = Around { snapshot, board: &current.board, pool: &gateway.pool };
-    let mut trail = Trail::wanted(&head.headers);
     let mut tries = Tries::default();
-    let served = fallback::run(&around, &wanted, &call, &mut trail, &mut tries).await;
+    let served = fallback::run(&around, &wanted, &call, trail, &mut tries).await;
     record.tried(tries);
     let (plan, reply) = served?;
     record.served(&plan, &reply);

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName};
 
 /// Names kept by a thread; a provider that makes up names cannot grow it further.
 const KEPT: usize = 512;
@@ -42,7 +42,6 @@ pub(crate) fn copy(from: &HeaderMap, to: &mut HeaderMap, stream: bool) {
         to.insert("llm_provider-request-id", id.clone());
     }
 }
-
 
 fn prefixed(name: &HeaderName) -> Option<HeaderName> {
     PREFIXED.with_borrow_mut(|kept| {

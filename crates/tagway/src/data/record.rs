@@ -90,7 +90,7 @@ impl Record {
     /// A deployment has answered.
     pub(crate) fn served(&mut self, plan: &Plan<'_>, reply: &Reply) {
         self.group = Some(plan.group.name.clone());
-        self.matched.clone_from(&plan.matched);
+        self.matched = plan.matched.map(|(via, value)| (via, value.to_owned()));
         self.deployment = Some(reply.deployment);
         self.upstream = reply.took;
     }
@@ -119,9 +119,11 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        let deployment = self.deployment.map(|id| self.current.snapshot.deployment(id).entry.info.id.as_str());
+        let deployment =
+            self.deployment.map(|id| self.current.snapshot.deployment(id).entry.info.id.as_str());
         let total = self.began.elapsed();
-        let (via, value) = self.matched.as_ref().map_or((None, None), |(via, value)| (Some(*via), Some(value.as_str())));
+        let (via, value) =
+            self.matched.as_ref().map_or((None, None), |(via, value)| (Some(*via), Some(value.as_str())));
         tracing::info!(
             target: "tagway::request",
             call_id = self.call_id.to_str().unwrap_or_default(),

@@ -33,7 +33,13 @@ pub(crate) enum Class {
 
 impl Refused {
     /// Reads a refusal. `blame` is the provider's name in messages, `model` the name it was asked for.
-    pub(crate) fn read(status: StatusCode, headers: HeaderMap, body: &[u8], blame: &str, model: &str) -> Self {
+    pub(crate) fn read(
+        status: StatusCode,
+        headers: HeaderMap,
+        body: &[u8],
+        blame: &str,
+        model: &str,
+    ) -> Self {
         let json: Option<Value> = serde_json::from_slice(body).ok();
         let error = json.as_ref().and_then(|json| json.get("error"));
         let text = |field: &str| error.and_then(|error| error.get(field)).and_then(Value::as_str);
@@ -44,7 +50,8 @@ impl Refused {
             (None, None) => String::from_utf8_lossy(&body[..body.len().min(2000)]).into_owned(),
         };
         let class = class(status, text("code").unwrap_or_default(), &said);
-        let invalid = text("type") == Some("invalid_request_error") && !said.contains("Incorrect API key provided");
+        let invalid =
+            text("type") == Some("invalid_request_error") && !said.contains("Incorrect API key provided");
         Self {
             status,
             kind: kind(status, invalid),

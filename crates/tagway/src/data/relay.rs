@@ -50,7 +50,19 @@ impl Relay {
     ) -> Self {
         let now = Instant::now();
         let (last, beat) = (now, now);
-        Self { exchange, map, first, silence, endpoint, blame, last, beat, timer: None, ended: false, record: None }
+        Self {
+            exchange,
+            map,
+            first,
+            silence,
+            endpoint,
+            blame,
+            last,
+            beat,
+            timer: None,
+            ended: false,
+            record: None,
+        }
     }
 
     /// The next bytes for the client; `None` at the end.
@@ -124,7 +136,9 @@ impl Relay {
         self.ended = true;
         let detail = match &self.map.seen().error {
             Some(payload) => error_text(payload),
-            None if reason == "timeout" => format!("The stream was silent for {} s.", self.silence.as_secs_f64()),
+            None if reason == "timeout" => {
+                format!("The stream was silent for {} s.", self.silence.as_secs_f64())
+            }
             None => "The stream broke off.".to_owned(),
         };
         if let Some(record) = &mut self.record {

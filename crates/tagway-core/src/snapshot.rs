@@ -223,11 +223,6 @@ impl Snapshot {
     pub fn find(&self, model: &str) -> Option<Named> {
         self.names.get(model).copied().or_else(|| wildcard(&self.wildcards, model).map(Named::Group))
     }
-
-    /// Whether any group is a wildcard.
-    pub fn has_wildcards(&self) -> bool {
-        !self.wildcards.is_empty()
-    }
 }
 
 fn wildcard(wildcards: &[(String, GroupId)], model: &str) -> Option<GroupId> {

@@ -49,13 +49,6 @@ impl Caller {
     }
 }
 
-/// The headers that carry a key and nothing else, in the order they are looked at.
-const KEY_HEADERS: [HeaderName; 3] = [
-    HeaderName::from_static("x-litellm-api-key"),
-    HeaderName::from_static("x-api-key"),
-    HeaderName::from_static("api-key"),
-];
-
 /// Finds out who is calling.
 ///
 /// # Errors
@@ -68,24 +61,28 @@ pub(crate) fn identify(snapshot: &Snapshot, headers: &HeaderMap) -> Result<Calle
     if bool::from(known) { Ok(Caller::Master) } else { Err(Denied::Unknown) }
 }
 
+/// The key a request presents. LiteLLM's own header goes before `Authorization`, other SDKs' after it, so that a
+/// client with a foreign `Authorization` can still name its key.
 fn presented<'h>(own: Option<&HeaderName>, headers: &'h HeaderMap) -> Result<&'h str, Denied> {
     let text = |name: &HeaderName| headers.get(name).map(|value| value.to_str().map_err(|_| Denied::Unknown));
-    for name in own.into_iter().chain(&KEY_HEADERS) {
+    for name in own.into_iter().chain(&[HeaderName::from_static("x-litellm-api-key")]) {
         if let Some(value) = text(name) {
             let value = value?;
             return Ok(bearer(value).unwrap_or(value));
         }
     }
-    let Some(value) = text(&header::AUTHORIZATION) else { return Err(Denied::Missing) };
-    let value = value?.trim();
-    if let Some(key) = bearer(value) {
-        return if key.is_empty() { Err(Denied::Malformed) } else { Ok(key) };
+    if let Some(value) = text(&header::AUTHORIZATION) {
+        let value = value?.trim();
+        if !value.is_empty() {
+            return bearer(value).filter(|key| !key.is_empty()).ok_or(Denied::Malformed);
+        }
     }
-    // Another scheme's credential is no key of ours; a bare word is one without its scheme.
-    match value.split_once(' ') {
-        Some((_, credential)) => Ok(credential),
-        None => Err(Denied::Malformed),
+    for name in [HeaderName::from_static("x-api-key"), HeaderName::from_static("api-key")] {
+        if let Some(value) = text(&name) {
+            return value;
+        }
     }
+    Err(Denied::Missing)
 }
 
 /// What follows `Bearer `, whatever its case.

@@ -38,7 +38,7 @@ pub(crate) struct Plan {
 pub(crate) struct Misconfigured(pub(crate) String);
 
 /// Runs the gateway until SIGTERM or SIGINT.
-pub(crate) fn run(plan: Plan) -> anyhow::Result<()> {
+pub(crate) fn run(plan: &Plan) -> anyhow::Result<()> {
     let prepared = live::prepare(&plan.config).map_err(Misconfigured)?;
     let log = telemetry::start(plan.json_logs || prepared.wants_json_logs(), plan.verbose)?;
     for note in &plan.notes {
@@ -51,7 +51,7 @@ pub(crate) fn run(plan: Plan) -> anyhow::Result<()> {
         .thread_name("control")
         .enable_all()
         .build()?;
-    let left = control.block_on(serve(&plan, live, control.handle().clone()))?;
+    let left = control.block_on(serve(plan, live, control.handle().clone()))?;
     match left {
         0 => tracing::info!("stopped"),
         left => tracing::warn!(connections = left, "stopped; requests in progress were cut off"),

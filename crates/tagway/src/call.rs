@@ -15,6 +15,7 @@ pub(crate) struct Route {
 
 /// Recognises a path. Static paths cost a comparison each; others are not calls to a model.
 pub(crate) fn recognise(path: &str) -> Option<Route> {
+    let path = path.strip_suffix('/').unwrap_or(path);
     let below = path.strip_prefix("/v1").unwrap_or(path);
     let plain = |endpoint| Some(Route { endpoint, model: None });
     match below {

@@ -33,7 +33,7 @@ pub(crate) enum NoRoute {
     },
     /// Those that may serve it are cooling down.
     #[error(
-        "No deployments available for selected model, Try again in {} seconds. Passed model={model}.",
+        "No deployments available for selected model, Try again in {} seconds. All deployments for selected model are in cooldown. Passed model={model}.",
         whole_seconds(*.wait)
     )]
     CoolingDown {

@@ -39,8 +39,6 @@ pub enum Known {
     Fallbacks,
     /// `true` turns fallbacks off.
     DisableFallbacks,
-    /// An answer to give without calling a provider.
-    MockResponse,
     /// Whether the provider is to store the answer (then it takes `metadata`).
     Store,
     /// The end user.
@@ -76,7 +74,6 @@ fn known(key: &str) -> Option<Known> {
         "num_retries" => Known::NumRetries,
         "fallbacks" => Known::Fallbacks,
         "disable_fallbacks" => Known::DisableFallbacks,
-        "mock_response" => Known::MockResponse,
         "store" => Known::Store,
         "user" => Known::User,
         _ => return None,
@@ -119,9 +116,8 @@ fn fate(key: &str) -> Fate {
         | "drop_params"
         | "additional_drop_params"
         | "allowed_openai_params"
-        | "mock_timeout"
         | "mock_delay"
-        | "mock_testing_fallbacks"
+        | "mock_tool_calls"
         | "prompt_id"
         | "prompt_variables"
         | "turn_off_message_logging"
@@ -140,7 +136,11 @@ fn fate(key: &str) -> Fate {
         | "organization"
         | "guardrails"
         | "router_settings_override"
-        | "router_settings" => Fate::Refuse,
+        | "router_settings"
+        | "mock_timeout"
+        | "mock_testing_fallbacks"
+        | "input_cost_per_token"
+        | "output_cost_per_token" => Fate::Refuse,
         _ if key.starts_with("user_api_key_") => Fate::Drop,
         _ => Fate::Forward,
     }

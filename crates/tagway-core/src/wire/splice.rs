@@ -9,6 +9,8 @@ use super::peek::{Fate, Known, Peek};
 pub struct Changes<'c> {
     /// The provider's name of the model, as a JSON string with its quotes.
     pub model: &'c str,
+    /// The answer is to be a stream: without it, `stream_options` stays behind, since providers refuse it then.
+    pub streams: bool,
     /// Ask for the usage of a stream.
     pub include_usage: bool,
     /// Forward `metadata` (its string values, less `tags`).
@@ -45,8 +47,12 @@ pub fn request(peek: &Peek<'_>, changes: &Changes<'_>) -> Vec<u8> {
         let at = Some(&value);
         if at == model.as_ref() {
             writer.field(blank, head, changes.model);
-        } else if at == options.as_ref() && changes.include_usage {
-            writer.field(blank, head, &with_usage(&text[value]));
+        } else if at == options.as_ref() {
+            match (changes.streams, changes.include_usage) {
+                (true, true) => writer.field(blank, head, &with_usage(&text[value])),
+                (true, false) => writer.field(blank, head, &text[value]),
+                (false, _) => {}
+            }
         } else if at == metadata.as_ref() && changes.keep_metadata {
             if let Some(kept) = provider_metadata(&text[value]) {
                 writer.field(blank, head, &kept);
@@ -121,7 +127,7 @@ mod tests {
     use super::*;
 
     const PLAIN: Changes<'static> =
-        Changes { model: "\"up\"", include_usage: false, keep_metadata: false, defaults: &[] };
+        Changes { model: "\"up\"", streams: true, include_usage: false, keep_metadata: false, defaults: &[] };
 
     fn spliced(body: &str, changes: &Changes<'_>) -> String {
         String::from_utf8(request(&Peek::read(body.as_bytes()).unwrap(), changes)).unwrap()

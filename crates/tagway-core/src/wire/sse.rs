@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use memchr::memmem::Finder;
 
-use super::json::{Walk, text_of};
+use super::json::Walk;
 use crate::usage::Usage;
 
 /// No event may be longer; a provider that sends more is broken.
@@ -34,7 +34,7 @@ pub struct Wishes {
 pub struct Seen {
     /// Usage as last reported.
     pub usage: Option<Usage>,
-    /// `data: [DONE]` has passed, or the final event of a response.
+    /// `data: [DONE]` has passed.
     pub done: bool,
     /// The provider reported an error inside the stream: its payload. Nothing is passed on from there.
     pub error: Option<String>,
@@ -134,7 +134,7 @@ impl SseMap {
         {
             let payload = payload_of(event, 0..first);
             let (head, tail) = (&event[..payload.start], &event[payload.end..]);
-            return self.data(head, &event[payload.clone()], tail, out);
+            return self.data(head, &event[payload], tail, out);
         }
         self.long_event(event, out);
     }
@@ -249,10 +249,6 @@ impl SseMap {
             match &text[field.key] {
                 "model" => model = Some(field.value),
                 "usage" => self.seen.usage = Usage::read(&text[field.value]).or(self.seen.usage),
-                "status" => {
-                    self.seen.done |=
-                        text_of(&text[field.value]).is_some_and(|s| s != "in_progress" && s != "queued")
-                }
                 _ => {}
             }
         }
@@ -396,11 +392,10 @@ mod tests {
     }
 
     #[test]
-    fn a_response_event_names_the_model_inside_and_ends_the_stream() {
+    fn a_response_event_names_the_model_inside() {
         let stream = b"event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"status\":\"completed\",\"model\":\"up\",\"usage\":{\"input_tokens\":1,\"output_tokens\":2}}}\n\n";
         let (text, seen, _) = map(true, &[stream]);
         assert!(text.contains("\"model\":\"asked\""));
-        assert!(seen.done);
         assert_eq!(seen.usage.map(|usage| usage.total), Some(3));
     }
 

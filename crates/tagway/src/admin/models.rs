@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use tagway_core::config::Deployment;
 use tagway_core::snapshot::Snapshot;
 
-use super::{Known, Refusal};
+use super::Known;
 
 /// LiteLLM's constant for a model's date of creation.
 const CREATED: u64 = 1_677_610_602;
@@ -63,19 +63,17 @@ pub(super) struct Which {
 }
 
 /// `GET /v1/model/info`: every deployment, without its secrets.
-pub(super) async fn info(known: Known, Query(which): Query<Which>) -> Result<Json<Value>, Refusal> {
+pub(super) async fn info(known: Known, Query(which): Query<Which>) -> Response {
     let deployments = known.current.snapshot.deployments.iter().map(|deployment| &deployment.entry);
     let data: Vec<Value> = deployments
         .filter(|entry| which.litellm_model_id.as_ref().is_none_or(|id| *id == entry.info.id))
         .map(shown)
         .collect();
     if let (Some(id), true) = (&which.litellm_model_id, data.is_empty()) {
-        return Err(Refusal::new(
-            StatusCode::BAD_REQUEST,
-            format!("Model id = {id} not found on this gateway"),
-        ));
+        let error = format!("Model id = {id} not found on litellm proxy");
+        return (StatusCode::BAD_REQUEST, Json(json!({"detail": {"error": error}}))).into_response();
     }
-    Ok(Json(json!({ "data": data })))
+    Json(json!({ "data": data })).into_response()
 }
 
 fn shown(entry: &Deployment) -> Value {

@@ -131,7 +131,7 @@ fn serve(args: Serve) -> ExitCode {
         verbose: args.verbose,
         notes: args.foreign.notes(),
     };
-    match boot::run(plan) {
+    match boot::run(&plan) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is::<Misconfigured>() => fail(&error.to_string(), 2),
         Err(error) => fail(&format!("tagway: {error:#}"), 1),

@@ -125,6 +125,9 @@ pub(crate) fn build(
     headers.insert("x-litellm-overhead-duration-ms", millis(total.saturating_sub(record.upstream)));
     headers.insert("x-litellm-attempted-retries", HeaderValue::from(record.retries));
     headers.insert("x-litellm-attempted-fallbacks", HeaderValue::from(record.fallbacks));
+    if 0 < record.retries {
+        headers.insert("x-litellm-max-retries", HeaderValue::from(record.max_retries));
+    }
     provider_headers::copy(&reply.headers, &mut headers, stream);
     if let Some(route) = explain::header(trail, Some(deployment)) {
         headers.insert("x-tagway-route", route);
@@ -204,10 +207,12 @@ pub(crate) fn failed(failure: &Failure, trail: &Trail, mut record: Record) -> Re
 /// A provider's failure names the group, as in LiteLLM.
 fn error_body(failure: &Failure, record: &Record) -> Bytes {
     let mut message = failure.to_string();
-    if failure.is_providers() && record.fallbacks == 0 {
+    if failure.is_providers()
+        && let Some(about) = &record.about_fallbacks
+    {
         message.push_str("\n\nLiteLLM: model group '");
         message.push_str(&record.model);
-        message.push_str("' failed with the error above. No fallback was attempted.");
+        message.push_str(about);
     }
     error_json(&message, failure.kind(), failure.param(), failure.status(), failure.reason()).into()
 }

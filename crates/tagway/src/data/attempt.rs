@@ -39,9 +39,13 @@ pub(crate) struct Reply {
 }
 
 /// Counts of what it took.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Tries {
     pub(crate) retries: u32,
+    /// How many retries there might have been.
+    pub(crate) max_retries: u32,
+    /// What an error message says of fallbacks, behind the name of the group.
+    pub(crate) about_fallbacks: Option<String>,
     pub(crate) fallbacks: u32,
 }
 
@@ -68,6 +72,7 @@ pub(crate) async fn run(
         let router = &around.snapshot.config.router;
         note(around, plan, id, &failure, router);
         let allowed = call.num_retries.or(deployment.entry.max_retries).unwrap_or(router.num_retries);
+        tries.max_retries = allowed;
         let may = match failure.retry() {
             Retry::Never => false,
             Retry::Elsewhere => !fresh.is_empty(),
@@ -92,7 +97,7 @@ fn note(around: &Around<'_>, plan: &Plan<'_>, id: DeploymentId, failure: &Failur
         return;
     }
     let fault = match failure.status().as_u16() {
-        401 | 403 | 404 | 408 | 429 => Fault::Certain,
+        401 | 404 | 429 => Fault::Certain,
         400..500 => return,
         _ => Fault::Chance,
     };

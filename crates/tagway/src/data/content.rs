@@ -44,8 +44,7 @@ pub(crate) async fn fetch(
 ) -> Result<Reply, Failure> {
     let deployment = around.snapshot.deployment(id);
     let started = Instant::now();
-    let own = call.mock.as_ref().or(deployment.entry.mock.as_ref());
-    if let Some(mock) = own {
+    if let Some(mock) = &deployment.entry.mock {
         let content = mock::play(mock, deployment, model, call)?;
         let (status, headers) = (StatusCode::OK, HeaderMap::new());
         return Ok(Reply { deployment: id, headers, status, content, took: started.elapsed() });
@@ -117,6 +116,7 @@ fn body_for(deployment: &Deployment, model: &str, call: &Call<'_>) -> Bytes {
     let changes = Changes {
         model: &deployment.upstream_model_json(model),
         include_usage: stream_usage,
+        streams: call.stream,
         keep_metadata: call.endpoint == Endpoint::Responses || call.peek.is_true(Known::Store),
         defaults: &deployment.defaults,
     };
@@ -184,8 +184,7 @@ async fn stream(
             break;
         }
     }
-    let relay =
-        Relay::new(exchange, map, first.into(), silence, call.endpoint, Arc::from(deployment.blame.as_str()));
+    let relay = Relay::new(exchange, map, first.into(), silence, Arc::from(deployment.blame.as_str()));
     Ok(Content::Stream(Box::new(relay)))
 }
 

@@ -72,7 +72,7 @@ fn unreadable(why: &Unreadable) -> String {
             format!("The field '{key}' stands in the request body twice. Send it once.")
         }
         Unreadable::Refused(key) => format!(
-            "The field '{key}' may not be set by a client: it is decided by the gateway's configuration. Remove it."
+            "Authentication Error, Rejected Request: {key} is not allowed in request body. The gateway's configuration decides it; remove it from the request."
         ),
     }
 }
@@ -92,7 +92,8 @@ impl Failure {
     /// The HTTP status.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::Denied(_) => StatusCode::UNAUTHORIZED,
+            // A client that chooses an upstream or a credential asks for what it may not have.
+            Self::Denied(_) | Self::Unreadable(Unreadable::Refused(_)) => StatusCode::UNAUTHORIZED,
             Self::Unreadable(_)
             | Self::BrokenBody
             | Self::ModelNotText
@@ -115,6 +116,7 @@ impl Failure {
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Denied(denied) => denied.kind(),
+            Self::Unreadable(Unreadable::Refused(_)) => "auth_error",
             Self::ModelNotText => "bad_request_error",
             Self::NoRoute(NoRoute::Tags { status, .. }) if *status == StatusCode::BAD_REQUEST => {
                 "invalid_request_error"
@@ -129,7 +131,8 @@ impl Failure {
             | Self::UnknownModel { .. }
             | Self::Malformed(_)
             | Self::Timeout { .. } => "invalid_request_error",
-            Self::NoRoute(NoRoute::CoolingDown { .. }) | Self::Busy { .. } => "throttling_error",
+            Self::NoRoute(NoRoute::CoolingDown { .. }) => "all_deployments_in_cooldown",
+            Self::Busy { .. } => "throttling_error",
             Self::Refused(refused) => refused.kind,
             Self::Unreachable { .. } | Self::Garbled { .. } | Self::NoUpstream { .. } => {
                 "internal_server_error"
@@ -187,8 +190,8 @@ impl Failure {
     pub(crate) fn retry(&self) -> Retry {
         match self {
             Self::Refused(refused) => match refused.status.as_u16() {
-                401 | 403 | 404 => Retry::Elsewhere,
-                408 | 409 | 429 | 500.. => Retry::Anywhere,
+                401 => Retry::Elsewhere,
+                403 | 408 | 409 | 429 | 500.. => Retry::Anywhere,
                 _ => Retry::Never,
             },
             Self::Timeout { .. } | Self::Unreachable { .. } | Self::Garbled { .. } => Retry::Anywhere,

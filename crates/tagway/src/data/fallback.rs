@@ -28,20 +28,36 @@ pub(crate) async fn run<'s>(
         return Err(failure);
     }
     let most = usize::try_from(router.max_fallbacks).unwrap_or(usize::MAX);
-    let targets = targets(router, wanted.model, call, &failure);
-    for target in targets.iter().take(most) {
-        // What may be chosen is decided anew, with the same tags, in the other group.
-        if target == wanted.model {
-            continue;
-        }
+    let mut last = None;
+    for target in targets(router, wanted.model, call, &failure)
+        .iter()
+        .filter(|target| *target != wanted.model)
+        .take(most)
+    {
         tries.fallbacks += 1;
-        let wanted = Wanted { model: target, ..*wanted };
-        match hop(around, &wanted, call, trail, tries).await {
+        // What may be chosen is decided anew, with the same tags, in the other group.
+        match hop(around, &Wanted { model: target, ..*wanted }, call, trail, tries).await {
             Ok(served) => return Ok(served),
-            Err(next) => tracing::debug!(group = target, error = %next, "a fallback failed too"),
+            Err(next) => last = Some(format!("Fallback to {target} also failed: {next}")),
         }
     }
+    tries.about_fallbacks = Some(about(router, last));
     Err(failure)
+}
+
+/// LiteLLM's words on what became of fallbacks.
+fn about(router: &Router, last: Option<String>) -> String {
+    if let Some(last) = last {
+        return format!("' failed with the error above. {last}");
+    }
+    if router.fallbacks.is_empty() {
+        return "' failed with the error above. No fallback was attempted.".to_owned();
+    }
+    let configured: Vec<&str> = router.fallbacks.iter().map(|(group, _)| group.as_str()).collect();
+    format!(
+        "' failed with the error above and no fallback model group was found for it, so the request was not retried on another model. Fallbacks are configured for: {}. Add a fallbacks entry for that model group (Router fallbacks or proxy router_settings.fallbacks) to retry on another model.",
+        configured.join(", ")
+    )
 }
 
 async fn hop<'s>(

@@ -10,7 +10,6 @@ use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use smallvec::SmallVec;
-use tagway_core::config::{Mock, MockError};
 use tagway_core::snapshot::{Endpoint, json_string};
 use tagway_core::tag::Expression;
 use tagway_core::wire::json::{Walk, text_of};
@@ -42,7 +41,6 @@ pub(crate) struct Call<'a> {
     pub(crate) num_retries: Option<u32>,
     pub(crate) fallbacks: Option<Vec<String>>,
     pub(crate) disable_fallbacks: bool,
-    pub(crate) mock: Option<Mock>,
     pub(crate) expression: Option<Expression>,
     pub(crate) passed_on: SmallVec<[(HeaderName, HeaderValue); 2]>,
 }
@@ -119,7 +117,6 @@ pub(crate) fn call<'a>(
         num_retries: retries(&peek, headers)?,
         fallbacks: fallbacks(&peek)?,
         disable_fallbacks: boolean(&peek, Known::DisableFallbacks, "disable_fallbacks")?,
-        mock: peek.string(Known::MockResponse).map(|text| mock(&text)),
         expression: expression(&peek, headers)?,
         passed_on: PASSED_ON
             .into_iter()
@@ -135,18 +132,6 @@ fn required(endpoint: Endpoint) -> Option<(&'static str, Known)> {
         Endpoint::Chat => Some(("messages", Known::Messages)),
         Endpoint::Completions => Some(("prompt", Known::Prompt)),
         Endpoint::Embeddings | Endpoint::Responses => Some(("input", Known::Input)),
-    }
-}
-
-/// A client's own `mock_response`: an error's name or a text.
-fn mock(text: &str) -> Mock {
-    match text {
-        "litellm.RateLimitError" => Mock::Error(MockError::RateLimit),
-        "litellm.InternalServerError" => Mock::Error(MockError::InternalServer),
-        "litellm.ContextWindowExceededError" => Mock::Error(MockError::ContextWindowExceeded),
-        "litellm.ContentPolicyViolationError" => Mock::Error(MockError::ContentPolicyViolation),
-        "litellm.Timeout" => Mock::Error(MockError::Timeout),
-        text => Mock::Text(text.to_owned()),
     }
 }
 
@@ -172,21 +157,33 @@ fn header_text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name)?.to_str().ok().map(str::trim)
 }
 
+/// A setting of one request: its header wins over its field. Numbers may be written as text.
+fn setting<'a>(
+    peek: &Peek<'a>,
+    known: Known,
+    field: &'static str,
+    headers: &'a HeaderMap,
+    header: &'static str,
+) -> Option<(&'static str, Cow<'a, str>)> {
+    if let Some(text) = header_text(headers, header) {
+        return Some((header, Cow::Borrowed(text)));
+    }
+    let json = peek.json(known).filter(|json| *json != "null")?;
+    Some((field, text_of(json).unwrap_or(Cow::Borrowed(json))))
+}
+
 fn timeout(peek: &Peek<'_>, headers: &HeaderMap) -> Result<Option<Duration>, Malformed> {
-    let (name, text) = match (
-        peek.json(Known::Timeout).filter(|json| *json != "null"),
-        header_text(headers, "x-litellm-timeout"),
-    ) {
-        (Some(json), _) => ("timeout", json),
-        (None, Some(text)) => ("x-litellm-timeout", text),
-        (None, None) => return Ok(None),
-    };
-    let seconds = text.parse().ok().filter(|seconds| 0.0 < *seconds);
-    match seconds.and_then(|seconds: f64| Duration::try_from_secs_f64(seconds).ok()) {
-        Some(timeout) => Ok(Some(timeout)),
+    /// "No limit", where a point in time must still be computed.
+    const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
+    let given = setting(peek, Known::Timeout, "timeout", headers, "x-litellm-timeout");
+    let Some((name, text)) = given else { return Ok(None) };
+    let seconds = text.parse::<f64>().ok().filter(|seconds| 0.0 <= *seconds);
+    match seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {
+        Some(Duration::ZERO) => Ok(Some(FOREVER)),
+        Some(timeout) => Ok(Some(timeout.min(FOREVER))),
         None => Err(Malformed {
             name,
-            message: format!("Invalid '{name}': expected a number of seconds above 0."),
+            message: format!("Invalid '{name}': expected a number of seconds, 0 for no limit."),
         }),
     }
 }
@@ -194,19 +191,15 @@ fn timeout(peek: &Peek<'_>, headers: &HeaderMap) -> Result<Option<Duration>, Mal
 fn retries(peek: &Peek<'_>, headers: &HeaderMap) -> Result<Option<u32>, Malformed> {
     /// A client may not multiply its requests without bound.
     const MOST: u32 = 10;
-    let (name, text) = match (
-        peek.json(Known::NumRetries).filter(|json| *json != "null"),
-        header_text(headers, "x-litellm-num-retries"),
-    ) {
-        (Some(json), _) => ("num_retries", json),
-        (None, Some(text)) => ("x-litellm-num-retries", text),
-        (None, None) => return Ok(None),
-    };
+    let given = setting(peek, Known::NumRetries, "num_retries", headers, "x-litellm-num-retries");
+    let Some((name, text)) = given else { return Ok(None) };
     match text.parse::<u32>() {
         Ok(count) => Ok(Some(count.min(MOST))),
         Err(_) => Err(Malformed {
             name,
-            message: format!("Invalid '{name}': expected a whole number from 0 to {MOST}."),
+            message: format!(
+                "Invalid '{name}': expected a whole number, 0 or more; at most {MOST} retries are made."
+            ),
         }),
     }
 }

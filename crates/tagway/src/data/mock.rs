@@ -41,9 +41,9 @@ pub(crate) fn play(
     let answer = Answer { id: id.to_string(), created, model: named(call), text: &text };
     Ok(match (call.endpoint, call.stream) {
         (Endpoint::Embeddings, _) => embedding(&[0.0], call),
-        (Endpoint::Chat, false) => whole(answer.chat()),
-        (Endpoint::Completions, false) => whole(answer.completion()),
-        (Endpoint::Responses, false) => whole(answer.response("completed")),
+        (Endpoint::Chat, false) => whole(&answer.chat()),
+        (Endpoint::Completions, false) => whole(&answer.completion()),
+        (Endpoint::Responses, false) => whole(&answer.response("completed")),
         (Endpoint::Chat, true) => answer.chat_events(call.asked_for_usage),
         (Endpoint::Completions, true) => answer.completion_events(),
         (Endpoint::Responses, true) => answer.response_events(),
@@ -55,12 +55,12 @@ fn named(call: &Call<'_>) -> Value {
     serde_json::from_str(&call.model_json).unwrap_or_default()
 }
 
-fn whole(body: Value) -> Content {
+fn whole(body: &Value) -> Content {
     Content::Whole { body: body.to_string().into(), usage: Some(USAGE) }
 }
 
 fn embedding(vector: &[f64], call: &Call<'_>) -> Content {
-    whole(json!({
+    whole(&json!({
         "model": named(call),
         "data": [{"embedding": vector, "index": 0, "object": "embedding"}],
         "object": "list",
@@ -147,7 +147,7 @@ impl Answer<'_> {
             last["usage"] = usage();
             events.push(last);
         }
-        Content::Events(data_events(&events, true))
+        Content::Events(data_events(&events))
     }
 
     fn completion_events(&self) -> Content {
@@ -160,7 +160,7 @@ impl Answer<'_> {
         };
         let mut events: Vec<Value> = self.pieces().iter().map(|piece| chunk(piece, None)).collect();
         events.push(chunk("", Some("stop")));
-        Content::Events(data_events(&events, true))
+        Content::Events(data_events(&events))
     }
 
     fn response_events(&self) -> Content {
@@ -193,11 +193,11 @@ impl Answer<'_> {
         for (event, number) in events.iter_mut().zip(0..) {
             event["sequence_number"] = Value::from(number);
         }
-        Content::Events(data_events(&events, false))
+        Content::Events(data_events(&events))
     }
 }
 
-fn data_events(events: &[Value], done: bool) -> bytes::Bytes {
+fn data_events(events: &[Value]) -> bytes::Bytes {
     let mut out = String::new();
     for event in events {
         if let Some(name) = event.get("type").and_then(Value::as_str) {
@@ -205,9 +205,7 @@ fn data_events(events: &[Value], done: bool) -> bytes::Bytes {
         }
         out.push_str(&format!("data: {event}\n\n"));
     }
-    if done {
-        out.push_str("data: [DONE]\n\n");
-    }
+    out.push_str("data: [DONE]\n\n");
     out.into()
 }
 

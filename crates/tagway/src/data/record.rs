@@ -33,6 +33,9 @@ pub(crate) struct Record {
     pub(crate) upstream: Duration,
     pub(crate) retries: u32,
     pub(crate) fallbacks: u32,
+    pub(crate) max_retries: u32,
+    /// What an error message says of fallbacks.
+    pub(crate) about_fallbacks: Option<String>,
     pub(crate) error: Option<String>,
     usage: Option<Usage>,
     /// The request's place among those in progress.
@@ -58,6 +61,8 @@ impl Record {
             upstream: Duration::ZERO,
             retries: 0,
             fallbacks: 0,
+            max_retries: 0,
+            about_fallbacks: None,
             error: None,
             usage: None,
             hold: None,
@@ -85,6 +90,8 @@ impl Record {
     pub(crate) fn tried(&mut self, tries: Tries) {
         self.retries = tries.retries;
         self.fallbacks = tries.fallbacks;
+        self.max_retries = tries.max_retries;
+        self.about_fallbacks = tries.about_fallbacks;
     }
 
     /// A deployment has answered.

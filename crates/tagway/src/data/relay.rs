@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::json;
-use tagway_core::snapshot::Endpoint;
 use tagway_core::wire::sse::SseMap;
 use tokio::time::{Instant, Sleep};
 
@@ -28,7 +27,6 @@ pub(crate) struct Relay {
     first: Bytes,
     /// The longest silence of the provider.
     silence: Duration,
-    endpoint: Endpoint,
     blame: Arc<str>,
     last: Instant,
     beat: Instant,
@@ -45,24 +43,11 @@ impl Relay {
         map: SseMap,
         first: Bytes,
         silence: Duration,
-        endpoint: Endpoint,
         blame: Arc<str>,
     ) -> Self {
         let now = Instant::now();
         let (last, beat) = (now, now);
-        Self {
-            exchange,
-            map,
-            first,
-            silence,
-            endpoint,
-            blame,
-            last,
-            beat,
-            timer: None,
-            ended: false,
-            record: None,
-        }
+        Self { exchange, map, first, silence, blame, last, beat, timer: None, ended: false, record: None }
     }
 
     /// The next bytes for the client; `None` at the end.
@@ -104,7 +89,7 @@ impl Relay {
             return Some(self.fail_with(Vec::new(), "upstream_broken"));
         }
         self.ended = true;
-        if self.map.seen().done || self.endpoint == Endpoint::Responses {
+        if self.map.seen().done {
             return None;
         }
         // Some providers just stop; clients wait for the mark.
@@ -145,8 +130,8 @@ impl Relay {
             record.broke(reason);
         }
         let message = format!("litellm.APIConnectionError: APIConnectionError: {} - {detail}", self.blame);
-        let error = json!({"error": {"message": message, "type": null, "param": null, "code": "500", "reason": reason}});
-        out.extend_from_slice(format!("data: {error}\n\n").as_bytes());
+        let error = json!({"message": message, "type": null, "param": null, "code": "500", "reason": reason});
+        out.extend_from_slice(format!("data: {{\"error\": {error}}}\n\n").as_bytes());
         out.into()
     }
 }

@@ -126,7 +126,7 @@ pub(crate) fn prepare(path: &Path) -> Result<Prepared, String> {
 }
 
 fn read(path: &Path, before: Option<&Board>) -> Result<Prepared, String> {
-    let loaded = config::load(path, &System).map_err(|problems| problems)?;
+    let loaded = config::load(path, &System).map_err(|problems| problems.to_string())?;
     let notes = loaded.notes.iter().map(ToString::to_string).collect();
     let snapshot =
         Snapshot::compile(loaded.config).map_err(|unusable| format!("{}: {unusable}", path.display()))?;

@@ -51,7 +51,7 @@ enum Format {
 pub(crate) fn run(args: &ExplainArgs) -> ExitCode {
     let loaded = match config::load(&args.config, &System) {
         Ok(loaded) => loaded,
-        Err(problems) => return fail(&problems, 2),
+        Err(problems) => return fail(&problems.to_string(), 2),
     };
     let snapshot = match Snapshot::compile(loaded.config) {
         Ok(snapshot) => snapshot,

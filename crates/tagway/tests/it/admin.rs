@@ -7,8 +7,16 @@ use crate::gateway::{Answered as _, Gateway, command, config, deployment, error}
 fn two() -> String {
     config(
         &[
-            deployment("gpt-4", "free", "model: openai/x, api_key: sk-secret-1, mock_response: a, tags: [free]"),
-            deployment("gpt-4", "rest", "model: openai/x, mock_response: b, tags: [default], temperature: 0.5"),
+            deployment(
+                "gpt-4",
+                "free",
+                "model: openai/x, api_key: sk-secret-1, mock_response: a, tags: [free]",
+            ),
+            deployment(
+                "gpt-4",
+                "rest",
+                "model: openai/x, mock_response: b, tags: [default], temperature: 0.5",
+            ),
             deployment("'openai/*'", "wild", "model: 'openai/*', mock_response: c"),
         ],
         "router_settings:\n  enable_tag_filtering: true\n  model_group_alias: {shown: gpt-4, hidden: {model: gpt-4, hidden: true}}\n",
@@ -31,14 +39,18 @@ async fn models_are_listed_as_openai_lists_them() {
     let gateway = Gateway::start(&two());
     for path in ["/v1/models", "/models"] {
         let models: Value = gateway.get(path).send().await.unwrap().json().await.unwrap();
-        let ids: Vec<_> = models["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect();
+        let ids: Vec<_> =
+            models["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect();
         assert_eq!(ids, ["shown", "gpt-4"]);
         assert_eq!(models["object"], "list");
     }
     let one: Value = gateway.get("/v1/models/gpt-4").send().await.unwrap().json().await.unwrap();
     assert_eq!((&one["id"], &one["object"]), (&json!("gpt-4"), &json!("model")));
     let (status, body) = error(gateway.get("/v1/models/nosuch")).await;
-    assert_eq!((status, &body["detail"]), (404, &json!("The model `nosuch` does not exist or is not accessible")));
+    assert_eq!(
+        (status, &body["detail"]),
+        (404, &json!("The model `nosuch` does not exist or is not accessible"))
+    );
 }
 
 #[tokio::test]
@@ -49,7 +61,8 @@ async fn model_info_shows_every_deployment_and_no_secret() {
     let info: Value = serde_json::from_str(&info).unwrap();
     assert_eq!(info["data"].as_array().unwrap().len(), 3);
     insta::assert_json_snapshot!(info["data"][1]);
-    let one: Value = gateway.get("/model/info?litellm_model_id=free").send().await.unwrap().json().await.unwrap();
+    let one: Value =
+        gateway.get("/model/info?litellm_model_id=free").send().await.unwrap().json().await.unwrap();
     assert_eq!(one["data"].as_array().unwrap().len(), 1);
     assert_eq!(error(gateway.get("/model/info?litellm_model_id=nosuch")).await.0, 400);
 }
@@ -57,7 +70,8 @@ async fn model_info_shows_every_deployment_and_no_secret() {
 #[tokio::test]
 async fn a_decision_is_explained_without_any_call() {
     let gateway = Gateway::start(&two());
-    let answer = gateway.post("/route/explain", &json!({"model": "gpt-4", "tags": ["free"]})).send().await.unwrap();
+    let answer =
+        gateway.post("/route/explain", &json!({"model": "gpt-4", "tags": ["free"]})).send().await.unwrap();
     assert_eq!(answer.status(), 200);
     insta::assert_json_snapshot!(answer.json::<Value>().await.unwrap());
     let refused: Value = gateway
@@ -90,7 +104,12 @@ fn the_command_line_explains_and_checks() {
     let path = dir.path().join("config.yaml");
     std::fs::write(&path, two()).unwrap();
     let explain = |more: &[&str]| {
-        let output = command().args(["explain", "--model", "gpt-4", "--config"]).arg(&path).args(more).output().unwrap();
+        let output = command()
+            .args(["explain", "--model", "gpt-4", "--config"])
+            .arg(&path)
+            .args(more)
+            .output()
+            .unwrap();
         (output.status.code(), String::from_utf8(output.stdout).unwrap())
     };
     let (code, text) = explain(&["--tags", "free"]);

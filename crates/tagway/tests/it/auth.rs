@@ -21,7 +21,8 @@ async fn a_key_is_taken_from_every_header_that_clients_use() {
         ("x-litellm-api-key", format!("Bearer {KEY}")),
         ("x-my-key", KEY.into()),
     ] {
-        let request = gateway.client.post(format!("{}/v1/chat/completions", gateway.url)).header(name, &value);
+        let request =
+            gateway.client.post(format!("{}/v1/chat/completions", gateway.url)).header(name, &value);
         let status = request.json(&chat_body("m", json!({}))).send().await.unwrap().status();
         assert_eq!(status, 200, "{name}");
     }
@@ -31,7 +32,9 @@ async fn a_key_is_taken_from_every_header_that_clients_use() {
 async fn without_a_known_key_every_endpoint_refuses_and_never_echoes_the_key() {
     let gateway = Gateway::start(&one());
     let mut seen = Vec::new();
-    for authorization in [None, Some("sk-without-scheme"), Some("Bearer "), Some("Bearer sk-wrong-key-123456789")] {
+    for authorization in
+        [None, Some("sk-without-scheme"), Some("Bearer "), Some("Bearer sk-wrong-key-123456789")]
+    {
         let mut request = gateway.client.post(format!("{}/v1/chat/completions", gateway.url));
         if let Some(value) = authorization {
             request = request.header("authorization", value);

@@ -108,7 +108,8 @@ async fn a_late_provider_is_a_408_whoever_set_the_limit() {
 #[tokio::test]
 async fn mocks_play_errors() {
     let names = ["RateLimitError", "InternalServerError", "ContextWindowExceededError"];
-    let deployments = names.map(|name| deployment(name, name, &format!("model: openai/x, mock_response: litellm.{name}")));
+    let deployments =
+        names.map(|name| deployment(name, name, &format!("model: openai/x, mock_response: litellm.{name}")));
     let gateway = Gateway::start(&config(&deployments, ""));
     let mut statuses = Vec::new();
     for name in names {

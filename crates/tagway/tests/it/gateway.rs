@@ -84,7 +84,8 @@ impl Gateway {
 
     /// Sends a signal by name.
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status().unwrap();
+        let sent =
+            Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status().unwrap();
         assert!(sent.success());
     }
 
@@ -120,7 +121,9 @@ impl Drop for Gateway {
 /// The binary, without this process's environment of settings.
 pub fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tagway"));
-    for name in ["LITELLM_MASTER_KEY", "TAGWAY_MASTER_KEY", "CONFIG_FILE_PATH", "PORT", "RUST_LOG", "OPENAI_API_KEY"] {
+    for name in
+        ["LITELLM_MASTER_KEY", "TAGWAY_MASTER_KEY", "CONFIG_FILE_PATH", "PORT", "RUST_LOG", "OPENAI_API_KEY"]
+    {
         command.env_remove(name);
     }
     command
@@ -167,11 +170,19 @@ pub fn config(deployments: &[String], more: &str) -> String {
     format!(
         "model_list:\n{}general_settings:\n  master_key: {KEY}\n{}",
         deployments.concat(),
-        if more.is_empty() { "router_settings: {enable_tag_filtering: true, num_retries: 0}\n" } else { more }
+        if more.is_empty() {
+            "router_settings: {enable_tag_filtering: true, num_retries: 0}\n"
+        } else {
+            more
+        }
     )
 }
 
 /// A deployment of a fake upstream.
 pub fn at(model_name: &str, id: &str, url: &str, tags: &str) -> String {
-    deployment(model_name, id, &format!("model: openai/gpt-4o, api_base: \"{url}/v1\", api_key: sk-upstream, tags: {tags}"))
+    deployment(
+        model_name,
+        id,
+        &format!("model: openai/gpt-4o, api_base: \"{url}/v1\", api_key: sk-upstream, tags: {tags}"),
+    )
 }

@@ -50,7 +50,8 @@ async fn a_large_body_within_the_limit_is_served() {
     let fake = Fake::start().await;
     let gateway = Gateway::start(&config(&[at("m", "one", &fake.url(), "[default]")], ""));
     let words = "word ".repeat(1_000_000);
-    let answer = gateway.chat("m", json!({"messages": [{"role": "user", "content": words}]})).send().await.unwrap();
+    let answer =
+        gateway.chat("m", json!({"messages": [{"role": "user", "content": words}]})).send().await.unwrap();
     assert_eq!(answer.status(), 200);
     assert_eq!(fake.last().json()["messages"][0]["content"], words);
 }
@@ -73,7 +74,11 @@ async fn malformed_requests_get_a_4xx_and_the_gateway_lives_on() {
         format!("{post}{auth}bad header\r\n\r\n").into_bytes(),
     ] {
         let seen = raw(&gateway, &request, "\r\n\r\n");
-        assert!(seen.is_empty() || seen.starts_with("HTTP/1.1 4"), "{:?}: {seen}", String::from_utf8_lossy(&request));
+        assert!(
+            seen.is_empty() || seen.starts_with("HTTP/1.1 4"),
+            "{:?}: {seen}",
+            String::from_utf8_lossy(&request)
+        );
     }
     let half = format!("{post}{auth}content-length: 100\r\n\r\n{{\"model\"");
     let socket = TcpStream::connect(gateway.url.strip_prefix("http://").unwrap()).unwrap();
@@ -143,7 +148,9 @@ async fn neither_bodies_nor_keys_are_logged_and_json_lines_are_json() {
         &["--json-logs"],
         &[("RUST_LOG", "trace")],
     );
-    let call = gateway.chat("m", json!({"tags": ["t1"], "user": "secret-words"})).header("x-litellm-call-id", "id-1");
+    let call = gateway
+        .chat("m", json!({"tags": ["t1"], "user": "secret-words"}))
+        .header("x-litellm-call-id", "id-1");
     call.send().await.unwrap();
     let mut line = gateway.log("\"");
     let mut lines = line.clone();

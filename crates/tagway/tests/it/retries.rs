@@ -81,8 +81,10 @@ async fn a_tag_error_falls_back_and_the_first_error_is_the_answer() {
 #[tokio::test]
 async fn a_request_may_name_its_own_fallbacks() {
     let bad = Fake::reply(500, "{}").await;
-    let deployments =
-        [at("m", "bad", &bad.url(), "[a]"), deployment("n", "good", "model: openai/x, mock_response: b, tags: [a]")];
+    let deployments = [
+        at("m", "bad", &bad.url(), "[a]"),
+        deployment("n", "good", "model: openai/x, mock_response: b, tags: [a]"),
+    ];
     let gateway = Gateway::start(&config(&deployments, &settings("num_retries: 0")));
     let answer = gateway.chat("m", json!({"tags": ["a"], "fallbacks": ["n"]})).send().await.unwrap();
     assert_eq!(answer.deployment(), "good");
@@ -90,20 +92,23 @@ async fn a_request_may_name_its_own_fallbacks() {
 
 #[tokio::test]
 async fn a_prompt_that_is_too_long_goes_to_the_groups_for_long_prompts() {
-    let full = json!({"error": {"message": "maximum context length is 8", "code": "context_length_exceeded"}});
+    let full =
+        json!({"error": {"message": "maximum context length is 8", "code": "context_length_exceeded"}});
     let small = Fake::script([Reply::json(400, &full)]).await;
     let deployments = [
         at("m", "small", &small.url(), "[a]"),
         deployment("large", "large", "model: openai/x, mock_response: b, tags: [a]"),
     ];
-    let gateway = Gateway::start(&config(&deployments, &settings("context_window_fallbacks: [{m: [large]}]")));
+    let gateway =
+        Gateway::start(&config(&deployments, &settings("context_window_fallbacks: [{m: [large]}]")));
     let answer = gateway.chat("m", json!({"tags": ["a"]})).send().await.unwrap();
     assert_eq!(answer.deployment(), "large");
 }
 
 #[tokio::test]
 async fn a_rate_limited_deployment_cools_down_and_says_for_how_long() {
-    let (limited, other) = (Fake::script([Reply::error(429, "slow down").retry_after(30)]).await, Fake::start().await);
+    let (limited, other) =
+        (Fake::script([Reply::error(429, "slow down").retry_after(30)]).await, Fake::start().await);
     let deployments = [at("m", "limited", &limited.url(), "[a]"), at("m", "other", &other.url(), "[b]")];
     let gateway = Gateway::start(&config(&deployments, &settings("num_retries: 0")));
     assert_eq!(error(gateway.chat("m", json!({"tags": ["a"]}))).await.0, 429);
@@ -113,7 +118,12 @@ async fn a_rate_limited_deployment_cools_down_and_says_for_how_long() {
     assert!((1..=30).contains(&wait));
     let body: Value = answer.json().await.unwrap();
     assert_eq!(body["error"]["reason"], "cooling_down");
-    assert!(body["error"]["message"].as_str().unwrap().starts_with("No deployments available for selected model, Try again in"));
+    assert!(
+        body["error"]["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("No deployments available for selected model, Try again in")
+    );
     assert_eq!((limited.hits(), other.hits()), (1, 0));
     let answer = gateway.chat("m", json!({"tags": ["b"]})).send().await.unwrap();
     assert_eq!(answer.status(), 200);

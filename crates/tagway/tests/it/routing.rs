@@ -48,7 +48,9 @@ async fn untagged_and_unknown_tags_go_to_the_default() {
 #[tokio::test]
 async fn a_list_in_the_body_replaces_the_headers() {
     let (gateway, _fakes) = three().await;
-    for (tags, expected) in [(json!(["paid"]), "paid-model"), (json!([]), "default-model"), (json!(null), "free-model")] {
+    for (tags, expected) in
+        [(json!(["paid"]), "paid-model"), (json!([]), "default-model"), (json!(null), "free-model")]
+    {
         let request = gateway.chat("gpt-4", json!({"tags": tags})).header("x-litellm-tags", "free");
         assert_eq!(request.send().await.unwrap().deployment(), expected);
     }
@@ -63,7 +65,9 @@ async fn markers_exclude_and_require() {
         ],
         "",
     ));
-    for (tags, expected) in [(json!(["fast", "!us"]), "eu"), (json!(["&us"]), "us"), (json!(["fast", "&eu"]), "eu")] {
+    for (tags, expected) in
+        [(json!(["fast", "!us"]), "eu"), (json!(["&us"]), "us"), (json!(["fast", "&eu"]), "eu")]
+    {
         let answer = gateway.chat("m", json!({"tags": tags})).send().await.unwrap();
         assert_eq!(answer.deployment(), expected);
     }
@@ -73,7 +77,11 @@ async fn markers_exclude_and_require() {
 async fn a_user_agent_chooses_by_tag_regex() {
     let gateway = Gateway::start(&config(
         &[
-            deployment("m", "code", "model: openai/x, mock_response: a, tag_regex: ['^User-Agent: claude-code/']"),
+            deployment(
+                "m",
+                "code",
+                "model: openai/x, mock_response: a, tag_regex: ['^User-Agent: claude-code/']",
+            ),
             deployment("m", "rest", "model: openai/x, mock_response: b, tags: [default]"),
         ],
         "",
@@ -124,8 +132,11 @@ async fn tags_that_match_nothing_are_refused_in_litellms_words_everywhere() {
     assert_eq!((streamed.status().as_u16(), streamed.header("content-type")), (401, "application/json"));
     assert!(!streamed.header("x-litellm-call-id").is_empty());
     assert!(streamed.headers().get("x-litellm-model-id").is_none());
-    for (path, field) in [("/v1/completions", "prompt"), ("/v1/embeddings", "input"), ("/v1/responses", "input")] {
-        let (status, _) = error(gateway.post(path, &json!({"model": "nodef", "tags": ["nope"], field: "x"}))).await;
+    for (path, field) in
+        [("/v1/completions", "prompt"), ("/v1/embeddings", "input"), ("/v1/responses", "input")]
+    {
+        let (status, _) =
+            error(gateway.post(path, &json!({"model": "nodef", "tags": ["nope"], field: "x"}))).await;
         assert_eq!(status, 401, "{path}");
     }
 }
@@ -151,14 +162,17 @@ async fn aliases_wildcards_ids_and_paths_name_models() {
         ],
         "router_settings:\n  model_group_alias: {old-name: gpt-4}\n",
     ));
-    let deployment = async |model: &str| gateway.chat(model, json!({})).send().await.unwrap().deployment().to_owned();
+    let deployment =
+        async |model: &str| gateway.chat(model, json!({})).send().await.unwrap().deployment().to_owned();
     assert_eq!(deployment("old-name").await, "one");
     assert_eq!(deployment("one").await, "one");
     let answer = gateway.chat("openai/gpt-9", json!({})).send().await.unwrap();
     assert_eq!((answer.deployment(), answer.header("x-litellm-model-name")), ("wild", "openai/gpt-9"));
     assert_eq!(fake.last().json()["model"], "gpt-9");
     assert_eq!(answer.json::<Value>().await.unwrap()["model"], "openai/gpt-9");
-    for path in ["/openai/deployments/gpt-4/chat/completions", "/engines/gpt-4/chat/completions", "/chat/completions"] {
+    for path in
+        ["/openai/deployments/gpt-4/chat/completions", "/engines/gpt-4/chat/completions", "/chat/completions"]
+    {
         let answer = gateway.post(path, &chat_body("gpt-4", json!({}))).send().await.unwrap();
         assert_eq!(answer.deployment(), "one", "{path}");
     }

@@ -58,7 +58,8 @@ async fn usage_is_always_asked_for_and_shown_to_those_who_asked() {
 async fn stream_options_without_a_stream_stay_behind() {
     let fake = Fake::start().await;
     let gateway = one(&fake).await;
-    let answer = gateway.chat("asked", json!({"stream_options": {"include_usage": true}})).send().await.unwrap();
+    let answer =
+        gateway.chat("asked", json!({"stream_options": {"include_usage": true}})).send().await.unwrap();
     assert_eq!(answer.status(), 200);
     assert_eq!(fake.last().json()["stream_options"], Value::Null);
 }
@@ -82,7 +83,10 @@ async fn events_arrive_when_they_are_sent() {
 
 #[tokio::test]
 async fn a_provider_that_breaks_mid_stream_ends_it_with_an_error_event() {
-    for reply in [Reply::chat(["a", "b", "c"]).reset(After::Chunks(2)), Reply::chat(["a", "b"]).close(After::Chunks(2))] {
+    for reply in [
+        Reply::chat(["a", "b", "c"]).reset(After::Chunks(2)),
+        Reply::chat(["a", "b"]).close(After::Chunks(2)),
+    ] {
         let fake = Fake::script([reply]).await;
         let gateway = one(&fake).await;
         let text = streamed(&gateway, json!({})).await;

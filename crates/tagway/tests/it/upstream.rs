@@ -31,7 +31,8 @@ async fn no_header_of_the_client_reaches_the_provider_but_the_trace() {
     let gateway = Gateway::start(&config(&[deployment("m", "one", &params)], ""));
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let request = gateway.chat("m", json!({})).header("user-agent", "secret-agent").header("cookie", "a=b");
-    let request = request.header("x-api-key", "sk-client").header("traceparent", trace).header("x-litellm-tags", "t");
+    let request =
+        request.header("x-api-key", "sk-client").header("traceparent", trace).header("x-litellm-tags", "t");
     let answer = request.send().await.unwrap();
     assert_eq!(answer.status(), 200);
     let seen = fake.last();
@@ -58,7 +59,10 @@ async fn defaults_of_the_deployment_are_added_and_the_clients_win() {
     let gateway = Gateway::start(&config(&[deployment("m", "one", &params)], ""));
     gateway.chat("m", json!({"max_tokens": 9})).send().await.unwrap();
     let body = fake.last().json();
-    assert_eq!((&body["temperature"], &body["max_tokens"], &body["seed"]), (&json!(0.5), &json!(9), &json!(3)));
+    assert_eq!(
+        (&body["temperature"], &body["max_tokens"], &body["seed"]),
+        (&json!(0.5), &json!(9), &json!(3))
+    );
 }
 
 #[tokio::test]
@@ -66,7 +70,11 @@ async fn metadata_goes_where_the_provider_has_it_less_its_tags() {
     let fake = Fake::start().await;
     let gateway = Gateway::start(&config(&[at("m", "one", &fake.url(), "[default]")], ""));
     let metadata = json!({"tags": ["x"], "trace": "t", "n": 1});
-    gateway.post("/v1/responses", &json!({"model": "m", "input": "x", "metadata": metadata})).send().await.unwrap();
+    gateway
+        .post("/v1/responses", &json!({"model": "m", "input": "x", "metadata": metadata}))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(fake.last().json()["metadata"], json!({"trace": "t"}));
     gateway.chat("m", json!({"metadata": metadata})).send().await.unwrap();
     assert_eq!(fake.last().json()["metadata"], Value::Null);
@@ -107,7 +115,8 @@ async fn connections_to_a_provider_are_reused() {
 
 #[tokio::test]
 async fn a_connection_the_provider_closed_meanwhile_is_not_noticed_by_the_client() {
-    let fake = Fake::script([Reply::completion("a", 1, 1).connection_close(), Reply::completion("b", 1, 1)]).await;
+    let fake =
+        Fake::script([Reply::completion("a", 1, 1).connection_close(), Reply::completion("b", 1, 1)]).await;
     let gateway = Gateway::start(&config(&[at("m", "one", &fake.url(), "[default]")], ""));
     for _ in 0..2 {
         assert_eq!(gateway.chat("m", json!({})).send().await.unwrap().status(), 200);
@@ -125,7 +134,11 @@ async fn a_client_may_not_choose_the_upstream_or_its_credentials() {
         ("extra_headers", json!({"a": "b"})),
         ("user_config", json!({})),
     ] {
-        let answer = gateway.post("/v1/chat/completions", &chat_body("m", json!({field: value}))).send().await.unwrap();
+        let answer = gateway
+            .post("/v1/chat/completions", &chat_body("m", json!({field: value})))
+            .send()
+            .await
+            .unwrap();
         assert_eq!(answer.status(), 401, "{field}");
         assert_eq!(answer.json::<Value>().await.unwrap()["error"]["param"], field);
     }
@@ -154,6 +167,9 @@ async fn the_answers_headers_tell_who_answered_and_what_the_provider_said() {
     let number = |name: &str| answer.header(name).parse::<f64>().unwrap();
     assert!(number("x-litellm-overhead-duration-ms") <= number("x-litellm-response-duration-ms"));
     let cost = number("x-litellm-response-cost");
-    assert!((cost - number("x-litellm-response-cost-input") - number("x-litellm-response-cost-output")).abs() < 1e-9);
+    assert!(
+        (cost - number("x-litellm-response-cost-input") - number("x-litellm-response-cost-output")).abs()
+            < 1e-9
+    );
     assert!(0.0 < cost);
 }

@@ -25,7 +25,7 @@ async fn the_body_keeps_its_bytes_but_for_the_model_and_the_gateways_own_fields(
 async fn no_header_of_the_client_reaches_the_provider_but_the_trace() {
     let fake = Fake::start().await;
     let params = format!(
-        "model: openai/gpt-4o, api_base: '{}/v1/', api_key: sk-upstream, organization: org-1, extra_headers: {{X-Team: blue}}",
+        "model: openai/gpt-4o, api_base: '{}/v1/', api_key: sk-upstream, organization: org-1, tags: [t], extra_headers: {{X-Team: blue}}",
         fake.url()
     );
     let gateway = Gateway::start(&config(&[deployment("m", "one", &params)], ""));

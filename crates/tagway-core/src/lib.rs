@@ -11,4 +11,7 @@
 pub mod config;
 pub mod dialect;
 pub mod secret;
+pub mod snapshot;
 pub mod tag;
+pub mod usage;
+pub mod wire;

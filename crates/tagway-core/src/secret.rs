@@ -18,11 +18,11 @@ impl Secret {
     pub fn expose(&self) -> &str {
         &self.0
     }
+}
 
-    /// SHA-256 of the credential, so that two of them can be compared in constant time whatever their lengths.
-    pub fn digest(&self) -> [u8; 32] {
-        Sha256::digest(self.0.as_bytes()).into()
-    }
+/// SHA-256 of a credential, so that two of them can be compared in constant time whatever their lengths.
+pub fn digest(credential: &str) -> [u8; 32] {
+    Sha256::digest(credential.as_bytes()).into()
 }
 
 impl fmt::Debug for Secret {

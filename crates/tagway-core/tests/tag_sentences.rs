@@ -87,6 +87,15 @@ fn an_attribution_tag_never_decides() {
 }
 
 #[test]
+fn a_level_declared_for_attribution_is_no_way_to_what_is_below() {
+    let label = TagDeclaration { name: "region:eu".into(), description: None, kind: TagKind::Attribution };
+    let settings = Settings { hierarchy: true, ..on() };
+    let index = group(&settings, &[label], &[("fra", &["region:eu:fra"]), ("plain", &["default"])]);
+    assert_eq!(ids(&index, &[("region:eu", Origin::Body)]), Ok(vec!["plain".into()]));
+    assert_eq!(ids(&index, &[("region", Origin::Body)]), Ok(vec!["fra".into()]));
+}
+
+#[test]
 fn an_unknown_tag_is_refused_with_what_it_may_have_meant() {
     let settings = Settings { unknown: UnknownTags::Reject, ..on() };
     let index = group(&settings, &[], &[("fra", &["region:eu"]), ("iad", &["region:us"])]);

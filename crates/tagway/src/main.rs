@@ -1,2 +1,27 @@
-//! The tagway gateway.
-fn main() {}
+//! tagway: an LLM gateway that sends each request to the right deployment by tags.
+//!
+//! `cli` reads the command line, `boot` puts the gateway together, `listen` serves connections, `data` is the
+//! path of a request, `admin` everything else. Imports point down only; a test holds that.
+
+mod admin;
+mod auth;
+mod boot;
+mod call;
+mod cli;
+mod data;
+mod error;
+mod health;
+mod host;
+mod listen;
+mod live;
+mod route;
+mod tags;
+mod tasks;
+mod telemetry;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> std::process::ExitCode {
+    cli::run()
+}

@@ -1,0 +1,413 @@
+//! One immutable picture of everything a request needs: names have become numbers, URLs and headers are made.
+//! A reload compiles a new one; a request keeps the one it began with. Knows no sockets and no state of health.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::config::{Config, Deployment as Entry};
+use crate::secret;
+use crate::tag::{DeploymentTags, GroupIndex};
+
+/// A deployment of the snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DeploymentId(pub u32);
+
+/// A model group of the snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct GroupId(pub u32);
+
+/// The endpoints of OpenAI's API that tagway relays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Endpoint {
+    /// `/chat/completions`
+    Chat,
+    /// `/completions`
+    Completions,
+    /// `/embeddings`
+    Embeddings,
+    /// `/responses`
+    Responses,
+}
+
+impl Endpoint {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Chat, Self::Completions, Self::Embeddings, Self::Responses];
+
+    /// Its path below the API's base URL.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Chat => "/chat/completions",
+            Self::Completions => "/completions",
+            Self::Embeddings => "/embeddings",
+            Self::Responses => "/responses",
+        }
+    }
+}
+
+/// Where connections go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// `scheme://host:port`: the name of the connection pool.
+    pub key: Arc<str>,
+    /// Host name or address.
+    pub host: Box<str>,
+    /// Port.
+    pub port: u16,
+    /// Whether TLS is spoken.
+    pub tls: bool,
+}
+
+/// A deployment, ready to be called.
+#[derive(Debug)]
+pub struct Deployment {
+    /// What the config says of it.
+    pub entry: Entry,
+    /// Its model group.
+    pub group: GroupId,
+    /// Its place among the group's deployments.
+    pub position: usize,
+    /// Where to call; `None` when it only answers by itself.
+    pub origin: Option<Origin>,
+    /// The provider's model name as a JSON string; `None` when the request's name decides (wildcards).
+    pub model_json: Option<String>,
+    /// Default parameters as JSON text.
+    pub defaults: Vec<(String, String)>,
+    /// Headers of every call to it.
+    pub request_headers: HeaderMap,
+    /// Headers that tell clients about it.
+    pub reply_headers: Vec<(HeaderName, HeaderValue)>,
+    /// What its upstream is called in error messages (`OpenAIException`).
+    pub blame: String,
+    paths: Vec<PathAndQuery>,
+}
+
+impl Deployment {
+    /// Path and query of an endpoint at the provider.
+    pub fn path(&self, endpoint: Endpoint) -> Option<&PathAndQuery> {
+        self.paths.get(endpoint as usize)
+    }
+
+    /// What `litellm_params.model` stands for when a client asks for `asked`: a `*` takes what the group's
+    /// wildcard matched.
+    pub fn model_for(&self, asked: &str) -> String {
+        fill(&self.entry.model, &self.entry.model_name, asked)
+    }
+
+    /// The provider's name of the model as a JSON string, when a client asks for `asked`.
+    pub fn upstream_model_json(&self, asked: &str) -> std::borrow::Cow<'_, str> {
+        match &self.model_json {
+            Some(json) => json.into(),
+            None => json_string(&fill(&self.entry.upstream_model, &self.entry.model_name, asked)).into(),
+        }
+    }
+}
+
+/// All deployments with one model name.
+#[derive(Debug)]
+pub struct Group {
+    /// The model name; a wildcard group's pattern.
+    pub name: String,
+    /// Its deployments in config order.
+    pub deployments: Vec<DeploymentId>,
+    /// What tags choose among them.
+    pub index: GroupIndex,
+    /// Header with the group's name.
+    pub header: HeaderValue,
+}
+
+/// What a model name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named {
+    /// A model group, directly or by alias or wildcard.
+    Group(GroupId),
+    /// One deployment, by its id.
+    Deployment(DeploymentId),
+}
+
+/// The compiled configuration.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The settings. Its `deployments` have moved to [`Snapshot::deployments`].
+    pub config: Config,
+    /// Every deployment.
+    pub deployments: Vec<Deployment>,
+    /// Every model group.
+    pub groups: Vec<Group>,
+    /// Digest of the master key.
+    pub master_digest: Option<[u8; 32]>,
+    names: HashMap<Box<str>, Named>,
+    /// Wildcard groups, the most specific pattern first.
+    wildcards: Vec<(String, GroupId)>,
+}
+
+/// A problem that shows only when everything is put together.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("deployment '{id}': {why}")]
+pub struct Unusable {
+    /// `model_info.id`.
+    pub id: String,
+    /// What is wrong.
+    pub why: String,
+}
+
+impl Snapshot {
+    /// Compiles a checked configuration.
+    ///
+    /// # Errors
+    /// A deployment's URL or headers cannot be sent.
+    pub fn compile(mut config: Config) -> Result<Self, Unusable> {
+        let mut groups: Vec<Group> = Vec::new();
+        let mut names: HashMap<Box<str>, Named> = HashMap::new();
+        let mut deployments = Vec::new();
+        for entry in std::mem::take(&mut config.deployments) {
+            let next = GroupId(u32::try_from(groups.len()).unwrap_or(u32::MAX));
+            let named = names.entry(entry.model_name.as_str().into()).or_insert(Named::Group(next));
+            let Named::Group(group) = *named else { continue };
+            if group == next {
+                groups.push(Group {
+                    name: entry.model_name.clone(),
+                    deployments: Vec::new(),
+                    index: GroupIndex::build(&config.router.tags, &config.tags, &[]),
+                    header: header_value(&entry.model_name),
+                });
+            }
+            let members = &mut groups[group.0 as usize].deployments;
+            let id = DeploymentId(u32::try_from(deployments.len()).unwrap_or(u32::MAX));
+            deployments.push(deployment(entry, group, members.len())?);
+            members.push(id);
+        }
+        for group in &mut groups {
+            let tags: Vec<_> =
+                group.deployments.iter().map(|id| tags_of(&deployments[id.0 as usize].entry)).collect();
+            group.index = GroupIndex::build(&config.router.tags, &config.tags, &tags);
+        }
+        let mut wildcards: Vec<_> = groups
+            .iter()
+            .zip(0..)
+            .filter(|(group, _)| group.name.contains('*'))
+            .map(|(group, at)| (group.name.clone(), GroupId(at)))
+            .collect();
+        wildcards
+            .sort_by_key(|(pattern, _)| (std::cmp::Reverse(pattern.len()), pattern.matches('*').count()));
+        // A group's own name wins over an alias, and an alias over a deployment id.
+        for alias in &config.router.aliases {
+            let target = names.get(alias.group.as_str()).copied();
+            let target = target.or_else(|| wildcard(&wildcards, &alias.group).map(Named::Group));
+            if let Some(target) = target {
+                names.insert(alias.name.as_str().into(), target);
+            }
+        }
+        for (deployment, at) in deployments.iter().zip(0..) {
+            names
+                .entry(deployment.entry.info.id.as_str().into())
+                .or_insert(Named::Deployment(DeploymentId(at)));
+        }
+        let master_digest = config.general.master_key.as_ref().map(|key| secret::digest(key.expose()));
+        Ok(Self { config, deployments, groups, master_digest, names, wildcards })
+    }
+
+    /// The deployment with this id.
+    pub fn deployment(&self, id: DeploymentId) -> &Deployment {
+        &self.deployments[id.0 as usize]
+    }
+
+    /// The group with this id.
+    pub fn group(&self, id: GroupId) -> &Group {
+        &self.groups[id.0 as usize]
+    }
+
+    /// What a client means by `model`.
+    pub fn find(&self, model: &str) -> Option<Named> {
+        self.names.get(model).copied().or_else(|| wildcard(&self.wildcards, model).map(Named::Group))
+    }
+}
+
+fn wildcard(wildcards: &[(String, GroupId)], model: &str) -> Option<GroupId> {
+    wildcards.iter().find(|(pattern, _)| stars(pattern, model).is_some()).map(|(_, id)| *id)
+}
+
+/// What each `*` of `pattern` matches in `name`.
+fn stars<'n>(pattern: &str, name: &'n str) -> Option<Vec<&'n str>> {
+    let mut parts = pattern.split('*');
+    let mut rest = name.strip_prefix(parts.next()?)?;
+    let mut found = Vec::new();
+    let mut parts = parts.peekable();
+    while let Some(part) = parts.next() {
+        let at = if parts.peek().is_none() {
+            rest.len()
+                .checked_sub(part.len())
+                .filter(|at| rest.is_char_boundary(*at) && &rest[*at..] == part)?
+        } else {
+            rest.find(part)?
+        };
+        found.push(&rest[..at]);
+        rest = &rest[at + part.len()..];
+    }
+    rest.is_empty().then_some(found)
+}
+
+/// `target` with each `*` filled by what the pattern's matched in `asked`.
+fn fill(target: &str, pattern: &str, asked: &str) -> String {
+    let Some(found) = stars(pattern, asked).filter(|_| target.contains('*')) else {
+        return target.to_owned();
+    };
+    let mut out = String::new();
+    let mut found = found.into_iter();
+    for (n, part) in target.split('*').enumerate() {
+        if 0 < n {
+            out.push_str(found.next().unwrap_or_default());
+        }
+        out.push_str(part);
+    }
+    out
+}
+
+fn tags_of(entry: &Entry) -> DeploymentTags<'_> {
+    DeploymentTags {
+        id: &entry.info.id,
+        tags: &entry.tags,
+        tag_regex: &entry.tag_regex,
+        allow_fail_open: entry.info.allow_fail_open,
+        enable_tag_filtering: entry.info.enable_tag_filtering,
+        tier: entry.info.tier,
+    }
+}
+
+fn deployment(entry: Entry, group: GroupId, position: usize) -> Result<Deployment, Unusable> {
+    let unusable = |why: String| Unusable { id: entry.info.id.clone(), why };
+    let shown = entry.api_base.clone().unwrap_or_else(|| entry.provider.base_url.to_owned());
+    let mut paths = Vec::new();
+    let origin = if shown.is_empty() {
+        None
+    } else {
+        let url =
+            url::Url::parse(&shown).map_err(|error| unusable(format!("api_base '{shown}': {error}")))?;
+        let base = url.path().trim_end_matches('/');
+        for endpoint in Endpoint::ALL {
+            let query = url.query().map_or(String::new(), |query| format!("?{query}"));
+            let path = format!("{base}{}{query}", endpoint.path());
+            paths.push(path.parse().map_err(|error| unusable(format!("api_base '{shown}': {error}")))?);
+        }
+        Some(
+            origin(&url)
+                .ok_or_else(|| unusable(format!("api_base '{shown}' is no http:// or https:// URL")))?,
+        )
+    };
+    let wild = entry.upstream_model.contains('*');
+    Ok(Deployment {
+        group,
+        position,
+        model_json: (!wild).then(|| json_string(&entry.upstream_model)),
+        defaults: entry.defaults.iter().map(|(key, value)| (key.clone(), value.to_string())).collect(),
+        request_headers: request_headers(&entry, origin.as_ref()).map_err(unusable)?,
+        reply_headers: reply_headers(&entry),
+        blame: blame(entry.provider.name),
+        origin,
+        paths,
+        entry,
+    })
+}
+
+fn origin(url: &url::Url) -> Option<Origin> {
+    let tls = match url.scheme() {
+        "http" => false,
+        "https" => true,
+        _ => return None,
+    };
+    let (host, port) = (url.host_str()?, url.port_or_known_default()?);
+    Some(Origin {
+        key: format!("{}://{host}:{port}", url.scheme()).into(),
+        // An IPv6 address is written in brackets in a URL, and without them everywhere else.
+        host: host.trim_matches(['[', ']']).into(),
+        port,
+        tls,
+    })
+}
+
+fn request_headers(entry: &Entry, origin: Option<&Origin>) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::with_capacity(8 + entry.extra_headers.len());
+    let secret = |text: &str, what: &str| {
+        let mut value = HeaderValue::from_str(text)
+            .map_err(|_| format!("{what} holds characters no header can carry"))?;
+        value.set_sensitive(true);
+        Ok::<_, String>(value)
+    };
+    if let Some(origin) = origin {
+        let default = if origin.tls { 443 } else { 80 };
+        let host = origin.key.split_once("://").map_or("", |(_, rest)| rest);
+        let host = host.strip_suffix(&format!(":{default}")).unwrap_or(host);
+        headers.insert(header::HOST, HeaderValue::from_str(host).map_err(|error| error.to_string())?);
+    }
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    headers
+        .insert(header::USER_AGENT, HeaderValue::from_static(concat!("tagway/", env!("CARGO_PKG_VERSION"))));
+    if let Some(key) = &entry.api_key {
+        headers.insert(header::AUTHORIZATION, secret(&format!("Bearer {}", key.expose()), "api_key")?);
+    }
+    if let Some(organization) = &entry.organization {
+        headers.insert(HeaderName::from_static("openai-organization"), secret(organization, "organization")?);
+    }
+    for (name, value) in &entry.extra_headers {
+        headers.insert(name.clone(), value.clone());
+    }
+    Ok(headers)
+}
+
+fn reply_headers(entry: &Entry) -> Vec<(HeaderName, HeaderValue)> {
+    let base = entry.api_base.as_deref().unwrap_or_else(|| {
+        // LiteLLM shows OpenAI's own API without its version.
+        if entry.provider.name == "openai" { "https://api.openai.com" } else { entry.provider.base_url }
+    });
+    let base = base.split_once('?').map_or(base, |(base, _)| base);
+    let mut headers = vec![(HeaderName::from_static("x-litellm-model-id"), header_value(&entry.info.id))];
+    if !entry.model.contains('*') {
+        headers.push((HeaderName::from_static("x-litellm-model-name"), header_value(&entry.model)));
+    }
+    headers.push((HeaderName::from_static("x-litellm-model-api-base"), header_value(base)));
+    headers
+}
+
+/// A header value of any text: what no header can carry becomes `?`.
+pub fn header_value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| {
+        let clean: Vec<u8> =
+            text.bytes().map(|byte| if matches!(byte, 0x20..=0x7e) { byte } else { b'?' }).collect();
+        HeaderValue::from_bytes(&clean).unwrap_or_else(|_| HeaderValue::from_static("?"))
+    })
+}
+
+/// LiteLLM's name of a provider's errors.
+fn blame(provider: &str) -> String {
+    if provider == "openai" {
+        return "OpenAIException".into();
+    }
+    let mut name = provider.chars();
+    name.next()
+        .map_or(String::new(), |first| format!("{}{}Exception", first.to_ascii_uppercase(), name.as_str()))
+}
+
+/// `text` as JSON, with its quotes.
+pub fn json_string(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stars_match_and_fill() {
+        assert_eq!(stars("openai/*", "openai/gpt-4o"), Some(vec!["gpt-4o"]));
+        assert_eq!(stars("*", "a/b"), Some(vec!["a/b"]));
+        assert_eq!(stars("a*b*c", "a1b2c"), Some(vec!["1", "2"]));
+        assert_eq!(stars("a*c", "ab"), None);
+        assert_eq!(stars("abc", "abc"), Some(vec![]));
+        assert_eq!(fill("openai/*", "*", "gpt-4o"), "openai/gpt-4o");
+        assert_eq!(fill("*", "openai/*", "openai/gpt-4o"), "gpt-4o");
+        assert_eq!(fill("gpt-4o", "openai/*", "openai/x"), "gpt-4o");
+    }
+}

@@ -1,0 +1,61 @@
+//! `POST /route/explain`: where a request would go, and why, without any call to a provider. The body is that of
+//! the request in question.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use http::HeaderMap;
+use serde_json::{Value, json};
+use std::time::Instant;
+use tagway_core::tag::Expression;
+use tagway_core::wire::peek::{Known as Field, Peek};
+
+use super::{Known, Refusal, Shared};
+use crate::route::{self, Trail, Wanted};
+use crate::tags;
+
+/// Explains. `user_agent` in the body stands for the header of the request in question.
+pub(super) async fn explain(
+    State(_shared): State<Shared>,
+    known: Known,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<Value>, Refusal> {
+    let current = &known.current;
+    let snapshot = &current.snapshot;
+    let peek = Peek::read(&body)
+        .map_err(|why| Refusal::field("request_body", format!("Invalid JSON payload: {why}")))?;
+    let Some(model) = peek.string(Field::Model) else {
+        return Err(Refusal::field("model", "'model' must be a string: the model group to explain."));
+    };
+    let tags = tags::resolve(&snapshot.config.general, &headers, &peek)
+        .map_err(|malformed| Refusal::field(malformed.name, malformed.message))?;
+    let expression = match peek.string(Field::TagExpression) {
+        Some(text) => Some(Expression::parse(&text).map_err(|error| {
+            Refusal::field("tag_expression", format!("Invalid 'tag_expression': {error}"))
+        })?),
+        None => None,
+    };
+    let agent = peek.json_of("user_agent").and_then(tagway_core::wire::json::text_of);
+    let agent = agent.as_deref().or_else(|| headers.get(http::header::USER_AGENT)?.to_str().ok());
+    let wanted = Wanted { model: &model, tags: &tags, expression: expression.as_ref(), user_agent: agent };
+    let mut trail: Trail = Some(Vec::new());
+    let planned = route::plan(snapshot, &current.board, &wanted, Instant::now(), &mut trail);
+    let hop = trail.into_iter().flatten().next();
+    Ok(Json(match planned {
+        Ok(plan) => {
+            let ids: Vec<&str> = plan
+                .candidates
+                .iter()
+                .filter_map(|at| {
+                    Some(snapshot.deployment(*plan.group.deployments.get(at)?).entry.info.id.as_str())
+                })
+                .collect();
+            let strategy = if ids.len() < 2 { "the only candidate" } else { "simple-shuffle" };
+            json!({"model": model, "model_group": plan.group.name, "candidates": ids, "strategy": strategy, "decision": hop})
+        }
+        Err(no_route) => {
+            json!({"model": model, "candidates": [], "error": no_route.to_string(), "decision": hop})
+        }
+    }))
+}

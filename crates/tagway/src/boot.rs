@@ -1,0 +1,111 @@
+//! Puts the gateway together, runs it until it is told to stop, and takes it apart: the only place that sees
+//! everything.
+
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use tagway_core::snapshot::Snapshot;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::admin::{Admin, Shared};
+use crate::listen::{self, Workers};
+use crate::live::{self, Live};
+use crate::tasks::Tasks;
+use crate::telemetry;
+
+/// How to run.
+pub(crate) struct Plan {
+    pub(crate) config: PathBuf,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    /// Worker threads; one a core when not given.
+    pub(crate) workers: Option<usize>,
+    /// Requests in progress have this long to end when the gateway stops.
+    pub(crate) grace: Duration,
+    pub(crate) json_logs: bool,
+    pub(crate) verbose: bool,
+    /// Things to tell at start.
+    pub(crate) notes: Vec<String>,
+}
+
+/// The configuration cannot be used: all its problems, as text for people.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Misconfigured(pub(crate) String);
+
+/// Runs the gateway until SIGTERM or SIGINT.
+pub(crate) fn run(plan: &Plan) -> anyhow::Result<()> {
+    let prepared = live::prepare(&plan.config).map_err(Misconfigured)?;
+    let log = telemetry::start(plan.json_logs || prepared.wants_json_logs(), plan.verbose)?;
+    for note in &plan.notes {
+        tracing::warn!("{note}");
+    }
+    let live = Arc::new(Live::new(plan.config.clone(), prepared));
+    // Admin work and signals; requests for models run on the workers.
+    let control = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("control")
+        .enable_all()
+        .build()?;
+    let left = control.block_on(serve(plan, live, control.handle().clone()))?;
+    match left {
+        0 => tracing::info!("stopped"),
+        left => tracing::warn!(connections = left, "stopped; requests in progress were cut off"),
+    }
+    drop(log);
+    Ok(())
+}
+
+async fn serve(plan: &Plan, live: Arc<Live>, control: tokio::runtime::Handle) -> anyhow::Result<usize> {
+    let address = address(&plan.host, plan.port)?;
+    let listener = listen::bind(address).with_context(|| format!("cannot listen on {address}"))?;
+    let address = listener.local_addr()?;
+    let mut tasks = Tasks::new();
+    let stop = tasks.stop_sign();
+    let shared = Shared { live: Arc::clone(&live), draining: Arc::new(AtomicBool::new(false)) };
+    let draining = Arc::clone(&shared.draining);
+    let admin = Admin::new(shared, control);
+    let count = plan.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let workers = Workers::start(count, &live, &admin, &stop, plan.grace)?;
+    tasks.spawn("reload", |stop| live::watch(Arc::clone(&live), stop));
+    announce(&live.current().snapshot, address, count);
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        () = listen::accept(listener, &workers, stop) => {}
+        _ = terminate.recv() => {}
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+    }
+    draining.store(true, Ordering::Relaxed);
+    tracing::info!(
+        grace_s = plan.grace.as_secs(),
+        "stopping: no new connections, requests in progress may end"
+    );
+    tasks.stop_within(plan.grace).await;
+    Ok(tokio::task::spawn_blocking(move || workers.join()).await?)
+}
+
+fn address(host: &str, port: u16) -> anyhow::Result<SocketAddr> {
+    let found =
+        (host, port).to_socket_addrs().with_context(|| format!("--host {host}: no such address"))?.next();
+    found.ok_or_else(|| anyhow!("--host {host}: no such address"))
+}
+
+/// Says what runs, and loudly what is unsafe.
+fn announce(snapshot: &Snapshot, address: SocketAddr, workers: usize) {
+    let (deployments, groups) = (snapshot.deployments.len(), snapshot.groups.len());
+    let tags = snapshot.config.router.tags.enable_tag_filtering;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        %address, workers, deployments, groups, tag_filtering = tags,
+        "tagway serves on http://{address}"
+    );
+    if snapshot.config.general.master_key.is_none() {
+        tracing::warn!(
+            "NO MASTER KEY: this gateway is OPEN. Anybody who reaches {address} can use every deployment. Set general_settings.master_key or LITELLM_MASTER_KEY."
+        );
+    }
+}

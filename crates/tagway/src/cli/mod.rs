@@ -1,0 +1,146 @@
+//! The command line. `tagway --config FILE` serves, as `litellm --config FILE` does; subcommands look at a
+//! configuration without serving it.
+
+mod check;
+mod explain;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::boot::{self, Misconfigured};
+
+/// An LLM gateway that routes by tags. Serves LiteLLM's config.yaml over OpenAI's API.
+#[derive(Debug, Parser)]
+#[command(name = "tagway", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check a configuration: all its problems, and what deserves a look.
+    Check(check::CheckArgs),
+    /// Explain where a request would go, and why.
+    Explain(explain::ExplainArgs),
+}
+
+/// How to serve.
+#[derive(Debug, Args)]
+struct Serve {
+    /// LiteLLM's config.yaml.
+    #[arg(short, long, env = "TAGWAY_CONFIG_FILE_PATH")]
+    config: Option<PathBuf>,
+    /// Address to listen on.
+    #[arg(long, env = "TAGWAY_HOST", default_value = "0.0.0.0")]
+    host: String,
+    /// Port to listen on.
+    #[arg(long, env = "TAGWAY_PORT")]
+    port: Option<u16>,
+    /// Worker threads; one a core when not given.
+    #[arg(long, env = "TAGWAY_WORKERS")]
+    workers: Option<usize>,
+    /// Seconds that requests in progress have to end when the gateway is told to stop.
+    #[arg(long, env = "TAGWAY_SHUTDOWN_GRACE", default_value_t = 30)]
+    shutdown_grace: u64,
+    /// Log JSON, a line an event.
+    #[arg(long, env = "TAGWAY_JSON_LOGS")]
+    json_logs: bool,
+    /// Log more. `RUST_LOG` chooses in detail.
+    #[arg(long, alias = "debug", alias = "detailed_debug", alias = "detailed-debug")]
+    verbose: bool,
+    /// LiteLLM's flags that mean nothing here: accepted with a note.
+    #[command(flatten)]
+    foreign: Foreign,
+}
+
+/// Flags of `litellm` that tagway has no use for.
+#[derive(Debug, Args)]
+struct Foreign {
+    #[arg(long = "num_workers", hide = true)]
+    num_workers: Option<String>,
+    #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "true")]
+    telemetry: Option<String>,
+    #[arg(long = "run_gunicorn", hide = true)]
+    run_gunicorn: bool,
+    #[arg(long = "run_hypercorn", hide = true)]
+    run_hypercorn: bool,
+    #[arg(long = "use_prisma_db_push", hide = true)]
+    use_prisma_db_push: bool,
+    #[arg(long = "skip_server_startup", hide = true)]
+    skip_server_startup: bool,
+}
+
+impl Foreign {
+    fn notes(&self) -> Vec<String> {
+        let given = [
+            ("--num_workers", self.num_workers.is_some()),
+            ("--telemetry", self.telemetry.is_some()),
+            ("--run_gunicorn", self.run_gunicorn),
+            ("--run_hypercorn", self.run_hypercorn),
+            ("--use_prisma_db_push", self.use_prisma_db_push),
+            ("--skip_server_startup", self.skip_server_startup),
+        ];
+        let given = given.into_iter().filter(|(_, given)| *given);
+        given
+            .map(|(name, _)| format!("{name} is a flag of litellm that means nothing to tagway: ignored"))
+            .collect()
+    }
+}
+
+/// Runs what the command line asks for.
+pub(crate) fn run() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command {
+        Some(Command::Check(args)) => check::run(&args),
+        Some(Command::Explain(args)) => explain::run(&args),
+        None => serve(cli.serve),
+    }
+}
+
+/// An environment variable, its `TAGWAY_` twin having been read by the parser.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn serve(args: Serve) -> ExitCode {
+    let Some(config) = args.config.or_else(|| variable("CONFIG_FILE_PATH").map(PathBuf::from)) else {
+        return fail("no configuration: give --config FILE, or set CONFIG_FILE_PATH", 64);
+    };
+    let port = match (args.port, variable("PORT")) {
+        (Some(port), _) => port,
+        (None, None) => 4000,
+        (None, Some(text)) => match text.parse() {
+            Ok(port) => port,
+            Err(_) => return fail(&format!("PORT={text}: not a port number"), 64),
+        },
+    };
+    let plan = boot::Plan {
+        config,
+        host: args.host,
+        port,
+        workers: args.workers.filter(|count| 0 < *count),
+        grace: Duration::from_secs(args.shutdown_grace),
+        json_logs: args.json_logs,
+        verbose: args.verbose,
+        notes: args.foreign.notes(),
+    };
+    match boot::run(&plan) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Misconfigured>() => fail(&error.to_string(), 2),
+        Err(error) => fail(&format!("tagway: {error:#}"), 1),
+    }
+}
+
+/// Says what is wrong on standard error.
+fn fail(message: &str, code: u8) -> ExitCode {
+    // Nobody is left to be told when standard error is closed.
+    let _ = writeln!(std::io::stderr(), "{message}");
+    ExitCode::from(code)
+}

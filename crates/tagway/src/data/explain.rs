@@ -1,0 +1,39 @@
+//! `x-tagway-route`: how a request was routed, in one header line, for a caller who asks for it.
+
+use http::{HeaderMap, HeaderValue};
+use serde_json::json;
+use tagway_core::snapshot::{Deployment, header_value};
+
+use crate::route::Trail;
+
+/// A header must fit the buffers of proxies on the way.
+const LONGEST: usize = 4096;
+
+/// A trail to be filled when the caller sends `x-tagway-explain: true`.
+pub(crate) fn wanted(headers: &HeaderMap) -> Trail {
+    let asked =
+        headers.get("x-tagway-explain").is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"));
+    asked.then(Vec::new)
+}
+
+/// The header's value: JSON with the decision of each hop, and the deployment that answered. Shortened to the
+/// outcome where the whole would be too long.
+pub(crate) fn header(trail: &Trail, chosen: Option<&Deployment>) -> Option<HeaderValue> {
+    let hops = trail.as_ref()?;
+    let deployment = chosen.map(|chosen| chosen.entry.info.id.as_str());
+    let whole = json!({"deployment": deployment, "hops": hops}).to_string();
+    if whole.len() <= LONGEST {
+        return Some(header_value(&whole));
+    }
+    let outcomes: Vec<_> = hops
+        .iter()
+        .map(|hop| json!({"model_group": hop.model_group, "steps": hop.explanation.steps, "shortened": true}))
+        .collect();
+    let short = json!({"deployment": deployment, "hops": outcomes}).to_string();
+    let short = if short.len() <= LONGEST {
+        short
+    } else {
+        json!({"deployment": deployment, "shortened": true}).to_string()
+    };
+    Some(header_value(&short))
+}

@@ -1,0 +1,247 @@
+//! Why a request got no answer: who is to blame, whether another attempt may help, and the words for the
+//! outside. The only place where a failure becomes a status, a type and a message; the messages are LiteLLM's
+//! where it has one, since clients match on them.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use tagway_core::wire::peek::Unreadable;
+
+use super::refused::Refused;
+use crate::auth::Denied;
+use crate::route::NoRoute;
+use crate::tags::Malformed;
+
+/// A request that failed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    #[error("{}", unreadable(.0))]
+    Unreadable(Unreadable),
+    #[error(
+        "Request body is larger than {limit} bytes. Raise general_settings.max_request_size_mb to allow it."
+    )]
+    TooLarge { limit: usize },
+    #[error("The request body did not arrive within {} seconds.", .0.as_secs())]
+    SlowBody(Duration),
+    #[error("The request body could not be read.")]
+    BrokenBody,
+    #[error("'model' must be a string.")]
+    ModelNotText,
+    #[error("{route}: Missing required parameter: '{parameter}'.")]
+    MissingParameter { route: &'static str, parameter: &'static str },
+    #[error(
+        "{route}: Invalid model name passed in model={model}. Call `/v1/models` to view available models for your key."
+    )]
+    UnknownModel { route: &'static str, model: String },
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    #[error(transparent)]
+    NoRoute(#[from] NoRoute),
+    #[error(
+        "This gateway serves as many requests as it may (global_max_parallel_requests: {limit}). Try again."
+    )]
+    Busy { limit: u32 },
+    /// The provider answered with an error.
+    #[error("{}", .0.message)]
+    Refused(Box<Refused>),
+    #[error(
+        "litellm.Timeout: APITimeoutError - Request timed out. Error_str: Request timed out. - timeout value={limit:?}, time taken={taken:.2} seconds\n\nDeployment Info: request_timeout: None\ntimeout: {limit:?}",
+        limit = limit.as_secs_f64()
+    )]
+    Timeout { limit: Duration, taken: f64 },
+    /// No connection, or one that broke before the answer was complete. What exactly is for the log.
+    #[error("litellm.InternalServerError: InternalServerError: {blame} - Connection error.")]
+    Unreachable { blame: String, detail: String },
+    /// An answer that is no JSON.
+    #[error("litellm.InternalServerError: InternalServerError: {blame} - {detail}")]
+    Garbled { blame: String, detail: String },
+    /// The configuration changed to something this request can no longer be served by, or a wildcard deployment
+    /// has no address.
+    #[error("Deployment '{id}' has no upstream for this endpoint.")]
+    NoUpstream { id: String },
+}
+
+/// The default words for a body that cannot be read start as LiteLLM's do.
+fn unreadable(why: &Unreadable) -> String {
+    match why {
+        Unreadable::Encoding(_) | Unreadable::Json(_) => format!("Invalid JSON payload: {why}"),
+        Unreadable::NoObject => "Invalid JSON payload: the request body must be a JSON object.".into(),
+        Unreadable::Repeated(key) => {
+            format!("The field '{key}' stands in the request body twice. Send it once.")
+        }
+        Unreadable::Refused(key) => format!(
+            "Authentication Error, Rejected Request: {key} is not allowed in request body. The gateway's configuration decides it; remove it from the request."
+        ),
+    }
+}
+
+/// Whether another attempt may help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Retry {
+    /// The same request would fail the same way everywhere.
+    Never,
+    /// This deployment refused the gateway: only another one may help.
+    Elsewhere,
+    /// It may pass, here or elsewhere.
+    Anywhere,
+}
+
+impl Failure {
+    /// The HTTP status.
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            // A client that chooses an upstream or a credential asks for what it may not have.
+            Self::Denied(_) | Self::Unreadable(Unreadable::Refused(_)) => StatusCode::UNAUTHORIZED,
+            Self::Unreadable(_)
+            | Self::BrokenBody
+            | Self::ModelNotText
+            | Self::MissingParameter { .. }
+            | Self::UnknownModel { .. }
+            | Self::Malformed(_) => StatusCode::BAD_REQUEST,
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::SlowBody(_) | Self::Timeout { .. } => StatusCode::REQUEST_TIMEOUT,
+            Self::NoRoute(NoRoute::UnknownModel { .. }) => StatusCode::BAD_REQUEST,
+            Self::NoRoute(NoRoute::Tags { status, .. }) => *status,
+            Self::NoRoute(NoRoute::CoolingDown { .. }) | Self::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Refused(refused) => refused.status,
+            Self::Unreachable { .. } | Self::Garbled { .. } | Self::NoUpstream { .. } => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+        }
+    }
+
+    /// `error.type`.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Denied(denied) => denied.kind(),
+            Self::Unreadable(Unreadable::Refused(_)) => "auth_error",
+            Self::ModelNotText => "bad_request_error",
+            Self::NoRoute(NoRoute::Tags { status, .. }) if *status == StatusCode::BAD_REQUEST => {
+                "invalid_request_error"
+            }
+            Self::NoRoute(NoRoute::UnknownModel { .. }) => "invalid_request_error",
+            Self::NoRoute(NoRoute::Tags { .. }) => "internal_server_error",
+            Self::Unreadable(_)
+            | Self::TooLarge { .. }
+            | Self::SlowBody(_)
+            | Self::BrokenBody
+            | Self::MissingParameter { .. }
+            | Self::UnknownModel { .. }
+            | Self::Malformed(_)
+            | Self::Timeout { .. } => "invalid_request_error",
+            Self::NoRoute(NoRoute::CoolingDown { .. }) => "all_deployments_in_cooldown",
+            Self::Busy { .. } => "throttling_error",
+            Self::Refused(refused) => refused.kind,
+            Self::Unreachable { .. } | Self::Garbled { .. } | Self::NoUpstream { .. } => {
+                "internal_server_error"
+            }
+        }
+    }
+
+    /// `error.param`; `None` is `null`.
+    pub(crate) fn param(&self) -> Option<&str> {
+        match self {
+            // LiteLLM's authentication errors carry Python's None as text.
+            Self::Denied(_) => Some("None"),
+            Self::Unreadable(Unreadable::Repeated(key) | Unreadable::Refused(key)) => Some(key),
+            Self::Unreadable(_) | Self::TooLarge { .. } | Self::SlowBody(_) | Self::BrokenBody => {
+                Some("request_body")
+            }
+            Self::ModelNotText => Some("model"),
+            Self::MissingParameter { parameter, .. } => Some(parameter),
+            Self::Malformed(malformed) => Some(malformed.name),
+            Self::UnknownModel { .. }
+            | Self::NoRoute(_)
+            | Self::Busy { .. }
+            | Self::Refused(_)
+            | Self::Timeout { .. }
+            | Self::Unreachable { .. }
+            | Self::Garbled { .. }
+            | Self::NoUpstream { .. } => None,
+        }
+    }
+
+    /// `error.reason`, for machines; tagway's own addition.
+    pub(crate) fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::NoRoute(NoRoute::Tags { reason, .. }) => Some(reason),
+            Self::NoRoute(NoRoute::CoolingDown { .. }) => Some("cooling_down"),
+            Self::Busy { .. } => Some("overload"),
+            Self::Timeout { .. } => Some("timeout"),
+            Self::Unreachable { .. } | Self::Garbled { .. } => Some("upstream_broken"),
+            Self::Refused(_) => Some("upstream_refused"),
+            Self::Denied(_)
+            | Self::Unreadable(_)
+            | Self::TooLarge { .. }
+            | Self::SlowBody(_)
+            | Self::BrokenBody
+            | Self::ModelNotText
+            | Self::MissingParameter { .. }
+            | Self::UnknownModel { .. }
+            | Self::Malformed(_)
+            | Self::NoRoute(NoRoute::UnknownModel { .. })
+            | Self::NoUpstream { .. } => None,
+        }
+    }
+
+    /// Whether another attempt may help.
+    pub(crate) fn retry(&self) -> Retry {
+        match self {
+            Self::Refused(refused) => match refused.status.as_u16() {
+                401 => Retry::Elsewhere,
+                403 | 408 | 409 | 429 | 500.. => Retry::Anywhere,
+                _ => Retry::Never,
+            },
+            Self::Timeout { .. } | Self::Unreachable { .. } | Self::Garbled { .. } => Retry::Anywhere,
+            Self::NoUpstream { .. } => Retry::Elsewhere,
+            Self::Denied(_)
+            | Self::Unreadable(_)
+            | Self::TooLarge { .. }
+            | Self::SlowBody(_)
+            | Self::BrokenBody
+            | Self::ModelNotText
+            | Self::MissingParameter { .. }
+            | Self::UnknownModel { .. }
+            | Self::Malformed(_)
+            | Self::NoRoute(_)
+            | Self::Busy { .. } => Retry::Never,
+        }
+    }
+
+    /// How long the client should wait before it tries again.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::NoRoute(NoRoute::CoolingDown { wait, .. }) => Some(*wait),
+            Self::Busy { .. } => Some(Duration::from_secs(1)),
+            Self::Refused(refused) => refused.retry_after,
+            _ => None,
+        }
+    }
+
+    /// Whether a provider was called, and its answer is what failed.
+    pub(crate) fn is_providers(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused(_) | Self::Timeout { .. } | Self::Unreachable { .. } | Self::Garbled { .. }
+        )
+    }
+
+    /// Whether another model group may serve the request instead.
+    pub(crate) fn may_fall_back(&self) -> bool {
+        self.is_providers()
+            || matches!(
+                self,
+                Self::NoRoute(NoRoute::Tags { .. } | NoRoute::CoolingDown { .. }) | Self::NoUpstream { .. }
+            )
+    }
+
+    /// The provider's refusal, if that is what it is.
+    pub(crate) fn refused(&self) -> Option<&Refused> {
+        match self {
+            Self::Refused(refused) => Some(refused),
+            _ => None,
+        }
+    }
+}

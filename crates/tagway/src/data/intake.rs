@@ -1,0 +1,248 @@
+//! From a request's bytes to a [`Call`]: the body is read within its limits and its fields are checked. Knows
+//! nothing of deployments.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use smallvec::SmallVec;
+use tagway_core::snapshot::{Endpoint, json_string};
+use tagway_core::tag::Expression;
+use tagway_core::wire::json::{Walk, text_of};
+use tagway_core::wire::peek::{Known, Peek};
+use tagway_core::wire::splice;
+
+use super::failure::Failure;
+use crate::tags::{Malformed, kind_of};
+
+/// A body must arrive within this time, however small its pieces.
+const BODY_TIME: Duration = Duration::from_secs(60);
+/// Room made for a body before its first byte is there: a client's claim of a length costs it nothing.
+const FIRST_ROOM: usize = 1 << 20;
+
+/// Headers of the client's that go to the provider.
+const PASSED_ON: [HeaderName; 2] =
+    [HeaderName::from_static("traceparent"), HeaderName::from_static("tracestate")];
+
+/// A request for a model.
+pub(crate) struct Call<'a> {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) peek: Peek<'a>,
+    /// The model's name as a JSON string: what answers call it.
+    pub(crate) model_json: String,
+    pub(crate) stream: bool,
+    /// The client wants the usage of the stream.
+    pub(crate) asked_for_usage: bool,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) num_retries: Option<u32>,
+    pub(crate) fallbacks: Option<Vec<String>>,
+    pub(crate) disable_fallbacks: bool,
+    pub(crate) expression: Option<Expression>,
+    pub(crate) passed_on: SmallVec<[(HeaderName, HeaderValue); 2]>,
+}
+
+/// Reads a body, at most `limit` bytes of it.
+pub(crate) async fn body(mut body: Incoming, limit: usize) -> Result<Bytes, Failure> {
+    let hint = body.size_hint();
+    if limit < usize::try_from(hint.lower()).unwrap_or(usize::MAX) {
+        return Err(Failure::TooLarge { limit });
+    }
+    let reading = async {
+        let mut first: Option<Bytes> = None;
+        let mut all = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map_err(|_| Failure::BrokenBody)?.into_data() else { continue };
+            match &first {
+                // Small bodies come in one piece and are not copied.
+                None => first = Some(data),
+                Some(begin) => {
+                    if all.is_empty() {
+                        let length = usize::try_from(hint.lower()).unwrap_or(0).min(FIRST_ROOM);
+                        all.reserve(length.max(begin.len() + data.len()));
+                        all.extend_from_slice(begin);
+                    }
+                    all.extend_from_slice(&data);
+                }
+            }
+            if limit < all.len().max(first.as_ref().map_or(0, Bytes::len)) {
+                return Err(Failure::TooLarge { limit });
+            }
+        }
+        Ok(if all.is_empty() { first.unwrap_or_default() } else { all.freeze() })
+    };
+    if body_is_there(&hint) {
+        return reading.await;
+    }
+    tokio::time::timeout(BODY_TIME, reading).await.unwrap_or(Err(Failure::SlowBody(BODY_TIME)))
+}
+
+/// Whether there is nothing to wait for.
+fn body_is_there(hint: &http_body::SizeHint) -> bool {
+    hint.exact() == Some(0)
+}
+
+/// Reads what a call says. `path_model` is the model named by the path, which wins over the body's.
+pub(crate) fn call<'a>(
+    endpoint: Endpoint,
+    path_model: Option<&str>,
+    headers: &HeaderMap,
+    peek: Peek<'a>,
+) -> Result<(Call<'a>, Option<Cow<'a, str>>), Failure> {
+    let given = peek.json(Known::Model).filter(|json| *json != "null");
+    let named = match given {
+        Some(json) => Some(text_of(json).ok_or(Failure::ModelNotText)?),
+        None => None,
+    };
+    if let Some((parameter, known)) = required(endpoint)
+        && peek.json(known).is_none_or(|json| json == "null")
+    {
+        return Err(Failure::MissingParameter { route: endpoint.path(), parameter });
+    }
+    let asked = path_model.map(|model| Cow::Owned(model.to_owned())).or(named);
+    let model_json = match (path_model, given) {
+        (None, Some(json)) => json.to_owned(),
+        (Some(model), _) => json_string(model),
+        (None, None) => String::new(),
+    };
+    let call = Call {
+        endpoint,
+        model_json,
+        stream: boolean(&peek, Known::Stream, "stream")? && endpoint != Endpoint::Embeddings,
+        asked_for_usage: splice::asked_for_usage(&peek),
+        timeout: timeout(&peek, headers)?,
+        num_retries: retries(&peek, headers)?,
+        fallbacks: fallbacks(&peek)?,
+        disable_fallbacks: boolean(&peek, Known::DisableFallbacks, "disable_fallbacks")?,
+        expression: expression(&peek, headers)?,
+        passed_on: PASSED_ON
+            .into_iter()
+            .filter_map(|name| headers.get(&name).cloned().map(|v| (name, v)))
+            .collect(),
+        peek,
+    };
+    Ok((call, asked))
+}
+
+fn required(endpoint: Endpoint) -> Option<(&'static str, Known)> {
+    match endpoint {
+        Endpoint::Chat => Some(("messages", Known::Messages)),
+        Endpoint::Completions => Some(("prompt", Known::Prompt)),
+        Endpoint::Embeddings | Endpoint::Responses => Some(("input", Known::Input)),
+    }
+}
+
+fn wrong(name: &'static str, expected: &str, json: &str) -> Malformed {
+    Malformed {
+        name,
+        message: format!(
+            "Invalid type for '{name}': expected {expected}, but got {} instead.",
+            kind_of(json)
+        ),
+    }
+}
+
+fn boolean(peek: &Peek<'_>, known: Known, name: &'static str) -> Result<bool, Malformed> {
+    match peek.json(known) {
+        None | Some("null" | "false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(json) => Err(wrong(name, "a boolean", json)),
+    }
+}
+
+fn header_text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok().map(str::trim)
+}
+
+/// A setting of one request: its header wins over its field. Numbers may be written as text.
+fn setting<'a>(
+    peek: &Peek<'a>,
+    known: Known,
+    field: &'static str,
+    headers: &'a HeaderMap,
+    header: &'static str,
+) -> Option<(&'static str, Cow<'a, str>)> {
+    if let Some(text) = header_text(headers, header) {
+        return Some((header, Cow::Borrowed(text)));
+    }
+    let json = peek.json(known).filter(|json| *json != "null")?;
+    Some((field, text_of(json).unwrap_or(Cow::Borrowed(json))))
+}
+
+fn timeout(peek: &Peek<'_>, headers: &HeaderMap) -> Result<Option<Duration>, Malformed> {
+    /// "No limit", where a point in time must still be computed.
+    const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
+    let given = setting(peek, Known::Timeout, "timeout", headers, "x-litellm-timeout");
+    let Some((name, text)) = given else { return Ok(None) };
+    let seconds = text.parse::<f64>().ok().filter(|seconds| 0.0 <= *seconds);
+    match seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {
+        Some(Duration::ZERO) => Ok(Some(FOREVER)),
+        Some(timeout) => Ok(Some(timeout.min(FOREVER))),
+        None => Err(Malformed {
+            name,
+            message: format!("Invalid '{name}': expected a number of seconds, 0 for no limit."),
+        }),
+    }
+}
+
+fn retries(peek: &Peek<'_>, headers: &HeaderMap) -> Result<Option<u32>, Malformed> {
+    /// A client may not multiply its requests without bound.
+    const MOST: u32 = 10;
+    let given = setting(peek, Known::NumRetries, "num_retries", headers, "x-litellm-num-retries");
+    let Some((name, text)) = given else { return Ok(None) };
+    match text.parse::<u32>() {
+        Ok(count) => Ok(Some(count.min(MOST))),
+        Err(_) => Err(Malformed {
+            name,
+            message: format!(
+                "Invalid '{name}': expected a whole number, 0 or more; at most {MOST} retries are made."
+            ),
+        }),
+    }
+}
+
+fn fallbacks(peek: &Peek<'_>) -> Result<Option<Vec<String>>, Malformed> {
+    let Some(span) = peek.span(Known::Fallbacks) else { return Ok(None) };
+    let json = &peek.text()[span.clone()];
+    if json == "null" {
+        return Ok(None);
+    }
+    let names = Walk::elements(peek.text(), span)
+        .and_then(|items| items.map(|item| text_of(&peek.text()[item]).map(Cow::into_owned)).collect());
+    names.map(Some).ok_or_else(|| wrong("fallbacks", "a list of model names", json))
+}
+
+fn expression(peek: &Peek<'_>, headers: &HeaderMap) -> Result<Option<Expression>, Malformed> {
+    let (name, text) =
+        match (peek.json(Known::TagExpression), header_text(headers, "x-tagway-tag-expression")) {
+            (Some("null") | None, None) => return Ok(None),
+            (Some("null") | None, Some(text)) => ("x-tagway-tag-expression", Cow::Borrowed(text)),
+            (Some(json), _) => {
+                ("tag_expression", text_of(json).ok_or_else(|| wrong("tag_expression", "a string", json))?)
+            }
+        };
+    let parsed = Expression::parse(&text);
+    parsed.map(Some).map_err(|error| Malformed { name, message: format!("Invalid '{name}': {error}") })
+}
+
+/// The client's own call id, when it is one a header and a log can carry, else a new one.
+pub(crate) fn call_id(headers: &HeaderMap) -> HeaderValue {
+    let own = headers
+        .get("x-litellm-call-id")
+        .filter(|id| !id.is_empty() && id.len() <= 128 && id.to_str().is_ok());
+    own.cloned().unwrap_or_else(|| {
+        // A name for a request, not a secret: a fast generator is enough.
+        let id = uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid();
+        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+        HeaderValue::from_str(id.hyphenated().encode_lower(&mut text))
+            .unwrap_or(HeaderValue::from_static("unknown"))
+    })
+}
+
+/// The User-Agent as text.
+pub(crate) fn user_agent(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::USER_AGENT)?.to_str().ok()
+}

@@ -1,0 +1,19 @@
+//! The data path: from a client's request for a model to its answer. [`pipeline`] is the map of it.
+
+pub(crate) mod admit;
+pub(crate) mod answer;
+pub(crate) mod attempt;
+pub(crate) mod content;
+mod cost;
+pub(crate) mod explain;
+pub(crate) mod failure;
+mod fallback;
+mod intake;
+mod mock;
+pub(crate) mod pipeline;
+mod provider_headers;
+mod record;
+mod refused;
+mod relay;
+mod stream;
+pub(crate) mod upstream;

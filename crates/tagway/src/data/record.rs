@@ -1,0 +1,160 @@
+//! The log line of a request: filled in on its way, written once, when the request has ended in whatever way.
+//! Holds no body and no key.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::{HeaderValue, StatusCode};
+use tagway_core::snapshot::{DeploymentId, Endpoint};
+use tagway_core::tag::RequestTags;
+use tagway_core::usage::Usage;
+
+use super::admit::Hold;
+use super::attempt::{Reply, Tries};
+use super::failure::Failure;
+use crate::auth::Caller;
+use crate::live::Current;
+use crate::route::Plan;
+
+/// What the log says of a request.
+pub(crate) struct Record {
+    pub(crate) began: Instant,
+    pub(crate) call_id: HeaderValue,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) current: Arc<Current>,
+    pub(crate) key: &'static str,
+    pub(crate) model: String,
+    pub(crate) group: Option<String>,
+    pub(crate) tags: String,
+    pub(crate) matched: Option<(&'static str, String)>,
+    pub(crate) deployment: Option<DeploymentId>,
+    pub(crate) status: StatusCode,
+    pub(crate) stream: bool,
+    pub(crate) upstream: Duration,
+    pub(crate) retries: u32,
+    pub(crate) fallbacks: u32,
+    pub(crate) max_retries: u32,
+    /// What an error message says of fallbacks.
+    pub(crate) about_fallbacks: Option<String>,
+    pub(crate) error: Option<String>,
+    usage: Option<Usage>,
+    /// The request's place among those in progress.
+    pub(crate) hold: Option<Hold>,
+}
+
+impl Record {
+    /// A record of a request that begins now.
+    pub(crate) fn new(endpoint: Endpoint, call_id: HeaderValue, current: Arc<Current>) -> Self {
+        Self {
+            began: Instant::now(),
+            call_id,
+            endpoint,
+            current,
+            key: "",
+            model: String::new(),
+            group: None,
+            tags: String::new(),
+            matched: None,
+            deployment: None,
+            status: StatusCode::OK,
+            stream: false,
+            upstream: Duration::ZERO,
+            retries: 0,
+            fallbacks: 0,
+            max_retries: 0,
+            about_fallbacks: None,
+            error: None,
+            usage: None,
+            hold: None,
+        }
+    }
+
+    /// The caller is known.
+    pub(crate) fn known(&mut self, caller: Caller) {
+        self.key = caller.alias();
+    }
+
+    /// It is known what the request asks for.
+    pub(crate) fn asked(&mut self, model: Option<&str>, tags: &RequestTags<'_>, stream: bool) {
+        model.unwrap_or("None").clone_into(&mut self.model);
+        self.stream = stream;
+        for tag in tags.iter() {
+            if !self.tags.is_empty() {
+                self.tags.push(',');
+            }
+            self.tags.push_str(tag.text());
+        }
+    }
+
+    /// What it took is known.
+    pub(crate) fn tried(&mut self, tries: Tries) {
+        self.retries = tries.retries;
+        self.fallbacks = tries.fallbacks;
+        self.max_retries = tries.max_retries;
+        self.about_fallbacks = tries.about_fallbacks;
+    }
+
+    /// A deployment has answered.
+    pub(crate) fn served(&mut self, plan: &Plan<'_>, reply: &Reply) {
+        self.group = Some(plan.group.name.clone());
+        self.matched = plan.matched.map(|(via, value)| (via, value.to_owned()));
+        self.deployment = Some(reply.deployment);
+        self.upstream = reply.took;
+    }
+
+    /// The request gets an error.
+    pub(crate) fn failed(&mut self, failure: &Failure) {
+        self.status = failure.status();
+        self.error = Some(failure.to_string());
+    }
+
+    /// Notes what the provider counted.
+    pub(crate) fn usage(&mut self, usage: Option<Usage>) {
+        self.usage = usage.or(self.usage);
+    }
+
+    /// The stream broke after its head had been sent.
+    pub(crate) fn broke(&mut self, reason: &'static str) {
+        self.error = Some(reason.into());
+    }
+
+    /// The client left before the end.
+    pub(crate) fn left(&mut self) {
+        self.error.get_or_insert_with(|| "client_left".into());
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let deployment =
+            self.deployment.map(|id| self.current.snapshot.deployment(id).entry.info.id.as_str());
+        let total = self.began.elapsed();
+        let (via, value) =
+            self.matched.as_ref().map_or((None, None), |(via, value)| (Some(*via), Some(value.as_str())));
+        tracing::info!(
+            target: "tagway::request",
+            call_id = self.call_id.to_str().unwrap_or_default(),
+            key = self.key,
+            endpoint = self.endpoint.path(),
+            model = self.model,
+            group = self.group,
+            deployment,
+            tags = self.tags,
+            matched_via = via,
+            matched_value = value,
+            status = self.status.as_u16(),
+            stream = self.stream,
+            retries = self.retries,
+            fallbacks = self.fallbacks,
+            prompt_tokens = self.usage.map(|usage| usage.prompt),
+            completion_tokens = self.usage.map(|usage| usage.completion),
+            total_us = micros(total),
+            upstream_us = micros(self.upstream),
+            error = self.error,
+        );
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

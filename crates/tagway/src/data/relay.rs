@@ -1,0 +1,148 @@
+//! A stream of events on its way to the client. The client's pace is the provider's: nothing is read before the
+//! client takes it, and a client that leaves drops the relay, which closes the provider's connection. A provider
+//! that breaks or falls silent ends the stream with an error event, so that no client takes half an answer for a
+//! whole one.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::json;
+use tagway_core::wire::sse::SseMap;
+use tokio::time::{Instant, Sleep};
+
+use super::content::error_text;
+use super::record::Record;
+use super::upstream::Exchange;
+
+/// A comment goes to the client after this much silence, so that proxies in between keep the connection.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// A stream in progress.
+pub(crate) struct Relay {
+    exchange: Exchange,
+    map: SseMap,
+    first: Bytes,
+    /// The longest silence of the provider.
+    silence: Duration,
+    blame: Arc<str>,
+    last: Instant,
+    beat: Instant,
+    timer: Option<Pin<Box<Sleep>>>,
+    ended: bool,
+    /// The request's log record: written when the relay is dropped, however that comes.
+    pub(crate) record: Option<Record>,
+}
+
+impl Relay {
+    /// A relay that begins with `first`.
+    pub(crate) fn new(
+        exchange: Exchange,
+        map: SseMap,
+        first: Bytes,
+        silence: Duration,
+        blame: Arc<str>,
+    ) -> Self {
+        let now = Instant::now();
+        let (last, beat) = (now, now);
+        Self { exchange, map, first, silence, blame, last, beat, timer: None, ended: false, record: None }
+    }
+
+    /// The next bytes for the client; `None` at the end.
+    pub(crate) fn poll_bytes(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if !self.first.is_empty() {
+            let first = std::mem::take(&mut self.first);
+            if self.map.seen().error.is_some() {
+                return Poll::Ready(Some(self.fail_with(first.into(), "upstream_error")));
+            }
+            return Poll::Ready(Some(first));
+        }
+        while !self.ended {
+            match self.exchange.poll_data(context) {
+                Poll::Ready(Some(Ok(data))) => {
+                    self.last = Instant::now();
+                    self.beat = self.last;
+                    let mut out = Vec::with_capacity(data.len() + 256);
+                    if self.map.push(&data, &mut out).is_err() || self.map.seen().error.is_some() {
+                        return Poll::Ready(Some(self.fail_with(out, "upstream_error")));
+                    }
+                    if !out.is_empty() {
+                        return Poll::Ready(Some(out.into()));
+                    }
+                }
+                Poll::Ready(Some(Err(broken))) => {
+                    tracing::warn!(error = %broken, "a provider broke a stream");
+                    return Poll::Ready(Some(self.fail_with(Vec::new(), "upstream_broken")));
+                }
+                Poll::Ready(None) => return Poll::Ready(self.finish()),
+                Poll::Pending => return self.poll_timer(context),
+            }
+        }
+        Poll::Ready(None)
+    }
+
+    /// The provider's end of the stream.
+    fn finish(&mut self) -> Option<Bytes> {
+        if self.map.inside_event() {
+            return Some(self.fail_with(Vec::new(), "upstream_broken"));
+        }
+        self.ended = true;
+        if self.map.seen().done {
+            return None;
+        }
+        // Some providers just stop; clients wait for the mark.
+        Some(Bytes::from_static(b"data: [DONE]\n\n"))
+    }
+
+    fn poll_timer(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        loop {
+            let due = (self.last + self.silence).min(self.beat + HEARTBEAT);
+            let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+            if timer.as_mut().poll(context).is_pending() {
+                return Poll::Pending;
+            }
+            // The timer is set anew only when it rings: data in between costs it nothing.
+            let now = Instant::now();
+            if self.last + self.silence <= now {
+                return Poll::Ready(Some(self.fail_with(Vec::new(), "timeout")));
+            }
+            if self.beat + HEARTBEAT <= now {
+                self.beat = now;
+                return Poll::Ready(Some(Bytes::from_static(b": waiting\n\n")));
+            }
+            timer.as_mut().reset(due);
+        }
+    }
+
+    /// Ends the stream with an error event behind `out`.
+    fn fail_with(&mut self, mut out: Vec<u8>, reason: &'static str) -> Bytes {
+        self.ended = true;
+        let detail = match &self.map.seen().error {
+            Some(payload) => error_text(payload),
+            None if reason == "timeout" => {
+                format!("The stream was silent for {} s.", self.silence.as_secs_f64())
+            }
+            None => "The stream broke off.".to_owned(),
+        };
+        if let Some(record) = &mut self.record {
+            record.broke(reason);
+        }
+        let message = format!("litellm.APIConnectionError: APIConnectionError: {} - {detail}", self.blame);
+        let error = json!({"message": message, "type": null, "param": null, "code": "500", "reason": reason});
+        out.extend_from_slice(format!("data: {{\"error\": {error}}}\n\n").as_bytes());
+        out.into()
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        if let Some(mut record) = self.record.take() {
+            record.usage(self.map.seen().usage);
+            if !self.ended {
+                record.left();
+            }
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Connections of clients: accepted in one place, served by one thread a core. Each worker thread has its own
+//! runtime and its own upstream connections, so that a request never crosses threads and takes no shared lock.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+
+use crate::admin::Admin;
+use crate::call;
+use crate::data::answer::Body;
+use crate::data::pipeline::{self, Gateway};
+use crate::data::upstream;
+use crate::live::Live;
+use crate::tasks::{Stop, Tasks};
+
+/// A request's head must arrive within this time.
+const HEAD_TIME: Duration = Duration::from_secs(30);
+/// Idle upstream connections are looked through this often.
+const SWEEP: Duration = Duration::from_secs(15);
+
+/// A worker thread, as the acceptor sees it.
+struct Worker {
+    inbox: mpsc::UnboundedSender<std::net::TcpStream>,
+    /// Connections it serves now.
+    load: Arc<AtomicUsize>,
+}
+
+/// The worker threads.
+pub(crate) struct Workers {
+    all: Vec<Worker>,
+    threads: Vec<std::thread::JoinHandle<usize>>,
+}
+
+impl Workers {
+    /// Starts `count` threads. Each ends when `stop` asks, after at most `grace` for requests in progress.
+    pub(crate) fn start(
+        count: usize,
+        live: &Arc<Live>,
+        admin: &Admin,
+        stop: &Stop,
+        grace: Duration,
+    ) -> std::io::Result<Self> {
+        let (mut all, mut threads) = (Vec::new(), Vec::new());
+        for number in 0..count {
+            let (inbox, connections) = mpsc::unbounded_channel();
+            let load = Arc::new(AtomicUsize::new(0));
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let (live, admin, stop, of) = (Arc::clone(live), admin.clone(), stop.clone(), Arc::clone(&load));
+            threads.push(
+                std::thread::Builder::new()
+                    .name(format!("worker-{number}"))
+                    .spawn(move || runtime.block_on(work(live, admin, connections, of, stop, grace)))?,
+            );
+            all.push(Worker { inbox, load });
+        }
+        Ok(Self { all, threads })
+    }
+
+    /// Gives a connection to the worker with the fewest.
+    fn hand(&self, connection: std::net::TcpStream) {
+        let idlest = self.all.iter().min_by_key(|worker| worker.load.load(Ordering::Relaxed));
+        if let Some(worker) = idlest {
+            worker.load.fetch_add(1, Ordering::Relaxed);
+            // A worker that has ended closes the connection.
+            let _ = worker.inbox.send(connection);
+        }
+    }
+
+    /// Waits for the threads to end; says how many connections had to be cut off.
+    pub(crate) fn join(self) -> usize {
+        self.threads.into_iter().map(|thread| thread.join().unwrap_or(0)).sum()
+    }
+}
+
+/// Listens on `address`.
+pub(crate) fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let domain = if address.is_ipv6() { socket2::Domain::IPV6 } else { socket2::Domain::IPV4 };
+    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(4096)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Accepts connections until asked to stop.
+pub(crate) async fn accept(listener: TcpListener, workers: &Workers, mut stop: Stop) {
+    loop {
+        let accepted = tokio::select! {
+            () = stop.asked() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted.and_then(|(connection, _)| {
+            connection.set_nodelay(true)?;
+            connection.into_std()
+        }) {
+            Ok(connection) => workers.hand(connection),
+            Err(error) => {
+                // Out of descriptors, mostly: pause, so that others can end.
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+async fn work(
+    live: Arc<Live>,
+    admin: Admin,
+    mut connections: mpsc::UnboundedReceiver<std::net::TcpStream>,
+    load: Arc<AtomicUsize>,
+    mut stop: Stop,
+    grace: Duration,
+) -> usize {
+    let pool = Arc::new(upstream::Pool::default());
+    let gateway = Arc::new(Gateway { live, pool: Arc::clone(&pool) });
+    let mut tasks = Tasks::new();
+    tasks.spawn("sweep", |stop| sweep(pool, stop));
+    loop {
+        let connection = tokio::select! {
+            () = stop.asked() => break,
+            connection = connections.recv() => connection,
+        };
+        let Some(connection) = connection else { break };
+        let Ok(connection) = TcpStream::from_std(connection) else { continue };
+        let (gateway, admin, load) = (Arc::clone(&gateway), admin.clone(), Arc::clone(&load));
+        tasks.spawn("connection", |stop| async move {
+            serve(connection, gateway, admin, stop).await;
+            load.fetch_sub(1, Ordering::Relaxed);
+        });
+    }
+    tasks.stop_within(grace).await
+}
+
+async fn sweep(pool: Arc<upstream::Pool>, mut stop: Stop) {
+    let mut tick = tokio::time::interval(SWEEP);
+    loop {
+        tokio::select! {
+            () = stop.asked() => return,
+            _ = tick.tick() => pool.sweep(),
+        }
+    }
+}
+
+/// Serves one connection until its client or the gateway ends it.
+async fn serve(connection: TcpStream, gateway: Arc<Gateway>, admin: Admin, mut stop: Stop) {
+    let service = service_fn(move |request| {
+        let (gateway, admin) = (Arc::clone(&gateway), admin.clone());
+        async move { Ok::<_, Infallible>(answer(&gateway, admin, request).await) }
+    });
+    let mut served = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIME)
+            .serve_connection(TokioIo::new(connection), service)
+    );
+    let mut asked = pin!(stop.asked());
+    let mut stopping = false;
+    let ended = std::future::poll_fn(|context| {
+        if !stopping && asked.as_mut().poll(context).is_ready() {
+            stopping = true;
+            served.as_mut().graceful_shutdown();
+        }
+        served.as_mut().poll(context)
+    });
+    if let Err(error) = ended.await {
+        // A client's doing, nearly always.
+        tracing::debug!(%error, "a connection ended");
+    }
+}
+
+async fn answer(gateway: &Gateway, admin: Admin, request: http::Request<Incoming>) -> http::Response<Body> {
+    match call::recognise(request.uri().path()) {
+        Some(route) if request.method() == http::Method::POST => {
+            pipeline::serve(gateway, route, request).await
+        }
+        _ => admin.answer(request).await.map(Body::Admin),
+    }
+}

@@ -1,0 +1,157 @@
+//! The configuration in force, and how it changes. Requests read it without waiting; a reload compiles a new one
+//! beside it and swaps it in, or keeps the old one and says why.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use tagway_core::config;
+use tagway_core::snapshot::Snapshot;
+
+use crate::health::Board;
+use crate::host::System;
+use crate::tasks::Stop;
+
+/// How often the files are looked at for a change.
+const POLL: Duration = Duration::from_secs(2);
+
+/// Files with their contents.
+type Files = Vec<(PathBuf, String)>;
+
+/// What one request needs of the configuration, from beginning to end.
+pub(crate) struct Current {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) board: Board,
+    /// The files it was read from, with their contents.
+    files: Files,
+}
+
+/// The configuration in force.
+pub(crate) struct Live {
+    path: PathBuf,
+    current: ArcSwap<Current>,
+    /// Reloads rejected in a row.
+    rejected: AtomicU64,
+    /// One reload at a time.
+    reloading: Mutex<()>,
+    /// Requests in progress under `global_max_parallel_requests`.
+    pub(crate) in_flight: Arc<AtomicU32>,
+}
+
+impl Live {
+    /// Puts what was prepared from the file at `path` in force.
+    pub(crate) fn new(path: PathBuf, prepared: Prepared) -> Self {
+        for note in prepared.notes {
+            tracing::warn!(target: "tagway::config", "{note}");
+        }
+        Self {
+            path,
+            current: ArcSwap::from_pointee(prepared.current),
+            rejected: AtomicU64::default(),
+            reloading: Mutex::default(),
+            in_flight: Arc::default(),
+        }
+    }
+
+    /// The configuration in force now.
+    pub(crate) fn current(&self) -> Arc<Current> {
+        self.current.load_full()
+    }
+
+    /// How many reloads in a row were rejected: above 0, the file is not what is in force.
+    pub(crate) fn rejected(&self) -> u64 {
+        self.rejected.load(Ordering::Relaxed)
+    }
+
+    /// Reads the file again and puts it in force.
+    ///
+    /// # Errors
+    /// All problems of the file; the old configuration stays.
+    pub(crate) fn reload(&self) -> Result<Vec<String>, String> {
+        let _one = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.current();
+        match read(&self.path, Some(&before.board)) {
+            Ok(Prepared { current, notes }) => {
+                let (deployments, groups) =
+                    (current.snapshot.deployments.len(), current.snapshot.groups.len());
+                self.current.store(Arc::new(current));
+                self.rejected.store(0, Ordering::Relaxed);
+                tracing::info!(target: "tagway::config", deployments, groups, "configuration reloaded");
+                Ok(notes)
+            }
+            Err(problems) => {
+                tracing::error!(target: "tagway::config", "configuration not reloaded, the old one stays:\n{problems}");
+                self.rejected.fetch_add(1, Ordering::Relaxed);
+                Err(problems)
+            }
+        }
+    }
+
+    /// Reloads if `asked`, or if a file is no longer what was `seen` last. Gives what was seen now.
+    fn look(&self, seen: Files, asked: bool) -> Files {
+        let now: Files = seen
+            .iter()
+            .map(|(path, _)| (path.clone(), std::fs::read_to_string(path).unwrap_or_default()))
+            .collect();
+        if now == seen && !asked {
+            return seen;
+        }
+        // What is wrong has been logged, and shows in the readiness probe.
+        if self.reload().is_ok() { self.current().files.clone() } else { now }
+    }
+}
+
+/// A configuration ready to be put in force.
+pub(crate) struct Prepared {
+    current: Current,
+    /// What deserves a look.
+    notes: Vec<String>,
+}
+
+impl Prepared {
+    /// `litellm_settings.json_logs`
+    pub(crate) fn wants_json_logs(&self) -> bool {
+        self.current.snapshot.config.proxy.json_logs
+    }
+}
+
+/// Reads and compiles the file at `path`.
+///
+/// # Errors
+/// All problems of the file, as text for people.
+pub(crate) fn prepare(path: &Path) -> Result<Prepared, String> {
+    read(path, None)
+}
+
+fn read(path: &Path, before: Option<&Board>) -> Result<Prepared, String> {
+    let loaded = config::load(path, &System).map_err(|problems| problems.to_string())?;
+    let notes = loaded.notes.iter().map(ToString::to_string).collect();
+    let snapshot =
+        Snapshot::compile(loaded.config).map_err(|unusable| format!("{}: {unusable}", path.display()))?;
+    let board = Board::new(&snapshot, before, Instant::now());
+    Ok(Prepared { current: Current { snapshot, board, files: loaded.files }, notes })
+}
+
+/// Reloads when a file's content changes or the process gets SIGHUP. Contents are compared, not dates: a mounted
+/// Kubernetes ConfigMap changes by swapping links.
+pub(crate) async fn watch(live: Arc<Live>, mut stop: Stop) {
+    let mut hangup = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) {
+        Ok(hangup) => hangup,
+        Err(error) => return tracing::error!(%error, "cannot watch for SIGHUP"),
+    };
+    let mut seen = live.current().files.clone();
+    let mut tick = tokio::time::interval(POLL);
+    loop {
+        let asked = tokio::select! {
+            () = stop.asked() => return,
+            _ = hangup.recv() => true,
+            _ = tick.tick() => false,
+        };
+        // Reading files blocks, and so does compiling: not on the runtime that accepts connections.
+        let (looking, last) = (Arc::clone(&live), std::mem::take(&mut seen));
+        let looked = tokio::task::spawn_blocking(move || looking.look(last, asked)).await;
+        seen = looked.unwrap_or_else(|_| live.current().files.clone());
+    }
+}

@@ -1,0 +1,159 @@
+//! From a model name and tags to the deployments that may serve: the one place where the shell asks the core for
+//! a decision, for requests and for explanations alike.
+
+use std::time::{Duration, Instant};
+
+use http::StatusCode;
+use serde::Serialize;
+use tagway_core::snapshot::{DeploymentId, Group, Named, Snapshot};
+use tagway_core::tag::{
+    Ask, Decision, Explanation, Expression, Members, Origin, Refusal, RequestTag, Silent, explain,
+};
+
+use crate::health::Board;
+
+/// Why no deployment may serve a request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoRoute {
+    /// No group has this name.
+    #[error("Invalid model name passed in model={model}.")]
+    UnknownModel {
+        /// The name.
+        model: String,
+    },
+    /// Its tags leave none.
+    #[error("{message}")]
+    Tags {
+        /// 401 or what `tag_error_status` says; 400 for an unknown tag.
+        status: StatusCode,
+        /// LiteLLM's words where it has some.
+        message: String,
+        /// For machines.
+        reason: &'static str,
+    },
+    /// Those that may serve it are cooling down.
+    #[error(
+        "No deployments available for selected model, Try again in {} seconds. All deployments for selected model are in cooldown. Passed model={model}.",
+        whole_seconds(*.wait)
+    )]
+    CoolingDown {
+        /// The model asked for.
+        model: String,
+        /// Until the first of them is back.
+        wait: Duration,
+    },
+}
+
+/// Whole seconds, rounded up.
+pub(crate) fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(0 < wait.subsec_nanos())
+}
+
+/// What a request asks of the router.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    /// The model name.
+    pub(crate) model: &'a str,
+    /// Its tags.
+    pub(crate) tags: &'a [RequestTag<'a>],
+    /// Its tag expression.
+    pub(crate) expression: Option<&'a Expression>,
+    /// Its User-Agent.
+    pub(crate) user_agent: Option<&'a str>,
+}
+
+/// The deployments that may serve a request, all of one model group.
+pub(crate) struct Plan<'s> {
+    pub(crate) group: &'s Group,
+    pub(crate) candidates: Members,
+    /// What matched, for the log: `tags` or `tag_regex`, and the value.
+    pub(crate) matched: Option<(&'static str, &'s str)>,
+}
+
+/// Decisions made so far, in words; `None` when nobody asked for them.
+pub(crate) type Trail = Option<Vec<Hop>>;
+
+/// A decision in words.
+#[derive(Debug, Serialize)]
+pub(crate) struct Hop {
+    /// The model group.
+    pub(crate) model_group: String,
+    #[serde(flatten)]
+    pub(crate) explanation: Explanation,
+}
+
+/// Plans a request.
+///
+/// # Errors
+/// The model is unknown, or no deployment may serve the request.
+pub(crate) fn plan<'s>(
+    snapshot: &'s Snapshot,
+    board: &Board,
+    wanted: &Wanted<'_>,
+    now: Instant,
+    trail: &mut Trail,
+) -> Result<Plan<'s>, NoRoute> {
+    match snapshot.find(wanted.model) {
+        Some(Named::Group(id)) => decide(snapshot, snapshot.group(id), board, wanted, now, trail),
+        Some(Named::Deployment(id)) => Ok(single(snapshot, id)),
+        None => Err(NoRoute::UnknownModel { model: wanted.model.to_owned() }),
+    }
+}
+
+/// A deployment asked for by its id: a caller's tags do not choose there.
+fn single(snapshot: &Snapshot, id: DeploymentId) -> Plan<'_> {
+    let deployment = snapshot.deployment(id);
+    let group = snapshot.group(deployment.group);
+    let mut candidates = Members::none(group.deployments.len());
+    candidates.insert(deployment.position);
+    Plan { group, candidates, matched: None }
+}
+
+fn decide<'s>(
+    snapshot: &'s Snapshot,
+    group: &'s Group,
+    board: &Board,
+    wanted: &Wanted<'_>,
+    now: Instant,
+    trail: &mut Trail,
+) -> Result<Plan<'s>, NoRoute> {
+    let expression = wanted.expression.map(|expression| (expression, Origin::Body));
+    let ask =
+        Ask { user_agent: wanted.user_agent, expressions: expression.as_slice(), ..Ask::new(wanted.tags) };
+    let healthy = board.healthy(group, now);
+    let decided = match trail {
+        None => group.index.decide(&ask, &healthy, &mut Silent),
+        Some(hops) => {
+            let (decided, explanation) = explain(&group.index, &ask, &healthy, wanted.model);
+            hops.push(Hop { model_group: group.name.clone(), explanation });
+            decided
+        }
+    };
+    let refusal = match decided {
+        Ok(Decision { candidates, matched }) => {
+            let matched = matched.map(|matched| (matched.via.as_str(), matched.value));
+            return Ok(Plan { group, candidates, matched });
+        }
+        Err(refusal) => refusal,
+    };
+    // Would a deployment that is cooling down serve these tags? Then that is the truth to tell.
+    let all = Members::all(group.deployments.len());
+    if healthy != all
+        && let Ok(decision) = group.index.decide(&ask, &all, &mut Silent)
+    {
+        let wait = board.wait(group, &decision.candidates, now);
+        return Err(NoRoute::CoolingDown { model: wanted.model.to_owned(), wait });
+    }
+    let status = match refusal {
+        Refusal::UnknownTag { .. } => StatusCode::BAD_REQUEST,
+        Refusal::CoolingDown => StatusCode::TOO_MANY_REQUESTS,
+        Refusal::Tags | Refusal::OutsideBoundary => {
+            StatusCode::from_u16(snapshot.config.router.tag_error_status).unwrap_or(StatusCode::UNAUTHORIZED)
+        }
+    };
+    Err(NoRoute::Tags {
+        status,
+        message: refusal.message(wanted.model, wanted.tags),
+        reason: refusal.reason(),
+    })
+}

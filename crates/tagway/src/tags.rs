@@ -1,0 +1,152 @@
+//! The tags of a request, from everywhere a caller may put them. One function for every endpoint: routing,
+//! budgets, limits and logs read its one result.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use http::HeaderMap;
+use tagway_core::config::General;
+use tagway_core::tag::{Origin, RequestTags};
+use tagway_core::wire::json::{Walk, text_of};
+use tagway_core::wire::peek::{Known, Peek};
+
+/// A field of the request holds what it cannot hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct Malformed {
+    /// The field or header.
+    pub(crate) name: &'static str,
+    /// What is wrong, and what is expected.
+    pub(crate) message: String,
+}
+
+/// Resolves the tags of a request: `metadata.tags`, `litellm_metadata.tags`, then body `tags` or, without them,
+/// the `x-litellm-tags` header.
+///
+/// # Errors
+/// A field that should hold tags holds something else.
+pub(crate) fn resolve<'a>(
+    general: &General,
+    headers: &'a HeaderMap,
+    peek: &Peek<'a>,
+) -> Result<RequestTags<'a>, Malformed> {
+    let mut tags = RequestTags::default();
+    for (known, origin) in
+        [(Known::Metadata, Origin::Metadata), (Known::LitellmMetadata, Origin::LitellmMetadata)]
+    {
+        if let Some(span) = peek.span(known) {
+            metadata(general, peek.text(), span, origin, &mut tags)?;
+        }
+    }
+    let body = peek.span(Known::Tags).filter(|span| &peek.text()[span.clone()] != "null");
+    match body {
+        // A list in the body, even an empty one, replaces the header's.
+        Some(span) => list(peek.text(), span, "tags", Origin::Body, &mut tags)?,
+        None => {
+            for value in headers.get_all("x-litellm-tags") {
+                // Bytes that are no text cannot name a tag of the configuration.
+                if let Ok(text) = std::str::from_utf8(value.as_bytes()) {
+                    tags.push_header(text);
+                }
+            }
+        }
+    }
+    Ok(tags)
+}
+
+/// The `tags` of `metadata` or `litellm_metadata`: an object, or JSON text of one.
+fn metadata<'a>(
+    general: &General,
+    text: &'a str,
+    span: Range<usize>,
+    origin: Origin,
+    tags: &mut RequestTags<'a>,
+) -> Result<(), Malformed> {
+    let field = if origin == Origin::Metadata { "metadata.tags" } else { "litellm_metadata.tags" };
+    let json = &text[span.clone()];
+    if json.starts_with('"') {
+        // An object within a string: its text is not the body's, so the tags are copied.
+        let inner = text_of(json).unwrap_or_default();
+        let whole = 0..inner.len();
+        if let Some(found) = field_of(&inner, whole) {
+            let mut own = RequestTags::default();
+            list(&inner, found, field, origin, &mut own)?;
+            for tag in own.iter() {
+                tags.push(Cow::Owned(tag.text().to_owned()), origin);
+            }
+        }
+        return Ok(());
+    }
+    if !json.starts_with('{') {
+        if origin == Origin::Metadata || json == "null" {
+            return Ok(());
+        }
+        return Err(Malformed {
+            name: "litellm_metadata",
+            message: format!(
+                "Invalid type for 'litellm_metadata': expected an object, but got {} instead.",
+                kind_of(json)
+            ),
+        });
+    }
+    let Some(found) = field_of(text, span) else { return Ok(()) };
+    if general.reject_client_metadata_tags {
+        return Err(Malformed {
+            name: field,
+            message: format!(
+                "Client-side '{field}' is not allowed by this gateway (reject_clientside_metadata_tags). Send tags in the 'tags' field or the 'x-litellm-tags' header."
+            ),
+        });
+    }
+    list(text, found, field, origin, tags)
+}
+
+fn field_of(text: &str, object: Range<usize>) -> Option<Range<usize>> {
+    Walk::fields(text, object)?.filter(|f| &text[f.key.clone()] == "tags").last().map(|f| f.value)
+}
+
+/// A list of tags, or one tag; items that are no strings are passed over, as LiteLLM does.
+fn list<'a>(
+    text: &'a str,
+    span: Range<usize>,
+    field: &'static str,
+    origin: Origin,
+    tags: &mut RequestTags<'a>,
+) -> Result<(), Malformed> {
+    let json = &text[span.clone()];
+    if json == "null" {
+        return Ok(());
+    }
+    if let Some(tag) = text_of(json) {
+        tags.push(tag, origin);
+        return Ok(());
+    }
+    let Some(items) = Walk::elements(text, span) else {
+        return Err(Malformed {
+            name: field,
+            message: format!(
+                "Invalid type for '{field}': expected a list of strings, but got {} instead.",
+                kind_of(json)
+            ),
+        });
+    };
+    for item in items {
+        if let Some(tag) = text_of(&text[item]) {
+            tags.push(tag, origin);
+        }
+    }
+    Ok(())
+}
+
+/// A JSON value's kind in words.
+pub(crate) fn kind_of(json: &str) -> &'static str {
+    match json.as_bytes().first() {
+        Some(b'"') => "a string",
+        Some(b'{') => "an object",
+        Some(b'[') => "an array",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'n') => "null",
+        _ if json.contains(['.', 'e', 'E']) => "a number",
+        _ => "an integer",
+    }
+}

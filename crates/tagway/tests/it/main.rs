@@ -9,4 +9,5 @@ mod reload;
 mod retries;
 mod routing;
 mod stream;
+mod tidy;
 mod upstream;

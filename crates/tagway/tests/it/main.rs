@@ -3,6 +3,7 @@
 mod admin;
 mod auth;
 mod errors;
+mod examples;
 mod gateway;
 mod limits;
 mod reload;

@@ -73,7 +73,8 @@ fn commands(text: &str) -> Vec<(Vec<String>, String)> {
     let variables = ["url", "key", "body"].map(|name| (format!("${name}"), value(name)));
     let mut found = Vec::new();
     for pair in head.windows(2) {
-        let (Some(command), Some(outcome)) = (pair[0].strip_prefix("curl "), pair[1].strip_prefix("→ ")) else {
+        let (Some(command), Some(outcome)) = (pair[0].strip_prefix("curl "), pair[1].strip_prefix("→ "))
+        else {
             continue;
         };
         let mut words = words(command);

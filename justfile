@@ -16,7 +16,7 @@ run config="examples/quickstart.yaml":
 
 # Measures the core's decisions and readers.
 bench:
-    cargo bench -p tagway-core --benches
+    cargo bench -p tagway-core --bench '*'
 
 # Fuzzes every target, each for so many seconds; needs a nightly toolchain and cargo-fuzz.
 fuzz seconds="60":

@@ -1,12 +1,23 @@
 //! The behaviour of the gateway: the real binary, real sockets, scripted upstreams. Each test is a sentence.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::needless_pass_by_value,
+    clippy::panic,
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test that cannot go on should fail, and nobody else sees its helpers"
+)]
+
 mod admin;
 mod auth;
 mod errors;
+mod examples;
 mod gateway;
 mod limits;
 mod reload;
 mod retries;
 mod routing;
 mod stream;
+mod tidy;
 mod upstream;

@@ -8,10 +8,10 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Lines are written at the latest after this time.
-const FLUSH: Duration = Duration::from_millis(100);
-/// And as soon as this much has gathered.
-const ENOUGH: usize = 64 << 10;
+/// A line is written at the latest after this time.
+const FLUSH: Duration = Duration::from_millis(20);
+/// Room for lines made at the start.
+const ROOM: usize = 64 << 10;
 /// When the reader of the log is this far behind, requests wait for it: a log that forgets is none.
 const TOO_MUCH: usize = 16 << 20;
 
@@ -21,7 +21,7 @@ struct Lines(Arc<Shared>);
 
 struct Shared {
     gathered: Mutex<Vec<u8>>,
-    enough: Condvar,
+    some: Condvar,
     /// Held while lines are being written, so that a flush can wait for those before it.
     writing: Mutex<()>,
 }
@@ -45,11 +45,12 @@ impl Shared {
 impl Write for Lines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut gathered = self.0.gathered.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = gathered.is_empty();
         gathered.extend_from_slice(line);
         let length = gathered.len();
         drop(gathered);
-        if ENOUGH <= length {
-            self.0.enough.notify_one();
+        if first {
+            self.0.some.notify_one();
         }
         if TOO_MUCH <= length {
             self.0.write_out();
@@ -82,8 +83,8 @@ impl Drop for Log {
 /// Starts the log. `RUST_LOG` chooses what is logged (default `info`).
 pub(crate) fn start(json: bool, verbose: bool) -> io::Result<Log> {
     let lines = Lines(Arc::new(Shared {
-        gathered: Mutex::new(Vec::with_capacity(ENOUGH)),
-        enough: Condvar::new(),
+        gathered: Mutex::new(Vec::with_capacity(ROOM)),
+        some: Condvar::new(),
         writing: Mutex::default(),
     }));
     let default = if verbose { "debug" } else { "info" };
@@ -98,7 +99,9 @@ pub(crate) fn start(json: bool, verbose: bool) -> io::Result<Log> {
     std::thread::Builder::new().name("log".into()).spawn(move || {
         loop {
             let gathered = shared.gathered.lock().unwrap_or_else(PoisonError::into_inner);
-            drop(shared.enough.wait_timeout_while(gathered, FLUSH, |lines| lines.len() < ENOUGH));
+            drop(shared.some.wait_while(gathered, |lines| lines.is_empty()));
+            // More come while this sleeps, and go out together.
+            std::thread::sleep(FLUSH);
             shared.write_out();
         }
     })?;

@@ -1,27 +1,27 @@
-//! Configuration: LiteLLM's `config.yaml`, read strictly.
+//! Configuration: LiteLLM's `config.yaml`, read strictly. [`load`] gives a [`Config`] that cannot be wrong, or
+//! every [`Problem`] at once.
 
+mod deployment;
+mod deployment_keys;
+mod files;
+mod general;
+mod general_keys;
+mod identity;
+mod links;
+mod load;
+mod mask;
 mod model;
+mod model_info;
+mod problem;
+mod proxy;
+mod proxy_keys;
+mod report;
+mod routing;
+mod scalar;
+mod scope;
+mod tags;
+mod yaml;
 
+pub use load::{Host, Loaded, load};
 pub use model::*;
-
-use std::path::{Path, PathBuf};
-/// x
-pub trait Host {
-    /// x
-    fn read(&self, path: &Path) -> std::io::Result<String>;
-    /// x
-    fn env(&self, name: &str) -> Option<String>;
-}
-/// x
-pub struct Loaded {
-    /// x
-    pub config: Config,
-    /// x
-    pub notes: Vec<String>,
-    /// x
-    pub files: Vec<(PathBuf, String)>,
-}
-/// x
-pub fn load(_path: &Path, _host: &dyn Host) -> Result<Loaded, String> {
-    Err("stub".into())
-}
+pub use problem::{Problem, Problems, Severity, Snippet};

@@ -103,8 +103,8 @@ type Terms<'a, 'i> = SmallVec<[Term<'a, 'i>; 6]>;
 struct Deciding<'a, 'i> {
     index: &'i GroupIndex,
     ask: &'a Ask<'a>,
-    terms: Terms<'a, 'i>,
-    /// The positive terms that choose, as opposed to those that made the boundary.
+    terms: &'a [Term<'a, 'i>],
+    /// Whether inherited tags bound the group.
     bounded: bool,
     /// The healthy part of the (shrunk) group.
     pool: Members,
@@ -122,7 +122,10 @@ impl GroupIndex {
     ) -> Result<Decision<'i>, Refusal> {
         let (on, by) = self.filtering(ask.turn_on);
         observer.filtering(on, by);
-        let terms = if on { self.terms(ask.tags, observer)? } else { Terms::new() };
+        let mut terms = Terms::new();
+        if on {
+            self.look_up(ask.tags, &mut terms, observer)?;
+        }
         let mut pool = healthy.and(self.all.words());
         observer.step(Step::Healthy, &pool);
         if pool.is_empty() {
@@ -148,7 +151,7 @@ impl GroupIndex {
             observer.step(Step::Constraint(term.tag), &constrained);
         }
         self.narrow_by_caller(ask, &mut constrained, observer);
-        let deciding = Deciding { index: self, ask, terms, bounded, pool, constrained };
+        let deciding = Deciding { index: self, ask, terms: &terms, bounded, pool, constrained };
         if bounded { deciding.inside_boundary(observer) } else { deciding.among_all(observer) }
     }
 
@@ -167,12 +170,12 @@ impl GroupIndex {
     }
 
     /// Looks every tag up and sorts out those that take no part.
-    fn terms<'a, 'i>(
+    fn look_up<'a, 'i>(
         &'i self,
         tags: &'a [RequestTag<'a>],
+        terms: &mut Terms<'a, 'i>,
         observer: &mut impl Observer,
-    ) -> Result<Terms<'a, 'i>, Refusal> {
-        let mut terms = Terms::new();
+    ) -> Result<(), Refusal> {
         for tag in tags {
             let Some(TagName { marker, name, .. }) = TagName::parse(tag.text(), &self.prefix) else {
                 observer.tag(tag, "", Role::Nothing, false);
@@ -210,7 +213,7 @@ impl GroupIndex {
             observer.tag(tag, name, Role::of(marker), known);
             terms.push(Term { tag, name, marker, posting, known, confirmed });
         }
-        Ok(terms)
+        Ok(())
     }
 
     /// Whether some tag of the request says this name with the routing prefix. LiteLLM confirms values, not
@@ -244,7 +247,7 @@ impl GroupIndex {
     }
 
     /// Keeps only what the inherited positive tags that the group knows allow; `false` when there are none.
-    fn bound(&self, terms: &Terms<'_, '_>, pool: &mut Members) -> bool {
+    fn bound(&self, terms: &[Term<'_, '_>], pool: &mut Members) -> bool {
         if self.inherited == InheritedTags::Merge {
             return false;
         }
@@ -288,7 +291,7 @@ impl<'a, 'i> Deciding<'a, 'i> {
     }
 
     /// The positive terms that choose. With a boundary, a tag that is only inherited has had its say.
-    fn choosing(&self) -> impl Iterator<Item = &Term<'a, 'i>> {
+    fn choosing(&self) -> impl Iterator<Item = &Term<'a, 'i>> + Clone {
         self.terms.iter().filter(|term| {
             term.marker == Marker::Positive
                 && (!self.bounded || term.tag.from_caller() || term.tag.is_derived())
@@ -350,13 +353,13 @@ impl<'a, 'i> Deciding<'a, 'i> {
         };
         observer.step(Step::BoundaryItself, &self.constrained);
         let inherited = self.terms.iter().filter(|term| term.tag.is_inherited());
-        Ok(found(self.constrained.clone(), self.tag_in_common(first, inherited)))
+        Ok(found(self.constrained.clone(), self.tag_in_common(first, &inherited)))
     }
 
     /// Whether the tags lead outside the boundary, or only to deployments inside that are not to be had now.
     fn refusal_inside_boundary(&self) -> Refusal {
         let mut inside = self.index.all.clone();
-        self.index.bound(&self.terms, &mut inside);
+        self.index.bound(self.terms, &mut inside);
         self.index.overlap(self.choosing(), &mut inside);
         if inside.is_empty() { Refusal::OutsideBoundary } else { Refusal::Tags }
     }
@@ -365,44 +368,44 @@ impl<'a, 'i> Deciding<'a, 'i> {
     fn matching(&self, observer: &mut impl Observer) -> Option<Decision<'i>> {
         let mut by_tags = self.constrained.clone();
         self.index.overlap(self.choosing(), &mut by_tags);
-        let (by_agent, hits) = self.matching_agent(&by_tags);
+        let mut hits = Members::default();
         let mut candidates = by_tags.clone();
-        candidates.add(by_agent.words());
+        self.add_by_agent(&mut candidates, &mut hits);
         let first = candidates.first()?;
         observer.step(Step::Matched { by_tags: &by_tags }, &candidates);
         let matched = if by_tags.contains(first) {
-            self.tag_in_common(first, self.choosing())
+            self.tag_in_common(first, &self.choosing())
         } else {
             self.first_pattern(first, &hits)
         };
         Some(found(candidates, matched))
     }
 
-    /// Deployments not matched by tags that one of their patterns finds, and the numbers of those patterns.
-    fn matching_agent(&self, by_tags: &Members) -> (Members, Members) {
+    /// Adds deployments not yet `matched` that one of their patterns finds; `hits` are those patterns' numbers.
+    fn add_by_agent(&self, matched: &mut Members, hits: &mut Members) {
         /// Longer lines than any browser's fit without the heap.
         type Line = SmallVec<[u8; 320]>;
-        let (mut found, mut hits) = (Members::default(), Members::default());
-        let Some(agent) = self.ask.header() else { return (found, hits) };
+        let Some(agent) = self.ask.header() else { return };
+        if !self.constrained.touches(self.index.regexed.words()) {
+            return;
+        }
         let mut left = self.constrained.and(self.index.regexed.words());
-        left.drop_all(by_tags.words());
+        left.drop_all(matched.words());
         if !self.index.match_any {
             left.drop_all(self.index.plain.words());
         }
         if left.is_empty() {
-            return (found, hits);
+            return;
         }
         let mut line = Line::from_slice(b"User-Agent: ");
         line.extend_from_slice(agent.as_bytes());
         let line = std::str::from_utf8(&line).unwrap_or_default();
-        found = Members::none(self.index.len());
         for (number, pattern) in self.index.patterns.iter().enumerate() {
             if left.touches(pattern.on.words()) && pattern.regex.is_match(line) {
-                found.add(left.and(pattern.on.words()).words());
+                matched.add(left.and(pattern.on.words()).words());
                 hits.insert(number);
             }
         }
-        (found, hits)
     }
 
     fn first_pattern(&self, place: usize, hits: &Members) -> Option<Matched<'i>> {
@@ -416,7 +419,7 @@ impl<'a, 'i> Deciding<'a, 'i> {
     fn tag_in_common<'t>(
         &'t self,
         place: usize,
-        terms: impl Iterator<Item = &'t Term<'a, 'i>>,
+        terms: &(impl Iterator<Item = &'t Term<'a, 'i>> + Clone),
     ) -> Option<Matched<'i>>
     where
         'a: 't,
@@ -424,10 +427,15 @@ impl<'a, 'i> Deciding<'a, 'i> {
     {
         let index = self.index;
         let tags = &index.deployments.get(place)?.tags;
-        let names: SmallVec<[&str; 8]> =
-            terms.filter(|term| term.marker == Marker::Positive).map(|term| term.name).collect();
-        let asked = |tag: &&str| names.iter().any(|name| name::matches(name, tag, index.hierarchy));
-        let value = tags.iter().map(AsRef::as_ref).find(asked)?;
+        // Numbers settle nearly every case without a look at the text.
+        let is_asked = |tag: &str, number: u32, term: &Term<'a, 'i>| match term.posting {
+            Posting::Numbered(asked, _) if asked == number => true,
+            Posting::Nowhere => false,
+            _ => index.is_broad(term.name) && name::matches(term.name, tag, index.hierarchy),
+        };
+        let (value, _) = tags.iter().find(|(tag, number)| {
+            terms.clone().any(|term| term.marker == Marker::Positive && is_asked(tag, *number, term))
+        })?;
         Some(Matched { via: Via::Tags, value })
     }
 
@@ -459,7 +467,7 @@ impl<'a, 'i> Deciding<'a, 'i> {
     fn invention_hides_an_answer(&self) -> bool {
         let mut left = self.pool.clone();
         let (mut known, mut invented) = (false, false);
-        for term in &self.terms {
+        for term in self.terms {
             match term.marker {
                 Marker::Positive => {}
                 Marker::Excluded => left.drop_all(term.posting.words()),

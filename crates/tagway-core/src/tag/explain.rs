@@ -196,7 +196,7 @@ impl Notes<'_> {
     /// The tag of a deployment by which it matches `name`.
     fn carried(&self, place: usize, name: &str) -> Option<&str> {
         let tags = &self.index.deployments.get(place)?.tags;
-        tags.iter().find(|tag| name::matches(name, tag, self.index.hierarchy)).map(AsRef::as_ref)
+        tags.iter().map(|(tag, _)| &**tag).find(|tag| name::matches(name, tag, self.index.hierarchy))
     }
 
     fn finish(mut self, candidates: &Members, outcome: Outcome) -> Explanation {

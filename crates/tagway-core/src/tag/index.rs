@@ -64,8 +64,8 @@ pub struct GroupIndex {
 #[derive(Debug, Clone)]
 pub(super) struct Indexed {
     pub(super) id: Box<str>,
-    /// Its tags that take part in routing, in file order.
-    pub(super) tags: Box<[Box<str>]>,
+    /// Its tags that take part in routing, in file order, with their numbers.
+    pub(super) tags: Box<[(Box<str>, u32)]>,
     /// Numbers of its patterns, in file order.
     pub(super) patterns: Box<[u32]>,
 }
@@ -82,22 +82,27 @@ pub(super) struct Pattern {
 
 /// The deployments a name reaches.
 pub(super) enum Posting<'i> {
-    Indexed(&'i [u64]),
+    /// A name with a number, and its words.
+    Numbered(u32, &'i [u64]),
+    /// A wildcard that ends within a level.
     Joined(Members),
+    /// No deployment of the group, healthy or not.
+    Nowhere,
 }
 
 impl Posting<'_> {
-    /// Empty when the name reaches no deployment of the group, healthy or not.
+    /// The bits of the deployments; empty for [`Posting::Nowhere`].
     pub(super) fn words(&self) -> &[u64] {
         match self {
-            Self::Indexed(words) => words,
+            Self::Numbered(_, words) => words,
             Self::Joined(members) => members.words(),
+            Self::Nowhere => &[],
         }
     }
 
     /// Whether the name is known to the group.
     pub(super) fn is_known(&self) -> bool {
-        !self.words().is_empty()
+        !matches!(self, Self::Nowhere)
     }
 }
 
@@ -117,7 +122,7 @@ impl GroupIndex {
         };
         let declared = Declared::new(declarations);
         let (patterns, numbers) = patterns(deployments);
-        let indexed: Box<[Indexed]> = deployments
+        let mut indexed: Box<[Indexed]> = deployments
             .iter()
             .zip(numbers)
             .map(|(deployment, patterns)| Indexed {
@@ -126,12 +131,12 @@ impl GroupIndex {
                     .tags
                     .iter()
                     .filter(|tag| !declared.is_attribution(tag))
-                    .map(|tag| tag.as_str().into())
+                    .map(|tag| (tag.as_str().into(), 0))
                     .collect(),
                 patterns,
             })
             .collect();
-        let names = Names::collect(&indexed, settings.hierarchy, &declared);
+        let names = Names::collect(&mut indexed, settings.hierarchy, &declared);
         let (free, paid) =
             (members(&|it| it.tier == Some(Tier::Free)), members(&|it| it.tier == Some(Tier::Paid)));
         Self {
@@ -200,18 +205,23 @@ impl GroupIndex {
     /// The deployments that a name (no prefix, no marker) reaches.
     pub(super) fn posting(&self, name: &str) -> Posting<'_> {
         if let Some(&number) = self.numbers.get(name) {
-            return Posting::Indexed(self.words_of(number));
+            return Posting::Numbered(number, self.words_of(number));
         }
         match name::wildcard_stem(name) {
             // A name of attribution is not among the numbers and must not come back as a wildcard.
             Some(stem) if !self.declared.is_attribution(name) => self.below(stem),
-            _ => Posting::Indexed(&[]),
+            _ => Posting::Nowhere,
         }
     }
 
     /// Whether a name that reaches nothing is declared, and as what.
     pub(super) fn declared(&self, name: &str) -> Option<TagKind> {
         self.declared.kind(name)
+    }
+
+    /// Whether a name may reach tags other than itself.
+    pub(super) fn is_broad(&self, name: &str) -> bool {
+        self.hierarchy || name::wildcard_stem(name).is_some()
     }
 
     fn words_of(&self, number: u32) -> &[u64] {
@@ -224,7 +234,7 @@ impl GroupIndex {
         let own = self.own.get(start..).unwrap_or(&[]);
         let mut own = own.iter().take_while(|(name, _)| name.starts_with(stem)).peekable();
         if own.peek().is_none() {
-            return Posting::Indexed(&[]);
+            return Posting::Nowhere;
         }
         let mut joined = Members::none(self.len());
         own.for_each(|&(_, number)| joined.add(self.words_of(number)));
@@ -255,14 +265,15 @@ struct Names {
 }
 
 impl Names {
-    fn collect(deployments: &[Indexed], hierarchy: bool, declared: &Declared) -> Self {
+    fn collect(deployments: &mut [Indexed], hierarchy: bool, declared: &Declared) -> Self {
         let words = deployments.len().div_ceil(64);
         let mut names =
             Self { numbers: NameMap::default(), postings: Vec::new(), words, own: Box::default() };
         let mut own: Vec<(Box<str>, u32)> = Vec::new();
-        for (place, deployment) in deployments.iter().enumerate() {
-            for tag in &deployment.tags {
-                own.push((tag.clone(), names.note(tag, place)));
+        for (place, deployment) in deployments.iter_mut().enumerate() {
+            for (tag, number) in &mut deployment.tags {
+                *number = names.note(tag, place);
+                own.push((tag.clone(), *number));
                 names.note_unless_attribution("*", place, declared);
                 for level in name::levels_above(tag) {
                     names.note_unless_attribution(&format!("{level}:*"), place, declared);

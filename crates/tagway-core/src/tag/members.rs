@@ -1,80 +1,94 @@
 //! A set of deployments of one model group, as bits: deployment *n* of the group (in config order) is bit *n*.
 //! Does not know what a deployment is, nor how many the group has.
 
-use smallvec::SmallVec;
+use std::slice;
 
-/// Some deployments of a model group, by their place in it. Small groups (up to 128) need no heap.
+/// Some deployments of a model group, by their place in it. Groups of up to 64 need no heap.
 ///
 /// Sets of groups of different sizes may be combined: what is missing counts as absent. Equality is that of the
 /// members, not of the room kept for them.
-#[derive(Clone, Default)]
-pub struct Members {
-    words: SmallVec<[u64; 2]>,
+#[derive(Clone)]
+pub struct Members(Words);
+
+#[derive(Clone)]
+enum Words {
+    One(u64),
+    Many(Box<[u64]>),
 }
 
 impl Members {
     /// No deployment, with room for `size` of them.
     pub fn none(size: usize) -> Self {
-        Self { words: SmallVec::from_elem(0, size.div_ceil(64)) }
+        Self(if size <= 64 { Words::One(0) } else { Words::Many(vec![0; size.div_ceil(64)].into()) })
     }
 
     /// Deployments 0 to `size` - 1.
     pub fn all(size: usize) -> Self {
-        let mut words = SmallVec::from_elem(u64::MAX, size.div_ceil(64));
-        if let Some(last) = words.last_mut()
-            && !size.is_multiple_of(64)
-        {
-            *last = (1 << (size % 64)) - 1;
-        }
-        Self { words }
+        (0..size).fold(Self::none(size), |mut all, place| {
+            all.insert(place);
+            all
+        })
     }
 
     /// The bits, 64 deployments a word, the first deployment lowest.
     pub fn words(&self) -> &[u64] {
-        &self.words
+        match &self.0 {
+            Words::One(word) => slice::from_ref(word),
+            Words::Many(words) => words,
+        }
+    }
+
+    fn words_mut(&mut self) -> &mut [u64] {
+        match &mut self.0 {
+            Words::One(word) => slice::from_mut(word),
+            Words::Many(words) => words,
+        }
     }
 
     /// Adds deployment `place`; makes room where needed.
     pub fn insert(&mut self, place: usize) {
-        if self.words.len() <= place / 64 {
-            self.words.resize(place / 64 + 1, 0);
+        let at = place / 64;
+        if self.words().len() <= at {
+            let mut words = self.words().to_vec();
+            words.resize((at + 1).max(words.len() * 2), 0);
+            self.0 = Words::Many(words.into());
         }
-        if let Some(word) = self.words.get_mut(place / 64) {
+        if let Some(word) = self.words_mut().get_mut(at) {
             *word |= 1 << (place % 64);
         }
     }
 
     /// Takes deployment `place` out.
     pub fn remove(&mut self, place: usize) {
-        if let Some(word) = self.words.get_mut(place / 64) {
+        if let Some(word) = self.words_mut().get_mut(place / 64) {
             *word &= !(1 << (place % 64));
         }
     }
 
     /// Whether deployment `place` is in.
     pub fn contains(&self, place: usize) -> bool {
-        self.words.get(place / 64).is_some_and(|word| word >> (place % 64) & 1 == 1)
+        self.words().get(place / 64).is_some_and(|word| word >> (place % 64) & 1 == 1)
     }
 
     /// Whether nothing is in.
     pub fn is_empty(&self) -> bool {
-        self.words.iter().all(|&word| word == 0)
+        self.words().iter().all(|&word| word == 0)
     }
 
     /// How many are in.
     pub fn count(&self) -> usize {
-        self.words.iter().map(|word| word.count_ones() as usize).sum()
+        self.words().iter().map(|word| word.count_ones() as usize).sum()
     }
 
     /// The first one, in config order.
     pub fn first(&self) -> Option<usize> {
-        let at = self.words.iter().position(|&word| word != 0)?;
-        Some(at * 64 + self.words[at].trailing_zeros() as usize)
+        let (at, word) = self.words().iter().enumerate().find(|(_, word)| **word != 0)?;
+        Some(at * 64 + word.trailing_zeros() as usize)
     }
 
     /// The places of those that are in, in config order.
     pub fn iter(&self) -> impl Iterator<Item = usize> + '_ {
-        self.words.iter().enumerate().flat_map(|(at, &word)| {
+        self.words().iter().enumerate().flat_map(|(at, &word)| {
             let mut left = word;
             std::iter::from_fn(move || {
                 let bit = (left != 0).then(|| left.trailing_zeros() as usize)?;
@@ -86,38 +100,42 @@ impl Members {
 
     /// Keeps only what is in `other` too.
     pub fn keep(&mut self, other: &[u64]) {
-        for (at, word) in self.words.iter_mut().enumerate() {
-            *word &= other.get(at).copied().unwrap_or(0);
-        }
+        let words = self.words_mut();
+        let (both, beyond) = words.split_at_mut(words.len().min(other.len()));
+        both.iter_mut().zip(other).for_each(|(word, other)| *word &= other);
+        beyond.fill(0);
     }
 
     /// Takes out whatever is in `other`.
     pub fn drop_all(&mut self, other: &[u64]) {
-        for (word, gone) in self.words.iter_mut().zip(other) {
+        for (word, gone) in self.words_mut().iter_mut().zip(other) {
             *word &= !gone;
         }
     }
 
     /// Adds whatever is in `other`, as far as there is room.
     pub fn add(&mut self, other: &[u64]) {
-        for (word, new) in self.words.iter_mut().zip(other) {
+        for (word, new) in self.words_mut().iter_mut().zip(other) {
             *word |= new;
         }
     }
 
     /// Empties the set, keeping its room.
     pub fn clear(&mut self) {
-        self.words.fill(0);
+        self.words_mut().fill(0);
     }
 
     /// Whether something is in both.
     pub fn touches(&self, other: &[u64]) -> bool {
-        self.words.iter().zip(other).any(|(word, other)| word & other != 0)
+        self.words().iter().zip(other).any(|(word, other)| word & other != 0)
     }
 
     /// Whether everything in `self` is in `other`.
     pub fn is_within(&self, other: &Self) -> bool {
-        self.words.iter().enumerate().all(|(at, word)| word & !other.words.get(at).copied().unwrap_or(0) == 0)
+        self.words()
+            .iter()
+            .enumerate()
+            .all(|(at, word)| word & !other.words().get(at).copied().unwrap_or(0) == 0)
     }
 
     /// `self` without what `other` lacks.
@@ -126,6 +144,12 @@ impl Members {
         let mut both = self.clone();
         both.keep(other);
         both
+    }
+}
+
+impl Default for Members {
+    fn default() -> Self {
+        Self::none(0)
     }
 }
 

@@ -27,10 +27,8 @@ impl<'a> TagName<'a> {
     /// Takes `tag` apart: first the routing `prefix` (empty: none) goes, then one marker. `None` for a lone
     /// marker, which asks for nothing. In `&!x` the name is `!x`, in `!route:x` the prefix stays, as in LiteLLM.
     pub fn parse(tag: &'a str, prefix: &str) -> Option<Self> {
-        let (rest, confirmed) = match tag.strip_prefix(prefix) {
-            Some(rest) if !prefix.is_empty() => (rest, true),
-            _ => (tag, false),
-        };
+        let stripped = if prefix.is_empty() { None } else { tag.strip_prefix(prefix) };
+        let (rest, confirmed) = stripped.map_or((tag, false), |rest| (rest, true));
         let (marker, name) = match rest.as_bytes().first() {
             Some(b'&') => (Marker::Required, &rest[1..]),
             Some(b'!') => (Marker::Excluded, &rest[1..]),

@@ -61,14 +61,17 @@ pub fn request(peek: &Peek<'_>, changes: &Changes<'_>) -> Vec<u8> {
             writer.field(blank, head, &text[value]);
         }
     }
+    if model.is_none() {
+        // The path named it.
+        writer.field("", "\"model\":", changes.model);
+    }
     if changes.include_usage && options.is_none() {
         writer.field("", "\"stream_options\":", r#"{"include_usage":true}"#);
     }
     for (key, json) in changes.defaults.iter().filter(|(key, _)| !peek.has(key)) {
         writer.field("", &format!("{}:", serde_json::Value::from(key.as_str())), json);
     }
-    let empty = writer.first;
-    out.extend_from_slice(if empty { b"{}" } else { b"}" });
+    out.push(b'}');
     out
 }
 
@@ -145,6 +148,12 @@ mod tests {
     fn the_gateways_own_fields_stay_behind_wherever_they_stand() {
         let body = r#"{"tags":["a"], "model":"m","litellm_metadata":{}, "x":1,"metadata":{"tags":[]}}"#;
         assert_eq!(spliced(body, &PLAIN), r#"{ "model":"up", "x":1}"#);
+    }
+
+    #[test]
+    fn a_model_named_by_the_path_is_added() {
+        assert_eq!(spliced(r#"{"input":"x"}"#, &PLAIN), r#"{"input":"x","model":"up"}"#);
+        assert_eq!(spliced("{}", &PLAIN), r#"{"model":"up"}"#);
     }
 
     #[test]

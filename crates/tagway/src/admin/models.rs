@@ -14,12 +14,13 @@ use super::Known;
 /// LiteLLM's constant for a model's date of creation.
 const CREATED: u64 = 1_677_610_602;
 
-/// The names a client may ask for: aliases first, then groups in config order. A wildcard is listed as it is.
-fn names(snapshot: &Snapshot) -> Vec<&str> {
+/// The names a client may ask for: aliases first, then groups in config order. A wildcard is no name; it is
+/// listed for those who ask for it.
+fn names(snapshot: &Snapshot, wildcards: bool) -> Vec<&str> {
     let aliases = snapshot.config.router.aliases.iter().filter(|alias| !alias.hidden);
     let mut names: Vec<&str> = aliases.map(|alias| alias.name.as_str()).collect();
     for group in &snapshot.groups {
-        if !names.contains(&group.name.as_str()) {
+        if !names.contains(&group.name.as_str()) && (wildcards || !group.name.contains('*')) {
             names.push(&group.name);
         }
     }
@@ -40,17 +41,23 @@ fn model(snapshot: &Snapshot, name: &str) -> Value {
     model
 }
 
+#[derive(Deserialize)]
+pub(super) struct Listing {
+    return_wildcard_routes: Option<bool>,
+}
+
 /// `GET /v1/models`
-pub(super) async fn list(known: Known) -> Json<Value> {
+pub(super) async fn list(known: Known, Query(listing): Query<Listing>) -> Json<Value> {
     let snapshot = &known.current.snapshot;
-    let data: Vec<Value> = names(snapshot).into_iter().map(|name| model(snapshot, name)).collect();
+    let names = names(snapshot, listing.return_wildcard_routes.unwrap_or(false));
+    let data: Vec<Value> = names.into_iter().map(|name| model(snapshot, name)).collect();
     Json(json!({"data": data, "object": "list"}))
 }
 
 /// `GET /v1/models/{model}`
 pub(super) async fn one(known: Known, Path(name): Path<String>) -> Response {
     let snapshot = &known.current.snapshot;
-    if names(snapshot).contains(&name.as_str()) {
+    if names(snapshot, false).contains(&name.as_str()) {
         return Json(model(snapshot, &name)).into_response();
     }
     let detail = format!("The model `{name}` does not exist or is not accessible");

@@ -1,0 +1,124 @@
+//! `general_settings`, and the master key wherever it comes from.
+
+use super::general_keys::GENERAL_KEYS;
+use super::model::General;
+use super::scope::{At, Scope, strict};
+use super::yaml::Kind;
+use crate::secret::Secret;
+
+/// LiteLLM has no limit by default; a gateway that reads a body into memory needs one.
+const DEFAULT_REQUEST_BYTES: usize = 100 << 20;
+
+/// `general_settings` as far as read.
+#[derive(Default)]
+pub(super) struct Draft {
+    /// Whether `master_key` is there at all, even if its variable is not set.
+    pub(super) master_key_given: bool,
+    pub(super) master_key: Option<Secret>,
+    pub(super) weak_key_meant: bool,
+    pub(super) max_request_bytes: Option<usize>,
+    pub(super) key_header: Option<http::HeaderName>,
+    pub(super) reject_client_metadata_tags: bool,
+    pub(super) use_x_forwarded_for: bool,
+    pub(super) global_max_parallel_requests: Option<u32>,
+}
+
+pub(super) fn request_size(draft: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
+    let Some(megabytes) = scope.number(at, 0.0) else { return };
+    let bytes = (megabytes * f64::from(1 << 20)).round();
+    if !(1.0..=1e15).contains(&bytes) {
+        scope
+            .error(at, "must be more than 0 and less than a billion")
+            .help(format!("leave it out for {} MB", DEFAULT_REQUEST_BYTES >> 20));
+        return;
+    }
+    draft.max_request_bytes = usize::try_from(bytes as u64).ok();
+}
+
+pub(super) fn key_header(draft: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
+    let Some(name) = scope.text(at) else { return };
+    match http::HeaderName::try_from(name.as_str()) {
+        Ok(name) => draft.key_header = Some(name),
+        Err(_) => {
+            scope.error(at, "not a valid header name").help("write e.g. `X-Gateway-Key`");
+        }
+    }
+}
+
+/// Reads the section, `None` when the file has none.
+pub(super) fn read(root: &At<'_>, at: Option<&At<'_>>, scope: &mut Scope<'_>) -> General {
+    let mut draft = Draft::default();
+    if let Some(at) = at {
+        scope.walk(at, GENERAL_KEYS, &mut draft, strict);
+    }
+    let in_file = at.and_then(|at| at.node.get("master_key").map(|entry| at.entry(entry)));
+    let in_file = in_file.filter(|at| !matches!(at.node.kind, Kind::Null));
+    if !draft.master_key_given {
+        let variable =
+            ["TAGWAY_MASTER_KEY", "LITELLM_MASTER_KEY"].into_iter().find_map(|name| scope.env(name));
+        draft.master_key = variable.map(Secret::new);
+    }
+    if !draft.weak_key_meant {
+        warn_of_weak_key(&draft, in_file.as_ref().unwrap_or(root), scope);
+    }
+    General {
+        master_key: draft.master_key,
+        max_request_bytes: draft.max_request_bytes.unwrap_or(DEFAULT_REQUEST_BYTES),
+        key_header: draft.key_header,
+        reject_client_metadata_tags: draft.reject_client_metadata_tags,
+        use_x_forwarded_for: draft.use_x_forwarded_for,
+        global_max_parallel_requests: draft.global_max_parallel_requests,
+    }
+}
+
+/// Keys from tutorials, and words people type while trying things.
+const PUBLIC: &[&str] = &[
+    "sk-1234",
+    "sk-12345",
+    "sk-123456",
+    "sk-test",
+    "sk-master",
+    "sk-litellm",
+    "sk-master-key",
+    "changeme",
+    "secret",
+    "password",
+    "master-key",
+    "admin",
+    "test",
+    "sk-your-master-key",
+    "your-master-key",
+    "sk-xxxx",
+];
+
+/// Shorter keys can be guessed.
+const LEAST_LENGTH: usize = 16;
+
+fn warn_of_weak_key(draft: &Draft, at: &At<'_>, scope: &mut Scope<'_>) {
+    let help = "use a long random one, e.g. from `openssl rand -hex 24`";
+    match &draft.master_key {
+        None if draft.master_key_given => {}
+        None => {
+            let message = "no master key: everybody who reaches the port may use every model";
+            scope
+                .report
+                .warning(at.node.mark, "general_settings.master_key", message)
+                .help(format!("set `master_key` under `general_settings`, or `LITELLM_MASTER_KEY`; {help}"));
+        }
+        Some(key) if PUBLIC.contains(&key.expose()) => {
+            scope
+                .report
+                .warning(
+                    at.node.mark,
+                    "general_settings.master_key",
+                    "the master key is one from the tutorials",
+                )
+                .help(help);
+        }
+        Some(key) if key.expose().len() < LEAST_LENGTH => {
+            let message = format!("the master key is shorter than {LEAST_LENGTH} characters");
+            scope.report.warning(at.node.mark, "general_settings.master_key", message).help(help);
+        }
+        Some(_) => {}
+    }
+}

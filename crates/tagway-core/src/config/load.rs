@@ -1,0 +1,135 @@
+//! From files to a checked configuration, in one readable order. Reads nothing by itself: a [`Host`] does.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use super::model::{Config, Deployment, TagDeclaration};
+use super::problem::{Problem, Problems};
+use super::report::Report;
+use super::scope::{At, Rule, Scope, Table, strict};
+use super::yaml::{Kind, Node};
+use super::{deployment, files, general, links, proxy, routing, tags};
+
+/// What loading needs of the world.
+pub trait Host {
+    /// The content of a file.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being read.
+    fn read(&self, path: &Path) -> std::io::Result<String>;
+
+    /// The value of an environment variable.
+    fn env(&self, name: &str) -> Option<String>;
+}
+
+/// A configuration that can be used.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// What it says.
+    pub config: Config,
+    /// Warnings, and what is ignored.
+    pub notes: Vec<Problem>,
+    /// Every file read, with its content: a reload is due when one changes.
+    pub files: Vec<(PathBuf, String)>,
+}
+
+/// Reads the configuration at `path` with everything it includes.
+///
+/// # Errors
+/// Every problem, warnings among them, when at least one keeps the configuration from being used.
+pub fn load(path: &Path, host: &dyn Host) -> Result<Loaded, Problems> {
+    let env = |name: &str| host.env(name);
+    let mut scope = Scope::new(Report::default(), &env);
+    let config = files::read(path, &|path| host.read(path), &mut scope).map(|tree| check(&tree, &mut scope));
+    let failed = scope.report.has_errors();
+    let (problems, files) = scope.report.finish();
+    match config {
+        Some(config) if !failed => Ok(Loaded { config, notes: problems.0, files }),
+        _ => Err(problems),
+    }
+}
+
+/// The file as far as read.
+#[derive(Default)]
+struct Draft {
+    deployments: Vec<Deployment>,
+    router: routing::Draft,
+    proxy: proxy::Draft,
+    tags: Vec<TagDeclaration>,
+}
+
+const NO_GUARD: &str = "remove it only if requests may pass without these checks";
+const NOT_YET: &str = "remove it until tagway supports it";
+
+const FILE: Table<Draft> = &[
+    ("model_list", Rule::Works(|draft, at, scope| draft.deployments = deployment::list(at, scope))),
+    (
+        "router_settings",
+        Rule::Works(|draft, at, scope| scope.walk(at, routing::ROUTER, &mut draft.router, strict)),
+    ),
+    ("litellm_settings", Rule::Works(|draft, at, scope| draft.proxy = proxy::read(at, scope))),
+    // Read for itself: the master key may come from elsewhere.
+    ("general_settings", Rule::Works(|_, _, _| {})),
+    ("tags", Rule::Works(|draft, at, scope| draft.tags = tags::declared(at, scope))),
+    // Read before everything else.
+    ("environment_variables", Rule::Works(|_, _, _| {})),
+    ("tag_rules", Rule::Refused(NOT_YET)),
+    ("tag_settings", Rule::Refused(NOT_YET)),
+    ("guardrails", Rule::Refused(NO_GUARD)),
+    ("policies", Rule::Refused(NO_GUARD)),
+    ("policy_attachments", Rule::Refused(NO_GUARD)),
+    ("plugins", Rule::Refused(NO_GUARD)),
+    ("classifier_plugin", Rule::Refused(NO_GUARD)),
+    ("pass_through_endpoints", Rule::Missed("requests to these paths get 404")),
+    ("mcp_servers", Rule::Missed("tagway is no MCP gateway")),
+    ("mcp_tools", Rule::Missed("tagway is no MCP gateway")),
+    ("prompts", Rule::Missed("requests go out as the client sent them")),
+    ("search_tools", Rule::Ignored),
+    ("sandbox_tools", Rule::Ignored),
+    ("vector_store_registry", Rule::Ignored),
+    ("credential_list", Rule::Ignored),
+    ("callback_settings", Rule::Ignored),
+    ("assistant_settings", Rule::Ignored),
+    ("files_settings", Rule::Ignored),
+    ("finetune_settings", Rule::Ignored),
+    ("default_vertex_config", Rule::Ignored),
+    ("agent_list", Rule::Ignored),
+    ("agents", Rule::Ignored),
+    ("worker_registry", Rule::Ignored),
+];
+
+/// `x-…` keys hold anchors for the rest of the file, as in other tools.
+fn anchors(_: &mut Draft, _: &At<'_>, key: &str, _: &mut Scope<'_>) -> bool {
+    key.starts_with("x-")
+}
+
+fn check(tree: &Node, scope: &mut Scope<'_>) -> Config {
+    let root = At::root(tree);
+    let mut draft = Draft::default();
+    scope.walk(&root, FILE, &mut draft, anchors);
+    let general = tree.get("general_settings").map(|entry| root.entry(entry));
+    let general = general::read(&root, general.as_ref(), scope);
+    let config = Config {
+        deployments: draft.deployments,
+        router: routing::settle(draft.router, draft.proxy.routing),
+        proxy: draft.proxy.proxy,
+        general,
+        tags: draft.tags,
+    };
+    links::check(&config, &group_names(tree), tree, scope);
+    config
+}
+
+/// Every `model_name` of the file: an entry that is broken elsewhere still names its group.
+fn group_names(tree: &Node) -> HashSet<String> {
+    let Some(Kind::List(items)) = tree.get("model_list").map(|entry| &entry.value.kind) else {
+        return HashSet::new();
+    };
+    let names = items.iter().filter_map(|item| item.get("model_name"));
+    names
+        .filter_map(|entry| match &entry.value.kind {
+            Kind::Text(name) => Some(name.clone()),
+            _ => None,
+        })
+        .collect()
+}

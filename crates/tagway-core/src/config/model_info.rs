@@ -1,0 +1,88 @@
+//! `model_info` of a deployment: a few fields mean something, all of them are shown.
+
+use serde_json::{Map, Value};
+
+use super::deployment_keys::{is_price, price};
+use super::model::Tier;
+use super::scope::{At, Rule, Scope, Table};
+use super::yaml::Kind;
+
+/// `model_info` as far as read.
+#[derive(Default)]
+pub(super) struct Info {
+    pub(super) id: Option<String>,
+    pub(super) tier: Option<Tier>,
+    pub(super) enable_tag_filtering: Option<bool>,
+    pub(super) allow_fail_open: bool,
+    pub(super) prices: Vec<(String, f64)>,
+    pub(super) fields: Map<String, Value>,
+}
+
+const NO_LIMITS: &str = "remove it, and hold the limit elsewhere until tagway enforces it";
+const NO_ACCESS: &str = "remove it only if every key may use this deployment";
+
+const INFO: Table<Info> = &[
+    (
+        "id",
+        Rule::Works(|info, at, scope| {
+            info.id = scope.text(at).filter(|id| {
+                if id.trim().is_empty() {
+                    scope.error(at, "an id needs a text").help("leave `id` out to get a stable one");
+                }
+                !id.trim().is_empty()
+            });
+        }),
+    ),
+    (
+        "tier",
+        Rule::Works(|info, at, scope| {
+            info.tier = scope.word(at, &[("free", Tier::Free), ("paid", Tier::Paid)]);
+        }),
+    ),
+    ("enable_tag_filtering", Rule::Works(|info, at, scope| info.enable_tag_filtering = scope.bool(at))),
+    (
+        "allow_fail_open",
+        Rule::Works(|info, at, scope| info.allow_fail_open = scope.bool(at).unwrap_or(false)),
+    ),
+    ("token_limits", Rule::Refused(NO_LIMITS)),
+    ("request_limits", Rule::Refused(NO_LIMITS)),
+    ("dollar_limits", Rule::Refused(NO_LIMITS)),
+    ("blocked", Rule::Refused("remove the whole entry to take the deployment out of service")),
+    ("team_id", Rule::Refused(NO_ACCESS)),
+    ("access_windows", Rule::Refused(NO_ACCESS)),
+];
+
+pub(super) fn read(at: &At<'_>, scope: &mut Scope<'_>) -> Info {
+    let mut info = Info::default();
+    scope.walk(at, INFO, &mut info, free_form);
+    // The fields above are shown as written, like the others; their problems are reported already.
+    if let Kind::Map(entries) = &at.node.kind {
+        for entry in entries.iter().filter(|entry| INFO.iter().any(|(name, _)| *name == entry.key)) {
+            let value = match &entry.value.kind {
+                Kind::Text(text) => Value::from(text.as_str()),
+                Kind::Bool(value) => Value::from(*value),
+                _ => continue,
+            };
+            info.fields.insert(entry.key.clone(), value);
+        }
+    }
+    if let Some(id) = &info.id {
+        info.fields.insert("id".to_owned(), Value::from(id.as_str()));
+    }
+    info
+}
+
+fn free_form(info: &mut Info, at: &At<'_>, key: &str, scope: &mut Scope<'_>) -> bool {
+    let near = INFO.iter().map(|(name, _)| *name).find(|name| strsim::osa_distance(name, key) == 1);
+    if let Some(near) = near.filter(|near| near.len() > 3) {
+        let message = format!("`{key}` is a field of your own, without effect");
+        scope.warning_at_key(at, message).help(format!("did you mean `{near}`?"));
+    }
+    if is_price(key) && !matches!(at.node.kind, Kind::List(_) | Kind::Map(_) | Kind::Null) {
+        price(&mut info.prices, at, scope);
+    }
+    if let Some(value) = scope.json(at) {
+        info.fields.insert(key.to_owned(), value);
+    }
+    true
+}

@@ -1,0 +1,246 @@
+//! `router_settings`, and the settings of `litellm_settings` that LiteLLM hands to its router.
+
+use std::time::Duration;
+
+use super::model::{Alias, Router};
+use super::scope::{At, Rule, Scope, Table, nearest};
+use super::yaml::Kind;
+use crate::tag::{InheritedTags, UnknownTags};
+
+/// `router_settings` as far as read: what is not set may be so elsewhere.
+#[derive(Default)]
+pub(super) struct Draft {
+    pub(super) tags: crate::tag::Settings,
+    pub(super) tag_error_status: Option<u16>,
+    pub(super) num_retries: Option<u32>,
+    pub(super) retry_after: Option<Duration>,
+    pub(super) timeout: Option<Duration>,
+    pub(super) stream_timeout: Option<Duration>,
+    pub(super) allowed_fails: Option<u32>,
+    pub(super) cooldown_time: Option<Duration>,
+    pub(super) disable_cooldowns: bool,
+    pub(super) fallbacks: Option<Vec<(String, Vec<String>)>>,
+    pub(super) default_fallbacks: Option<Vec<String>>,
+    pub(super) context_window_fallbacks: Option<Vec<(String, Vec<String>)>>,
+    pub(super) content_policy_fallbacks: Option<Vec<(String, Vec<String>)>>,
+    pub(super) max_fallbacks: Option<u32>,
+    pub(super) aliases: Vec<Alias>,
+}
+
+const NO_BUDGETS: &str = "remove it, and hold the budget at the provider until tagway enforces it";
+
+pub(super) const ROUTER: Table<Draft> = &[
+    ("enable_tag_filtering", Rule::Works(|r, at, s| set(&mut r.tags.enable_tag_filtering, s.bool(at)))),
+    ("tag_filtering_match_any", Rule::Works(|r, at, s| set(&mut r.tags.match_any, s.bool(at)))),
+    ("tag_routing_prefix", Rule::Works(|r, at, s| set(&mut r.tags.prefix, s.text(at)))),
+    (
+        "inherited_tags",
+        Rule::Works(|r, at, s| {
+            let words = [("enforce", InheritedTags::Enforce), ("merge", InheritedTags::Merge)];
+            set(&mut r.tags.inherited, s.word(at, &words));
+        }),
+    ),
+    (
+        "unknown_tags",
+        Rule::Works(|r, at, s| {
+            let words = [
+                ("route", UnknownTags::Route),
+                ("attribute", UnknownTags::Attribute),
+                ("reject", UnknownTags::Reject),
+            ];
+            set(&mut r.tags.unknown, s.word(at, &words));
+        }),
+    ),
+    ("tag_hierarchy", Rule::Works(|r, at, s| set(&mut r.tags.hierarchy, s.bool(at)))),
+    ("tag_error_status", Rule::Works(tag_error_status)),
+    ("routing_strategy", Rule::Works(strategy)),
+    ("num_retries", Rule::Works(|r, at, s| r.num_retries = s.count(at))),
+    ("retry_after", Rule::Works(|r, at, s| r.retry_after = s.seconds(at, true))),
+    ("timeout", Rule::Works(|r, at, s| r.timeout = s.seconds(at, false))),
+    ("stream_timeout", Rule::Works(|r, at, s| r.stream_timeout = s.seconds(at, false))),
+    ("allowed_fails", Rule::Works(|r, at, s| r.allowed_fails = s.count(at))),
+    ("cooldown_time", Rule::Works(|r, at, s| r.cooldown_time = s.seconds(at, true))),
+    ("disable_cooldowns", Rule::Works(|r, at, s| set(&mut r.disable_cooldowns, s.bool(at)))),
+    ("fallbacks", Rule::Works(|r, at, s| r.fallbacks = Some(fallbacks(at, s)))),
+    ("default_fallbacks", Rule::Works(|r, at, s| r.default_fallbacks = Some(s.texts(at)))),
+    ("context_window_fallbacks", Rule::Works(|r, at, s| r.context_window_fallbacks = Some(fallbacks(at, s)))),
+    ("content_policy_fallbacks", Rule::Works(|r, at, s| r.content_policy_fallbacks = Some(fallbacks(at, s)))),
+    ("max_fallbacks", Rule::Works(|r, at, s| r.max_fallbacks = s.count(at))),
+    ("model_group_alias", Rule::Works(|r, at, s| r.aliases = aliases(at, s))),
+    ("provider_budget_config", Rule::Refused(NO_BUDGETS)),
+    (
+        "default_max_parallel_requests",
+        Rule::Refused("use `global_max_parallel_requests` of `general_settings`"),
+    ),
+    ("guardrail_list", Rule::Refused("remove it only if requests may pass without these checks")),
+    ("plugins", Rule::Refused("remove it only if requests may pass without these plugins")),
+    ("routing_strategy_args", Rule::Missed("`simple-shuffle` takes no arguments")),
+    ("routing_groups", Rule::Missed("every model group is shuffled")),
+    ("retry_policy", Rule::Missed("`num_retries` holds for every kind of failure that may be retried")),
+    ("model_group_retry_policy", Rule::Missed("`num_retries` holds for every model group")),
+    ("allowed_fails_policy", Rule::Missed("`allowed_fails` holds for every kind of failure")),
+    ("enable_pre_call_checks", Rule::Missed("the provider refuses what is too long for its context window")),
+    ("optional_pre_call_checks", Rule::Missed("the provider refuses what it does not take")),
+    ("enable_weighted_failover", Rule::Missed("retries shuffle by weight among what is left")),
+    ("default_litellm_params", Rule::Missed("give the parameters in each `litellm_params`")),
+    ("max_retries", Rule::Missed("use `num_retries`")),
+    ("weights", Rule::Missed("give `weight` in each `litellm_params`")),
+    ("redis_url", Rule::Ignored),
+    ("redis_host", Rule::Ignored),
+    ("redis_port", Rule::Ignored),
+    ("redis_password", Rule::Ignored),
+    ("redis_username", Rule::Ignored),
+    ("redis_ssl", Rule::Ignored),
+    ("redis_db", Rule::Ignored),
+    ("cache_responses", Rule::Ignored),
+    ("cache_kwargs", Rule::Ignored),
+    ("caching_groups", Rule::Ignored),
+    ("client_ttl", Rule::Ignored),
+    ("polling_interval", Rule::Ignored),
+    ("default_priority", Rule::Ignored),
+    ("set_verbose", Rule::Ignored),
+    ("debug_level", Rule::Ignored),
+    ("alerting_config", Rule::Ignored),
+    ("router_general_settings", Rule::Ignored),
+    ("deployment_affinity_ttl_seconds", Rule::Ignored),
+    ("model_group_affinity_config", Rule::Ignored),
+    ("ignore_invalid_deployments", Rule::Ignored),
+    ("enable_health_check_routing", Rule::Ignored),
+    ("health_check_staleness_threshold", Rule::Ignored),
+    ("health_check_ignore_transient_errors", Rule::Ignored),
+    ("background_health_check_model_groups", Rule::Ignored),
+    ("assistants_config", Rule::Ignored),
+    ("search_tools", Rule::Ignored),
+    ("auto_router_capability_limit", Rule::Ignored),
+];
+
+fn set<T>(field: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *field = value;
+    }
+}
+
+fn tag_error_status(router: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
+    match scope.whole(at, 0, i64::MAX) {
+        Some(401) => router.tag_error_status = Some(401),
+        Some(403) => router.tag_error_status = Some(403),
+        Some(_) => {
+            scope.error(at, format!("must be 401 or 403, not {}", at.shown()));
+        }
+        None => {}
+    }
+}
+
+/// Strategies of LiteLLM. One that is not there yet would send traffic elsewhere than the operator thinks.
+fn strategy(_: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
+    const LATER: [&str; 6] = [
+        "least-busy",
+        "latency-based-routing",
+        "cost-based-routing",
+        "usage-based-routing",
+        "usage-based-routing-v2",
+        "provider-budget-routing",
+    ];
+    let Some(name) = scope.text(at) else { return };
+    if name == "simple-shuffle" {
+        return;
+    }
+    if LATER.contains(&name.as_str()) {
+        scope
+            .error(at, format!("the strategy `{name}` is not supported yet"))
+            .help("use `simple-shuffle` (weighted by `weight`, `rpm` or `tpm`)");
+        return;
+    }
+    let near = nearest(&name, LATER.into_iter().chain(["simple-shuffle"]));
+    scope.error(at, format!("unknown strategy {}", at.shown())).help(match near {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "use `simple-shuffle`".to_owned(),
+    });
+}
+
+/// `[{group: [other, …]}, …]`.
+pub(super) fn fallbacks(at: &At<'_>, scope: &mut Scope<'_>) -> Vec<(String, Vec<String>)> {
+    let mut all = Vec::new();
+    if let Kind::Map(entries) = &at.node.kind {
+        let first = entries.first().map_or("group", |entry| entry.key.as_str());
+        scope
+            .error(at, "must be a list of maps, not a map")
+            .help(format!("put a dash before each group: `- {first}: [...]`"));
+        return all;
+    }
+    for (index, node) in scope.items(at).iter().enumerate() {
+        let item = at.item(index, node);
+        for entry in scope.entries(&item) {
+            let to = item.entry(entry);
+            if let Kind::List(items) = &to.node.kind
+                && let Some((i, map)) = items.iter().enumerate().find(|(_, n)| matches!(n.kind, Kind::Map(_)))
+            {
+                scope
+                    .error(&to.item(i, map), "a fallback with parameters of its own is not supported yet")
+                    .help("name a model group, and give it these parameters in `litellm_params`");
+                continue;
+            }
+            all.push((entry.key.clone(), scope.texts(&to)));
+        }
+    }
+    all
+}
+
+#[derive(Default)]
+struct AliasDraft {
+    model: Option<String>,
+    hidden: bool,
+}
+
+const ALIAS: Table<AliasDraft> = &[
+    ("model", Rule::Works(|alias, at, scope| alias.model = scope.text(at))),
+    ("hidden", Rule::Works(|alias, at, scope| alias.hidden = scope.bool(at).unwrap_or(false))),
+];
+
+/// `{name: group}` or `{name: {model: group, hidden: true}}`.
+fn aliases(at: &At<'_>, scope: &mut Scope<'_>) -> Vec<Alias> {
+    let mut aliases = Vec::new();
+    for entry in scope.entries(at) {
+        let value = at.entry(entry);
+        let mut draft = AliasDraft::default();
+        if let Kind::Map(_) = value.node.kind {
+            scope.walk(&value, ALIAS, &mut draft, super::scope::strict);
+            if value.node.get("model").is_none() {
+                scope.error(&value, "`model` is missing").help("name the model group: `model: <group>`");
+            }
+        } else {
+            draft.model = scope.text(&value);
+        }
+        if let Some(group) = draft.model {
+            aliases.push(Alias { name: entry.key.clone(), group, hidden: draft.hidden });
+        }
+    }
+    aliases
+}
+
+/// `router_settings` where it says something, else `litellm_settings`, else LiteLLM's defaults.
+pub(super) fn settle(own: Draft, proxy: Draft) -> Router {
+    Router {
+        tags: own.tags,
+        tag_error_status: own.tag_error_status.unwrap_or(401),
+        num_retries: own.num_retries.or(proxy.num_retries).unwrap_or(2),
+        retry_after: own.retry_after.unwrap_or_default(),
+        timeout: own.timeout.or(proxy.timeout).unwrap_or(Duration::from_secs(6000)),
+        stream_timeout: own.stream_timeout,
+        allowed_fails: own.allowed_fails.or(proxy.allowed_fails).unwrap_or(3),
+        cooldown_time: own.cooldown_time.unwrap_or(Duration::from_secs(5)),
+        disable_cooldowns: own.disable_cooldowns,
+        fallbacks: own.fallbacks.or(proxy.fallbacks).unwrap_or_default(),
+        default_fallbacks: own.default_fallbacks.or(proxy.default_fallbacks).unwrap_or_default(),
+        context_window_fallbacks: own
+            .context_window_fallbacks
+            .or(proxy.context_window_fallbacks)
+            .unwrap_or_default(),
+        content_policy_fallbacks: own
+            .content_policy_fallbacks
+            .or(proxy.content_policy_fallbacks)
+            .unwrap_or_default(),
+        max_fallbacks: own.max_fallbacks.or(proxy.max_fallbacks).unwrap_or(5),
+        aliases: own.aliases,
+    }
+}

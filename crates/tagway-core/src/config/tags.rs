@@ -1,0 +1,139 @@
+//! Tags in the configuration: what a deployment carries, its patterns, and the declared vocabulary.
+
+use super::model::{TagDeclaration, TagKind};
+use super::scope::{At, Rule, Scope, Table, quoted, strict};
+use super::yaml::Kind;
+use crate::tag::check_pattern;
+
+/// `tags` of a deployment.
+pub(super) fn carried(at: &At<'_>, scope: &mut Scope<'_>) -> Vec<String> {
+    let mut tags: Vec<String> = Vec::new();
+    for (index, node) in scope.items(at).iter().enumerate() {
+        let item = at.item(index, node);
+        let Some(tag) = scope.text(&item) else { continue };
+        if !is_sound(&tag, &item, scope) {
+            continue;
+        }
+        if let Some(marker) = tag.chars().next().filter(|c| matches!(c, '!' | '&')) {
+            scope
+                .error(
+                    &item,
+                    format!("{} begins with `{marker}`, which only a request's tag may", item.shown()),
+                )
+                .help(format!("write {}", quoted(tag.trim_start_matches(marker))));
+        } else if tags.contains(&tag) {
+            scope.warning(&item, format!("{} is listed twice", item.shown())).help("remove one of the two");
+        } else {
+            tags.push(tag);
+        }
+    }
+    tags
+}
+
+/// Whether a request can name this tag at all; says why not.
+fn is_sound(tag: &str, at: &At<'_>, scope: &mut Scope<'_>) -> bool {
+    if tag.trim().is_empty() {
+        scope.error(at, "an empty tag").help("remove it, or give it a name");
+    } else if tag.trim() != tag {
+        scope
+            .error(at, "the tag has white space around it, which no tag of a header can have")
+            .help(format!("write {}", quoted(tag.trim())));
+    } else if tag.contains(',') {
+        let parts: Vec<String> = tag.split(',').map(|part| quoted(part.trim())).collect();
+        scope
+            .error(at, "a tag cannot hold a comma: headers separate tags by it")
+            .help(format!("write {}", parts.join(", ")));
+    } else if tag.chars().any(char::is_control) {
+        scope.error(at, "a tag cannot hold control characters");
+    } else {
+        return true;
+    }
+    false
+}
+
+/// `tag_regex` of a deployment: patterns that compile.
+pub(super) fn patterns(at: &At<'_>, scope: &mut Scope<'_>) -> Vec<String> {
+    let mut patterns = Vec::new();
+    for (index, node) in scope.items(at).iter().enumerate() {
+        let item = at.item(index, node);
+        let Some(pattern) = scope.text(&item) else { continue };
+        if pattern.is_empty() {
+            scope.error(&item, "an empty pattern matches every client").help("write `.*` if that is meant");
+        } else if let Err(why) = check_pattern(&pattern) {
+            scope.error(&item, format!("the pattern {why}"));
+        } else {
+            patterns.push(pattern);
+        }
+    }
+    patterns
+}
+
+#[derive(Default)]
+struct Draft {
+    name: Option<String>,
+    description: Option<String>,
+    kind: TagKind,
+}
+
+const NO_BUDGETS: &str = "remove it, and watch the tag's spend until tagway enforces budgets";
+
+const DECLARATION: Table<Draft> = &[
+    ("name", Rule::Works(|tag, at, scope| tag.name = scope.text(at))),
+    ("description", Rule::Works(|tag, at, scope| tag.description = scope.text(at))),
+    ("kind", Rule::Works(kind)),
+    ("max_budget", Rule::Refused(NO_BUDGETS)),
+    ("soft_budget", Rule::Refused(NO_BUDGETS)),
+    ("budget_duration", Rule::Refused(NO_BUDGETS)),
+    ("budget_id", Rule::Refused(NO_BUDGETS)),
+    ("rpm_limit", Rule::Refused(NO_BUDGETS)),
+    ("tpm_limit", Rule::Refused(NO_BUDGETS)),
+    ("models", Rule::Refused("remove it, and put the tag on the deployments it is for")),
+];
+
+fn kind(tag: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
+    let words =
+        [("routing", TagKind::Routing), ("attribution", TagKind::Attribution), ("both", TagKind::Both)];
+    tag.kind = scope.word(at, &words).unwrap_or_default();
+}
+
+/// `tags` of the file: names, or maps of `name`, `kind` and `description`.
+pub(super) fn declared(at: &At<'_>, scope: &mut Scope<'_>) -> Vec<TagDeclaration> {
+    if let Kind::Map(_) = at.node.kind {
+        scope
+            .error(at, "must be a list, not a map")
+            .help("write `- name: \"customer:*\"` with `kind:` below it");
+        return Vec::new();
+    }
+    let mut tags: Vec<TagDeclaration> = Vec::new();
+    for (index, node) in scope.items(at).iter().enumerate() {
+        let item = at.item(index, node);
+        let mut draft = Draft::default();
+        let name_at = match node.get("name") {
+            Some(entry) => item.entry(entry),
+            None => item.clone(),
+        };
+        if let Kind::Map(_) = node.kind {
+            scope.walk(&item, DECLARATION, &mut draft, strict);
+            if node.get("name").is_none() {
+                scope.error(&item, "`name` is missing");
+            }
+        } else {
+            draft.name = scope.text(&item);
+        }
+        let Some(name) = draft.name.filter(|name| is_sound(name, &name_at, scope)) else { continue };
+        let stem = name.strip_suffix('*').unwrap_or(&name);
+        if stem.contains('*') {
+            scope.error(&name_at, "a `*` stands for what follows: it comes last").help(format!(
+                "write {}",
+                quoted(&format!("{}*", stem.split('*').next().unwrap_or_default()))
+            ));
+        } else if tags.iter().any(|tag| tag.name == name) {
+            scope
+                .error(&name_at, format!("{} is declared twice", name_at.shown()))
+                .help("keep one of the two");
+        } else {
+            tags.push(TagDeclaration { name, description: draft.description, kind: draft.kind });
+        }
+    }
+    tags
+}

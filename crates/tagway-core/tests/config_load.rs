@@ -1,0 +1,159 @@
+//! What sound configurations load as: the examples of LiteLLM's documents, and each feature of the format.
+
+mod config_host;
+
+use std::time::Duration;
+
+use config_host::Files;
+use tagway_core::config::{Mock, MockError, TagKind, Tier};
+
+#[test]
+fn the_quick_start_of_tag_routing_loads() {
+    let loaded =
+        Files::one(include_str!("config/quickstart.yaml")).env("OPENAI_API_KEY", "sk-real").must_load();
+    let config = loaded.config;
+    let tags: Vec<&[String]> = config.deployments.iter().map(|d| d.tags.as_slice()).collect();
+    assert_eq!(tags, [["free"], ["paid"], ["default"]]);
+    assert!(config.router.tags.enable_tag_filtering);
+    assert!(config.router.tags.match_any);
+    let first = &config.deployments[0];
+    assert_eq!((first.model.as_str(), first.upstream_model.as_str()), ("openai/fake", "fake"));
+    assert_eq!(
+        first.api_base.as_deref(),
+        Some("https://exampleopenaiendpoint-production.up.railway.app/"),
+        "as written, with its slash"
+    );
+    assert_eq!(
+        config.deployments[1].api_key.as_ref().map(|key| key.expose().to_owned()),
+        Some("sk-real".into())
+    );
+    assert_eq!(config.deployments[1].api_base, None);
+    let notes: Vec<&str> = loaded.notes.iter().map(|note| note.message.as_str()).collect();
+    assert_eq!(notes, ["the master key is one from the tutorials"]);
+}
+
+#[test]
+fn team_based_routing_loads() {
+    let config = Files::one(include_str!("config/teams.yaml")).must_load().config;
+    let ids: Vec<&str> = config.deployments.iter().map(|d| d.info.id.as_str()).collect();
+    assert_eq!(&ids[..2], ["team-a-model", "team-b-model"]);
+    assert_eq!(ids[2].len(), 64, "a hash of the entry");
+    assert_eq!(config.deployments[1].info.fields["id"], "team-b-model");
+}
+
+#[test]
+fn free_and_paid_tiers_load() {
+    let config =
+        Files::one(include_str!("config/tiers.yaml")).env("OPENAI_API_KEY", "sk-real").must_load().config;
+    let tiers: Vec<Option<Tier>> = config.deployments.iter().map(|d| d.info.tier).collect();
+    assert_eq!(tiers, [Some(Tier::Free), Some(Tier::Paid)]);
+}
+
+#[test]
+fn everything_that_works_is_read() {
+    let loaded = Files::one(include_str!("config/full.yaml"))
+        .env("EU_KEY", "eu-secret")
+        .env("RPM", "60")
+        .env("FILTER", "true")
+        .must_load();
+    let config = loaded.config;
+    let one = &config.deployments[0];
+    assert_eq!(one.api_key.as_ref().map(|key| key.expose()), Some("eu-secret"));
+    assert_eq!((one.weight, one.order, one.rpm, one.tpm), (Some(2.5), Some(1), Some(60), Some(100_000)));
+    assert_eq!(one.timeout, Some(Duration::from_millis(1500)));
+    assert_eq!(one.stream_timeout, Some(Duration::from_secs(3)));
+    assert_eq!(one.max_retries, Some(0));
+    assert_eq!(one.tag_regex, ["^User-Agent: claude-code/"]);
+    assert_eq!(one.organization.as_deref(), Some("org-1"));
+    assert_eq!(
+        one.prices,
+        [
+            ("input_cost_per_token".to_owned(), 1e-6),
+            ("output_cost_per_token_above_128k_tokens".to_owned(), 4e-6),
+            ("output_cost_per_token".to_owned(), 0.000_002)
+        ]
+    );
+    assert_eq!(one.extra_headers.len(), 1);
+    assert_eq!(serde_json::to_string(&one.defaults).unwrap(), r#"{"temperature":0.2,"stop":["a",null]}"#);
+    assert_eq!(one.info.enable_tag_filtering, Some(false));
+    assert!(one.info.allow_fail_open);
+    assert_eq!(one.info.fields["mode"], "chat");
+    assert_eq!(config.deployments[1].mock, Some(Mock::Text("hello".to_owned())));
+    assert_eq!(config.deployments[1].upstream_model, "claude-3");
+    assert_eq!(config.deployments[2].mock, Some(Mock::Error(MockError::RateLimit)));
+    assert_eq!(config.deployments[3].mock, Some(Mock::Embedding(vec![0.1, -0.2])));
+    assert_eq!(config.deployments[4].model_name, "openai/*");
+    let router = &config.router;
+    assert!(router.tags.enable_tag_filtering && !router.tags.match_any && router.tags.hierarchy);
+    assert_eq!(router.tags.prefix, "route:");
+    assert_eq!((router.tag_error_status, router.num_retries, router.allowed_fails), (403, 1, 0));
+    assert_eq!(router.fallbacks, [("chat".to_owned(), vec!["mock".to_owned(), "openai/gpt-4o".to_owned()])]);
+    assert_eq!(router.context_window_fallbacks, [("chat".to_owned(), vec!["mock".to_owned()])]);
+    assert_eq!(router.aliases.len(), 2);
+    assert!(router.aliases[1].hidden && router.aliases[1].group == "fast");
+    assert_eq!(router.timeout, Duration::from_secs(30));
+    assert!(config.proxy.drop_params);
+    assert_eq!(config.proxy.extra_spend_tag_headers, ["x-team"]);
+    assert_eq!(config.general.max_request_bytes, 1 << 19);
+    assert_eq!(config.general.key_header.as_ref().map(|name| name.as_str()), Some("x-gateway-key"));
+    assert_eq!(config.general.global_max_parallel_requests, Some(500));
+    let kinds: Vec<TagKind> = config.tags.iter().map(|tag| tag.kind).collect();
+    assert_eq!(kinds, [TagKind::Both, TagKind::Attribution]);
+    let notes: Vec<String> = loaded.notes.iter().map(|note| note.to_string()).collect();
+    insta::assert_snapshot!(notes.join("\n"));
+}
+
+#[test]
+fn included_files_join() {
+    let loaded = Files::new()
+        .file("conf/config.yaml", "include: [models/a.yaml, b.yaml]\nmodel_list:\n- model_name: one\n  litellm_params: {model: openai/x, api_key: k}\ngeneral_settings: {master_key: a-long-enough-master-key}\nrouter_settings: {num_retries: 1}\n")
+        .file("conf/models/a.yaml", "include: [c.yaml]\nmodel_list:\n- model_name: two\n  litellm_params: {model: openai/x, api_key: k}\n")
+        .file("conf/models/c.yaml", "model_list:\n- model_name: four\n  litellm_params: {model: openai/x, api_key: k}\n")
+        .file("conf/b.yaml", "model_list:\n- model_name: three\n  litellm_params: {model: openai/x, api_key: k}\nrouter_settings: {timeout: 9}\n")
+        .at("conf/config.yaml")
+        .must_load();
+    let names: Vec<&str> = loaded.config.deployments.iter().map(|d| d.model_name.as_str()).collect();
+    assert_eq!(names, ["one", "two", "three", "four"]);
+    assert_eq!(loaded.config.router.num_retries, 1);
+    assert_eq!(loaded.config.router.timeout, Duration::from_secs(9));
+    let files: Vec<String> = loaded.files.iter().map(|(path, _)| path.display().to_string()).collect();
+    assert_eq!(files, ["conf/config.yaml", "conf/models/a.yaml", "conf/b.yaml", "conf/models/c.yaml"]);
+}
+
+#[test]
+fn the_environment_gives_the_master_key_when_the_file_does_not() {
+    let files = || Files::one("model_list: []\n").env("LITELLM_MASTER_KEY", "litellm-key-of-some-length");
+    let key = |files: Files| files.must_load().config.general.master_key.map(|key| key.expose().to_owned());
+    assert_eq!(key(files()).as_deref(), Some("litellm-key-of-some-length"));
+    let twin = files().env("TAGWAY_MASTER_KEY", "tagway-key-of-some-length");
+    assert_eq!(key(twin).as_deref(), Some("tagway-key-of-some-length"));
+}
+
+#[test]
+fn ids_survive_reordering_and_key_rotation() {
+    let ids = |text: &str| -> Vec<String> {
+        Files::one(text).must_load().config.deployments.iter().map(|d| d.info.id.clone()).collect()
+    };
+    let before = ids(
+        "model_list:\n- model_name: a\n  litellm_params: {model: openai/x, api_key: one}\n- model_name: b\n  litellm_params: {model: openai/x, api_key: two}\n",
+    );
+    let after = ids(
+        "model_list:\n- model_name: b\n  litellm_params: {api_key: three, model: openai/x}\n- litellm_params: {model: openai/x, api_key: four}\n  model_name: a\n",
+    );
+    assert_eq!(before, [after[1].clone(), after[0].clone()]);
+    let twins = ids(
+        "model_list:\n- &one\n  model_name: a\n  litellm_params: {model: openai/x, api_key: one}\n- *one\n",
+    );
+    assert_eq!(twins[1], format!("{}-2", twins[0]));
+}
+
+#[test]
+fn environment_variables_of_the_file_go_before_the_process() {
+    let config = Files::one("environment_variables: {BASE: 'http://file', OTHER: os.environ/REAL}\nmodel_list:\n- model_name: a\n  litellm_params: {model: openai/x, api_key: os.environ/OTHER, api_base: os.environ/BASE}\n")
+        .env("BASE", "http://process")
+        .env("REAL", "real")
+        .must_load()
+        .config;
+    assert_eq!(config.deployments[0].api_base.as_deref(), Some("http://file"));
+    assert_eq!(config.deployments[0].api_key.as_ref().map(|key| key.expose()), Some("real"));
+}

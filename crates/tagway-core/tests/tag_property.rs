@@ -1,0 +1,302 @@
+//! The tag decision against a second formulation: plain sets of names, no index, one deployment at a time,
+//! written from the documented rules. And what must hold whatever the rules say: nothing outside an inherited
+//! boundary is ever chosen, and no protected constraint is ever dropped.
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up should fail")]
+
+mod tag_naive;
+
+use proptest::prelude::*;
+use tag_naive::{Case, Deployment, Tree, protected_set};
+use tagway_core::config::{TagDeclaration, TagKind, Tier};
+use tagway_core::tag::{
+    Ask, DeploymentTags, Explanation, Expression, GroupIndex, InheritedTags, Members, Origin, Outcome,
+    RequestTags, Settings, Silent, UnknownTags, explain,
+};
+
+const TAGS: [&str; 16] = [
+    "a",
+    "b",
+    "c",
+    "default",
+    "region",
+    "region:eu",
+    "region:eu:fra",
+    "region:eu:dub",
+    "region:us",
+    "team:a",
+    "team:b",
+    "team:b:x",
+    "cust:1",
+    "cust:2",
+    "r-a",
+    "",
+];
+const ASKED: [&str; 12] = [
+    "zz",
+    "team:*",
+    "region:*",
+    "region:eu:*",
+    "re*",
+    "team:b*",
+    "cust:*",
+    "cust:1*",
+    "*",
+    "region:e",
+    "default",
+    "a",
+];
+const MARKERS: [&str; 6] = ["", "", "", "!", "&", "r-"];
+const ORIGINS: [Origin; 11] = [
+    Origin::Header,
+    Origin::Body,
+    Origin::Metadata,
+    Origin::LitellmMetadata,
+    Origin::Key,
+    Origin::Team,
+    Origin::Project,
+    Origin::Organization,
+    Origin::User,
+    Origin::Customer,
+    Origin::Rule,
+];
+const DECLARED: [&str; 5] = ["cust:*", "cust:1", "team:*", "region:eu", "zz"];
+
+fn name() -> impl Strategy<Value = &'static str> {
+    prop_oneof![3 => prop::sample::select(&TAGS[..]), 2 => prop::sample::select(&ASKED[..])]
+}
+
+fn tag() -> impl Strategy<Value = String> {
+    let markers = || prop::sample::select(&MARKERS[..]);
+    prop_oneof![
+        8 => (markers(), name()).prop_map(|(marker, name)| format!("{marker}{name}")),
+        1 => (markers(), markers(), name()).prop_map(|(a, b, name)| format!("{a}{b}{name}")),
+        1 => markers().prop_map(str::to_owned),
+    ]
+}
+
+fn deployment() -> impl Strategy<Value = Deployment> {
+    (
+        prop::collection::vec(prop::sample::select(&TAGS[..]), 0..4),
+        prop::collection::vec(prop::sample::select(&tag_naive::PATTERNS[..]), 0..3),
+        0..10_u8,
+        0..20_u8,
+        0..8_u8,
+    )
+        .prop_map(|(tags, patterns, regexed, open, tier)| Deployment {
+            tags: tags.into_iter().map(str::to_owned).collect(),
+            tag_regex: if regexed < 3 {
+                patterns.into_iter().map(str::to_owned).collect()
+            } else {
+                Vec::new()
+            },
+            allow_fail_open: open < 4,
+            enable_tag_filtering: match open {
+                18 => Some(true),
+                19 => Some(false),
+                _ => None,
+            },
+            tier: match tier {
+                0 => Some(Tier::Free),
+                1 => Some(Tier::Paid),
+                _ => None,
+            },
+        })
+}
+
+fn tree() -> impl Strategy<Value = Tree> {
+    let leaf = name().prop_map(|name| Tree::Tag(name.to_owned()));
+    leaf.prop_recursive(4, 16, 2, |inner| {
+        prop_oneof![
+            inner.clone().prop_map(|it| Tree::Not(Box::new(it))),
+            (inner.clone(), inner.clone()).prop_map(|(l, r)| Tree::And(Box::new(l), Box::new(r))),
+            (inner.clone(), inner).prop_map(|(l, r)| Tree::Or(Box::new(l), Box::new(r))),
+        ]
+    })
+}
+
+fn settings() -> impl Strategy<Value = Settings> {
+    (0..8_u8, any::<bool>(), any::<bool>(), 0..3_u8, 0..4_u8, any::<bool>()).prop_map(
+        |(on, match_any, prefix, merge, unknown, hierarchy)| Settings {
+            enable_tag_filtering: on != 0,
+            match_any,
+            prefix: if prefix { "r-".to_owned() } else { String::new() },
+            inherited: if merge == 0 { InheritedTags::Merge } else { InheritedTags::Enforce },
+            unknown: match unknown {
+                0 => UnknownTags::Attribute,
+                1 => UnknownTags::Reject,
+                _ => UnknownTags::Route,
+            },
+            hierarchy,
+        },
+    )
+}
+
+fn declarations() -> impl Strategy<Value = Vec<TagDeclaration>> {
+    let kind = prop::sample::select(&[TagKind::Routing, TagKind::Attribution, TagKind::Both][..]);
+    let one = (prop::sample::select(&DECLARED[..]), kind).prop_map(|(name, kind)| TagDeclaration {
+        name: name.to_owned(),
+        description: None,
+        kind,
+    });
+    prop::collection::vec(one, 0..3).prop_map(|mut all| {
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all.dedup_by(|a, b| a.name == b.name);
+        all
+    })
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    let size = prop_oneof![12 => 1..9_usize, 2 => 60..70_usize, 1 => 120..300_usize];
+    let deployments = size.prop_flat_map(|size| {
+        (prop::collection::vec(deployment(), size), prop::collection::vec(0..4_u8, size), 0..4_u8)
+    });
+    let origin = || {
+        prop_oneof![
+            3 => prop::sample::select(&ORIGINS[..4]),
+            3 => prop::sample::select(&ORIGINS[4..10]),
+            1 => Just(Origin::Rule),
+        ]
+    };
+    let agent = prop_oneof![
+        Just(None),
+        prop::sample::select(&["", "claude-code/1.2", "curl/8.4", "Mozilla/5.0"][..])
+            .prop_map(|it| Some(it.to_owned())),
+    ];
+    let tier = prop_oneof![4 => Just(None), 1 => Just(Some(Tier::Free)), 1 => Just(Some(Tier::Paid))];
+    let expressions = prop_oneof![
+        2 => Just(Vec::new()),
+        1 => prop::collection::vec((tree(), origin()), 1..3),
+    ];
+    (
+        settings(),
+        declarations(),
+        deployments,
+        prop::collection::vec((tag(), origin()), 0..6),
+        agent,
+        0..5_u8,
+        expressions,
+        tier,
+    )
+        .prop_map(
+            |(
+                settings,
+                declarations,
+                (deployments, health, sick),
+                tags,
+                user_agent,
+                on,
+                expressions,
+                tier,
+            )| Case {
+                settings,
+                declarations,
+                healthy: (0..deployments.len()).filter(|&at| sick == 0 || health[at] != 0).collect(),
+                deployments,
+                tags,
+                user_agent,
+                turn_on: on == 0,
+                expressions,
+                tier,
+            },
+        )
+}
+
+/// What the crate says: the candidates or the reason, and the explanation of the same.
+fn decided(case: &Case) -> (Result<Vec<usize>, &'static str>, Explanation) {
+    let ids: Vec<String> = (0..case.deployments.len()).map(|at| format!("d{at}")).collect();
+    let parts: Vec<DeploymentTags<'_>> = case
+        .deployments
+        .iter()
+        .zip(&ids)
+        .map(|(it, id)| DeploymentTags {
+            id,
+            tags: &it.tags,
+            tag_regex: &it.tag_regex,
+            allow_fail_open: it.allow_fail_open,
+            enable_tag_filtering: it.enable_tag_filtering,
+            tier: it.tier,
+        })
+        .collect();
+    let index = GroupIndex::build(&case.settings, &case.declarations, &parts);
+    let mut tags = RequestTags::new();
+    case.tags.iter().for_each(|(tag, origin)| tags.push(tag.as_str(), *origin));
+    let parsed: Vec<(Expression, Origin)> = case
+        .expressions
+        .iter()
+        .map(|(tree, origin)| (Expression::parse(&tree.text()).unwrap(), *origin))
+        .collect();
+    let expressions: Vec<(&Expression, Origin)> = parsed.iter().map(|(it, origin)| (it, *origin)).collect();
+    let ask = Ask {
+        tags: &tags,
+        user_agent: case.user_agent.as_deref(),
+        turn_on: case.turn_on,
+        expressions: &expressions,
+        tier: case.tier,
+    };
+    let healthy: Members = case.healthy.iter().copied().collect();
+    let silent = index.decide(&ask, &healthy, &mut Silent);
+    let (told, explanation) = explain(&index, &ask, &healthy, "m");
+    assert_eq!(silent, told, "explaining changed the decision");
+    let all: Members = (0..index.len()).collect();
+    assert_eq!(index.serves_when_all_healthy(&ask), index.decide(&ask, &all, &mut Silent).is_ok());
+    let answer = match silent {
+        Ok(decision) => Ok(decision.candidates.iter().collect()),
+        Err(refusal) => Err(refusal.reason()),
+    };
+    (answer, explanation)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn decides_as_the_plain_formulation_does(case in case()) {
+        let (answer, explanation) = decided(&case);
+        let expected = tag_naive::decide(&case).map(|set| set.into_iter().collect::<Vec<_>>());
+        prop_assert_eq!(&answer, &expected);
+        for (at, verdict) in explanation.deployments.iter().enumerate() {
+            let kept = answer.as_ref().is_ok_and(|places| places.contains(&at));
+            prop_assert_eq!(verdict.kept, kept);
+            let refused_at_once = matches!(answer, Err("unknown_tag"));
+            prop_assert!(refused_at_once || !verdict.reason.is_empty());
+        }
+        prop_assert_eq!(matches!(explanation.outcome, Outcome::Refused { .. }), answer.is_err());
+    }
+
+    #[test]
+    fn nothing_outside_what_the_operator_protects_is_ever_chosen(case in case()) {
+        if let (Ok(places), _) = decided(&case) {
+            prop_assert!(!places.is_empty());
+            let allowed = protected_set(&case);
+            for place in places {
+                prop_assert!(case.healthy.contains(&place));
+                prop_assert!(allowed.contains(&place), "{} is outside {:?}", place, allowed);
+            }
+        }
+    }
+
+    #[test]
+    fn a_caller_cannot_widen_what_others_bound(case in case(), more in prop::collection::vec(tag(), 0..4)) {
+        let allowed = protected_set(&case);
+        let mut pushy = case;
+        pushy.tags.extend(more.into_iter().map(|tag| (tag, Origin::Body)));
+        if let (Ok(places), _) = decided(&pushy) {
+            prop_assert!(places.iter().all(|place| allowed.contains(place)));
+        }
+    }
+
+    #[test]
+    fn expressions_survive_printing(tree in tree()) {
+        let parsed = Expression::parse(&tree.text()).unwrap();
+        let printed = parsed.to_string();
+        prop_assert_eq!(Expression::parse(&printed).unwrap(), parsed, "{}", printed);
+    }
+
+    #[test]
+    fn any_text_parses_or_fails_inside_itself(text in prop_oneof!["[ab()!&'\"\\\\ é]{0,20}", "(a|and|or|not|\\(|\\)| ){0,30}", any::<String>()]) {
+        match Expression::parse(&text) {
+            Ok(parsed) => prop_assert_eq!(Expression::parse(&parsed.to_string()), Ok(parsed)),
+            Err(error) => prop_assert!((1..=text.chars().count() + 1).contains(&error.column)),
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The gateway under test: the real binary as a process of its own, with a configuration of its own, spoken to
+//! over real sockets.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use reqwest::{Client, RequestBuilder, Response};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+pub const KEY: &str = "sk-test-master-key-0123456789";
+
+/// How long anything may take before a test has failed.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running gateway; stopped when dropped.
+pub struct Gateway {
+    child: Child,
+    pub url: String,
+    pub dir: TempDir,
+    pub client: Client,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Gateway {
+    /// Starts one with this config; `general_settings.master_key` is to be [`KEY`] if the test uses keys.
+    pub fn start(config: &str) -> Self {
+        Self::start_with(config, &[], &[])
+    }
+
+    /// Starts one with more arguments and environment variables.
+    pub fn start_with(config: &str, args: &[&str], env: &[(&str, &str)]) -> Self {
+        let dir = TempDir::new().unwrap();
+        std::fs::write(dir.path().join("config.yaml"), config).unwrap();
+        let mut child = command()
+            .arg("--config")
+            .arg(dir.path().join("config.yaml"))
+            .args(["--host", "127.0.0.1", "--port", "0"])
+            .args(args)
+            .envs(env.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let (send, lines) = mpsc::channel();
+        std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
+        let url = loop {
+            let Ok(line) = lines.recv_timeout(PATIENCE) else {
+                let mut errors = String::new();
+                child.kill().unwrap();
+                child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+                panic!("the gateway did not start:\n{errors}");
+            };
+            if let Some((_, url)) = line.split_once("serves on ") {
+                break url.split(|c: char| c.is_whitespace() || c == '"').next().unwrap().to_owned();
+            }
+        };
+        let client = Client::builder().timeout(PATIENCE).build().unwrap();
+        Self { child, url, dir, client, lines }
+    }
+
+    /// Waits for a log line that holds `text`.
+    pub fn log(&self, text: &str) -> String {
+        loop {
+            let line = self.lines.recv_timeout(PATIENCE);
+            let line = line.unwrap_or_else(|_| panic!("no log line holds {text:?}"));
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    pub fn config_path(&self) -> PathBuf {
+        self.dir.path().join("config.yaml")
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal by name.
+    pub fn signal(&self, name: &str) {
+        let sent =
+            Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits until the process has ended and gives its exit code.
+    pub fn ended(mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+
+    /// A POST with the master key.
+    pub fn post(&self, path: &str, body: &Value) -> RequestBuilder {
+        self.client.post(format!("{}{path}", self.url)).bearer_auth(KEY).json(body)
+    }
+
+    /// A GET with the master key.
+    pub fn get(&self, path: &str) -> RequestBuilder {
+        self.client.get(format!("{}{path}", self.url)).bearer_auth(KEY)
+    }
+
+    /// A chat request for `model`, with more fields.
+    pub fn chat(&self, model: &str, more: Value) -> RequestBuilder {
+        self.post("/v1/chat/completions", &chat_body(model, more))
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The binary, without this process's environment of settings.
+pub fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tagway"));
+    for name in
+        ["LITELLM_MASTER_KEY", "TAGWAY_MASTER_KEY", "CONFIG_FILE_PATH", "PORT", "RUST_LOG", "OPENAI_API_KEY"]
+    {
+        command.env_remove(name);
+    }
+    command
+}
+
+pub fn chat_body(model: &str, more: Value) -> Value {
+    let mut body = json!({"model": model, "messages": [{"role": "user", "content": "hi"}]});
+    for (key, value) in more.as_object().unwrap() {
+        body[key] = value.clone();
+    }
+    body
+}
+
+/// What tests ask of answers.
+pub trait Answered {
+    fn header(&self, name: &str) -> &str;
+    /// The deployment that answered.
+    fn deployment(&self) -> &str;
+}
+
+impl Answered for Response {
+    fn header(&self, name: &str) -> &str {
+        self.headers().get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    fn deployment(&self) -> &str {
+        self.header("x-litellm-model-id")
+    }
+}
+
+/// The status, and the error's JSON.
+pub async fn error(request: RequestBuilder) -> (u16, Value) {
+    let response = request.send().await.unwrap();
+    (response.status().as_u16(), response.json().await.unwrap())
+}
+
+/// One line of a deployment of `model_list`.
+pub fn deployment(model_name: &str, id: &str, params: &str) -> String {
+    format!("  - {{model_name: {model_name}, litellm_params: {{{params}}}, model_info: {{id: {id}}}}}\n")
+}
+
+/// A whole config: deployments, then more.
+pub fn config(deployments: &[String], more: &str) -> String {
+    format!(
+        "model_list:\n{}general_settings:\n  master_key: {KEY}\n{}",
+        deployments.concat(),
+        if more.is_empty() {
+            "router_settings: {enable_tag_filtering: true, num_retries: 0}\n"
+        } else {
+            more
+        }
+    )
+}
+
+/// A deployment of a fake upstream.
+pub fn at(model_name: &str, id: &str, url: &str, tags: &str) -> String {
+    deployment(
+        model_name,
+        id,
+        &format!("model: openai/gpt-4o, api_base: \"{url}/v1\", api_key: sk-upstream, tags: {tags}"),
+    )
+}

@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use tagway_core::tag::name::{TagName, covers, levels_above, matches, wildcard_stem};
-use tagway_core::tag::{Ask, GroupIndex, Origin, RequestTag, RequestTags, Settings};
+use tagway_core::tag::{Ask, GroupIndex, Origin, RequestTag, RequestTags, Settings, Silent};
 
 fuzz_target!(|data: &[u8]| {
     let Ok(header) = std::str::from_utf8(data) else { return };
@@ -37,7 +37,7 @@ fuzz_target!(|data: &[u8]| {
     }
     // No deployments, hence nothing to choose: only that it is survived.
     let index = GroupIndex::build(&Settings::default(), &[], &[]);
-    let _ = index.decide(&Ask::new(&tags), index.all());
+    let _ = index.decide(&Ask::new(&tags), index.all(), &mut Silent);
 });
 
 /// Reads a list of strings as Python prints it.

@@ -38,7 +38,8 @@ fuzz_target!(|body: &[u8]| {
         assert!(text[..field.span.key.start].ends_with('"') && text[field.span.key.end..].starts_with('"'));
     }
     let parsed = unique::parse(text);
-    let defaults = [("temperature".to_owned(), "0.5".to_owned()), ("a\"b".to_owned(), "[1]".to_owned())];
+    let defaults = [("temperature", "0.5"), ("a\"b", "[1]"), ("stream_options", "{\"y\":2}")]
+        .map(|(key, json)| (key.to_owned(), json.to_owned()));
     for choice in 0..16_u8 {
         let is = |bit: u8| choice >> bit & 1 == 1;
         let changes = Changes {
@@ -80,11 +81,13 @@ fn changed(original: &Map<String, Value>, peek: &Peek<'_>, changes: &Changes<'_>
         }
     }
     assert_eq!(original.contains_key("model"), peek.span(Known::Model).is_some());
-    if let Some(model) = new.get_mut("model") {
-        *model = "up".into();
-    }
+    new.insert("model".into(), "up".into());
     if !changes.streams {
         new.remove("stream_options");
+    }
+    let default = changes.defaults.iter().find(|(key, _)| key == "stream_options");
+    if let (true, Some((key, json)), None) = (changes.streams, default, original.get("stream_options")) {
+        new.insert(key.clone(), serde_json::from_str(json).expect("the defaults are JSON"));
     }
     if changes.include_usage {
         let options = new.entry("stream_options").or_insert(Value::Null);
@@ -93,7 +96,7 @@ fn changed(original: &Map<String, Value>, peek: &Peek<'_>, changes: &Changes<'_>
         *options = Value::Object(fields);
     }
     for (key, json) in changes.defaults {
-        if !original.contains_key(key) {
+        if key != "stream_options" && !original.contains_key(key) {
             new.insert(key.clone(), serde_json::from_str(json).expect("the defaults are JSON"));
         }
     }

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tagway_core::tag::{Ask, DeploymentTags, Expression, GroupIndex, MOST_TERMS, Origin, Settings};
+use tagway_core::tag::{Ask, DeploymentTags, Expression, GroupIndex, MOST_TERMS, Origin, Settings, Silent};
 
 const TAGS: &[&[&str]] = &[&["a", "b"], &["a", "region:eu:fra"], &["region:eu", "default"], &["and", "it's"], &[]];
 
@@ -56,5 +56,5 @@ fn group() -> GroupIndex {
 fn places(index: &GroupIndex, expression: &Expression) -> Vec<usize> {
     let expressions = [(expression, Origin::Rule)];
     let ask = Ask { expressions: &expressions, ..Ask::new(&[]) };
-    index.decide(&ask, index.all()).map(|decision| decision.candidates.iter().collect()).unwrap_or_default()
+    index.decide(&ask, index.all(), &mut Silent).map(|decision| decision.candidates.iter().collect()).unwrap_or_default()
 }

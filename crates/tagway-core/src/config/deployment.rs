@@ -167,7 +167,7 @@ fn build(
     let mut api_key = params.api_key;
     if api_key.is_none() && !params.has_key {
         api_key = scope.env(provider.key_var).map(Secret::new);
-        if api_key.is_none() && !provider.keyless && api_base.is_none() && params.mock.is_none() {
+        if api_key.is_none() && !provider.keyless && api_base.is_none() && !has("mock_response") {
             let message =
                 format!("no `api_key`, and `{}` is not set: {} will refuse", provider.key_var, provider.name);
             scope.warning(params_at, message).help(format!("add `api_key: os.environ/{}`", provider.key_var));

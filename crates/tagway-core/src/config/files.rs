@@ -96,6 +96,8 @@ pub(super) fn read(
         queue.extend(includes(&mut included, &path, first_dir(&done), &trail, scope));
         merge(&mut tree, included, "", scope);
     }
+    // Included files may have brought more.
+    variables(&tree, scope);
     Some(tree)
 }
 
@@ -148,7 +150,7 @@ fn document(path: &Path, text: String, scope: &mut Scope<'_>) -> Option<Node> {
     }
 }
 
-/// `environment_variables` of the first file, before anything refers to them.
+/// `environment_variables`, before anything refers to them.
 fn variables(tree: &Node, scope: &mut Scope<'_>) {
     let root = At::root(tree);
     let Some(entry) = tree.get("environment_variables") else { return };

@@ -3,7 +3,7 @@
 use super::general_keys::GENERAL_KEYS;
 use super::model::General;
 use super::scope::{At, Scope, strict};
-use super::yaml::Kind;
+use super::yaml::{Kind, Mark};
 use crate::secret::Secret;
 
 /// LiteLLM has no limit by default; a gateway that reads a body into memory needs one.
@@ -46,7 +46,7 @@ pub(super) fn key_header(draft: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) 
 }
 
 /// Reads the section, `None` when the file has none.
-pub(super) fn read(root: &At<'_>, at: Option<&At<'_>>, scope: &mut Scope<'_>) -> General {
+pub(super) fn read(at: Option<&At<'_>>, scope: &mut Scope<'_>) -> General {
     let mut draft = Draft::default();
     if let Some(at) = at {
         scope.walk(at, GENERAL_KEYS, &mut draft, strict);
@@ -59,7 +59,9 @@ pub(super) fn read(root: &At<'_>, at: Option<&At<'_>>, scope: &mut Scope<'_>) ->
         draft.master_key = variable.map(Secret::new);
     }
     if !draft.weak_key_meant {
-        warn_of_weak_key(&draft, in_file.as_ref().unwrap_or(root), scope);
+        let section = at.map(|at| at.key).unwrap_or_default();
+        let mark = in_file.map_or(section, |at| at.node.mark);
+        warn_of_weak_key(&draft, mark, scope);
     }
     General {
         master_key: draft.master_key,
@@ -94,7 +96,7 @@ const PUBLIC: &[&str] = &[
 /// Shorter keys can be guessed.
 const LEAST_LENGTH: usize = 16;
 
-fn warn_of_weak_key(draft: &Draft, at: &At<'_>, scope: &mut Scope<'_>) {
+fn warn_of_weak_key(draft: &Draft, mark: Mark, scope: &mut Scope<'_>) {
     let help = "use a long random one, e.g. from `openssl rand -hex 24`";
     match &draft.master_key {
         None if draft.master_key_given => {}
@@ -102,22 +104,18 @@ fn warn_of_weak_key(draft: &Draft, at: &At<'_>, scope: &mut Scope<'_>) {
             let message = "no master key: everybody who reaches the port may use every model";
             scope
                 .report
-                .warning(at.node.mark, "general_settings.master_key", message)
+                .warning(mark, "general_settings.master_key", message)
                 .help(format!("set `master_key` under `general_settings`, or `LITELLM_MASTER_KEY`; {help}"));
         }
         Some(key) if PUBLIC.contains(&key.expose()) => {
             scope
                 .report
-                .warning(
-                    at.node.mark,
-                    "general_settings.master_key",
-                    "the master key is one from the tutorials",
-                )
+                .warning(mark, "general_settings.master_key", "the master key is one from the tutorials")
                 .help(help);
         }
         Some(key) if key.expose().len() < LEAST_LENGTH => {
             let message = format!("the master key is shorter than {LEAST_LENGTH} characters");
-            scope.report.warning(at.node.mark, "general_settings.master_key", message).help(help);
+            scope.report.warning(mark, "general_settings.master_key", message).help(help);
         }
         Some(_) => {}
     }

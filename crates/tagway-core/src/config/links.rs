@@ -25,6 +25,7 @@ pub(super) fn covers(pattern: &str, name: &str) -> bool {
 /// Gives twins that name no id different ones, and reports ids given twice.
 pub(super) fn unique_ids(deployments: &mut [Deployment], marks: &[At<'_>], scope: &mut Scope<'_>) {
     let mut taken: HashMap<String, usize> = HashMap::new();
+    let mut twins: HashMap<String, usize> = HashMap::new();
     for (index, deployment) in deployments.iter_mut().enumerate() {
         let Some(at) = marks.get(index) else { continue };
         let given = at.node.get("model_info").map(|entry| at.entry(entry));
@@ -37,9 +38,10 @@ pub(super) fn unique_ids(deployments: &mut [Deployment], marks: &[At<'_>], scope
                 scope.error(&id_at, message).help("give each deployment an id of its own, or none");
             }
             (Some(_), None) => {
-                let mut number = 2;
+                let number = twins.entry(id.clone()).or_insert(1);
+                *number += 1;
                 while taken.contains_key(&format!("{id}-{number}")) {
-                    number += 1;
+                    *number += 1;
                 }
                 deployment.info.id = format!("{id}-{number}");
                 taken.insert(deployment.info.id.clone(), index);
@@ -169,6 +171,10 @@ fn aliases(config: &Config, groups: &Groups<'_>, at: &At<'_>, scope: &mut Scope<
             next = after;
         }
         if seen.contains(&next) {
+            // A circle is one problem, however many aliases are in it.
+            if next == alias.name && seen.iter().any(|other| *other < next) {
+                continue;
+            }
             seen.push(next);
             scope
                 .error(&target, format!("the aliases lead in a circle: {}", seen.join(" → ")))

@@ -8,7 +8,7 @@ use super::problem::{Problem, Problems};
 use super::report::Report;
 use super::scope::{At, Rule, Scope, Table, strict};
 use super::yaml::{Kind, Node};
-use super::{deployment, files, general, links, proxy, routing, tags};
+use super::{deployment, files, general, links, lint, proxy, routing, tags};
 
 /// What loading needs of the world.
 pub trait Host {
@@ -38,9 +38,31 @@ pub struct Loaded {
 /// # Errors
 /// Every problem, warnings among them, when at least one keeps the configuration from being used.
 pub fn load(path: &Path, host: &dyn Host) -> Result<Loaded, Problems> {
+    run(path, host, |_, _, _| {})
+}
+
+/// The same, with the lints among the notes: what works, but probably not as meant.
+///
+/// # Errors
+/// As [`load`]; a configuration with errors is not linted.
+pub fn check(path: &Path, host: &dyn Host) -> Result<Loaded, Problems> {
+    run(path, host, lint::run)
+}
+
+fn run(
+    path: &Path,
+    host: &dyn Host,
+    lints: impl FnOnce(&Config, &Node, &mut Scope<'_>),
+) -> Result<Loaded, Problems> {
     let env = |name: &str| host.env(name);
     let mut scope = Scope::new(Report::default(), &env);
-    let config = files::read(path, &|path| host.read(path), &mut scope).map(|tree| check(&tree, &mut scope));
+    let config = files::read(path, &|path| host.read(path), &mut scope).map(|tree| {
+        let config = compile(&tree, &mut scope);
+        if !scope.report.has_errors() {
+            lints(&config, &tree, &mut scope);
+        }
+        config
+    });
     let failed = scope.report.has_errors();
     let (problems, files) = scope.report.finish();
     match config {
@@ -103,12 +125,12 @@ fn anchors(_: &mut Draft, _: &At<'_>, key: &str, _: &mut Scope<'_>) -> bool {
     key.starts_with("x-")
 }
 
-fn check(tree: &Node, scope: &mut Scope<'_>) -> Config {
+fn compile(tree: &Node, scope: &mut Scope<'_>) -> Config {
     let root = At::root(tree);
     let mut draft = Draft::default();
     scope.walk(&root, FILE, &mut draft, anchors);
     let general = tree.get("general_settings").map(|entry| root.entry(entry));
-    let general = general::read(&root, general.as_ref(), scope);
+    let general = general::read(general.as_ref(), scope);
     let config = Config {
         deployments: draft.deployments,
         router: routing::settle(draft.router, draft.proxy.routing),

@@ -27,6 +27,11 @@ const ENDINGS: &[&str] = &[
 const PARTS: &[&str] =
     &["secret", "password", "passwd", "credential", "database_url", "redis_url", "webhook_url", "conn"];
 
+/// Whether the secrets under this key are known by names that may be shown.
+pub(super) fn holds_names(key: &str) -> bool {
+    SECRET_SUBTREES.contains(&key.to_ascii_lowercase().as_str())
+}
+
 /// Whether a value under this key must never be shown.
 pub(super) fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase().replace('-', "_");

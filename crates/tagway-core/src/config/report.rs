@@ -81,7 +81,9 @@ impl Report {
     /// Everything reported, by file and line, with what was ignored last.
     pub(super) fn finish(mut self) -> (Problems, Vec<(PathBuf, String)>) {
         self.entries.sort_by_key(|entry| (entry.mark.file, entry.mark.line, entry.mark.column));
-        let mut problems: Vec<Problem> = self.entries.iter().map(|entry| self.problem(entry)).collect();
+        let lines: Vec<Lines<'_>> = self.sources.iter().map(Lines::of).collect();
+        let mut problems: Vec<Problem> =
+            self.entries.iter().map(|entry| self.problem(entry, &lines)).collect();
         if !self.ignored.is_empty() {
             let names: Vec<&str> = self.ignored.iter().map(String::as_str).collect();
             problems.push(Problem {
@@ -100,7 +102,7 @@ impl Report {
         (Problems(problems), files)
     }
 
-    fn problem(&self, entry: &Entry) -> Problem {
+    fn problem(&self, entry: &Entry, lines: &[Lines<'_>]) -> Problem {
         let source = self.sources.get(entry.mark.file);
         Problem {
             severity: entry.severity,
@@ -110,7 +112,9 @@ impl Report {
             path: entry.path.clone(),
             message: entry.message.clone(),
             suggestion: entry.help.clone(),
-            snippet: source.and_then(|source| snippet(source, entry.mark)),
+            snippet: source
+                .zip(lines.get(entry.mark.file))
+                .and_then(|(source, lines)| snippet(source, lines, entry.mark)),
         }
     }
 }
@@ -118,10 +122,31 @@ impl Report {
 /// Longer lines are cut around the place: a minified file must not flood a terminal.
 const SHOWN: usize = 160;
 
-fn snippet(source: &Source, mark: Mark) -> Option<Snippet> {
-    let lines: Vec<&str> = source.text.split('\n').collect();
-    let text = lines.get(mark.line.checked_sub(1)?)?.trim_end_matches('\r');
-    let begin: usize = lines.iter().take(mark.line - 1).map(|line| line.len() + 1).sum();
+/// The lines of a file and where each begins.
+struct Lines<'s> {
+    lines: Vec<&'s str>,
+    begins: Vec<usize>,
+}
+
+impl<'s> Lines<'s> {
+    fn of(source: &'s Source) -> Self {
+        let lines: Vec<&str> = source.text.split('\n').collect();
+        let mut begin = 0;
+        let begins = lines
+            .iter()
+            .map(|line| {
+                let this = begin;
+                begin += line.len() + 1;
+                this
+            })
+            .collect();
+        Self { lines, begins }
+    }
+}
+
+fn snippet(source: &Source, lines: &Lines<'_>, mark: Mark) -> Option<Snippet> {
+    let at = mark.line.checked_sub(1)?;
+    let (text, begin) = (lines.lines.get(at)?.trim_end_matches('\r'), *lines.begins.get(at)?);
     let mut secrets: Vec<Range<usize>> = source
         .secrets
         .iter()
@@ -129,7 +154,7 @@ fn snippet(source: &Source, mark: Mark) -> Option<Snippet> {
         .map(|range| range.start.saturating_sub(begin)..(range.end - begin).min(text.len()))
         .collect();
     if !source.parsed {
-        secrets.extend(mask::unparsed(&lines, mark.line - 1));
+        secrets.extend(mask::unparsed(&lines.lines, at));
     }
     let at = |chars: usize| text.char_indices().nth(chars).map_or(text.len(), |(byte, _)| byte);
     let (start, end) = (at(mark.column.saturating_sub(1)), at(mark.column.saturating_sub(1) + mark.width));

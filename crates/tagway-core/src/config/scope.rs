@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde_json::{Map, Number, Value};
 
-use super::mask;
 use super::report::{Report, Said};
 use super::yaml::{Entry, Kind, Mark, Node};
+use super::{homes, mask};
 
 /// A value on its way into the configuration, and where it stands.
 #[derive(Clone)]
@@ -27,9 +27,12 @@ impl<'n> At<'n> {
     }
 
     pub(super) fn entry(&self, entry: &'n Entry) -> Self {
+        // Below a secret even a key may be a part of it; of headers and variables the names are none.
+        let last = self.path.rsplit('.').next().unwrap_or_default();
+        let key = if self.secret && !mask::holds_names(last) { "***" } else { &entry.key };
         let path = match self.path.as_str() {
-            "" => entry.key.clone(),
-            path => format!("{path}.{}", entry.key),
+            "" => key.to_owned(),
+            path => format!("{path}.{key}"),
         };
         let secret = self.secret || mask::is_secret(&entry.key);
         Self { node: &entry.value, key: entry.mark, path, secret }
@@ -47,6 +50,9 @@ impl<'n> At<'n> {
             Kind::Bool(false) => "false",
             _ => return self.node.what().to_owned(),
         };
+        if text.starts_with(PREFIX) {
+            return format!("what `{text}` says");
+        }
         if self.secret || mask::looks_secret(text) || text.chars().count() > 80 {
             return "the value".to_owned();
         }
@@ -141,7 +147,7 @@ impl<'h> Scope<'h> {
                 }
                 Some((name, Rule::Refused(instead))) => {
                     let message = format!(
-                        "tagway does not enforce `{name}` yet, and ignoring it would change what is allowed"
+                        "`{name}` is not supported yet, and ignoring it would change who may do what, or what is enforced"
                     );
                     self.error_at_key(&value, message).help(*instead);
                 }
@@ -156,11 +162,14 @@ impl<'h> Scope<'h> {
 
     fn unknown_key(&mut self, at: &At<'_>, key: &str, known: impl Iterator<Item = &'static str>) {
         let near = nearest(key, known);
+        let home = homes::of(key);
         // A key may be a value that slipped: it is shown only when it looks like a key.
         let shown = if mask::looks_secret(key) { "***" } else { key };
         let said = self.error_at_key(at, format!("unknown key `{shown}`"));
-        if let Some(near) = near {
-            said.help(format!("did you mean `{near}`?"));
+        match (home, near) {
+            (Some(home), _) => said.help(format!("it belongs under `{home}:`")),
+            (None, Some(near)) => said.help(format!("did you mean `{near}`?")),
+            (None, None) => {}
         }
     }
 
@@ -224,7 +233,7 @@ impl<'h> Scope<'h> {
         let value = self.env(name);
         if value.is_none() {
             self.error(at, format!("the environment variable `{name}` is not set"))
-                .help(format!("set it, or give it under `environment_variables:` ({PREFIX}{name})"));
+                .help("set it, or give it under `environment_variables:`");
         }
         value
     }
@@ -404,7 +413,7 @@ pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> O
     let word = word.to_lowercase();
     known
         .map(|name| (strsim::osa_distance(&word, &name.to_lowercase()), name))
-        .filter(|(distance, name)| *distance <= 1 + name.len().min(word.len()) / 5 && *distance < name.len())
+        .filter(|(distance, name)| *distance <= 1 + name.len().min(word.len()) / 4 && *distance < name.len())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
 }

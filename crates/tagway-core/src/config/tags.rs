@@ -60,7 +60,7 @@ pub(super) fn patterns(at: &At<'_>, scope: &mut Scope<'_>) -> Vec<String> {
         if pattern.is_empty() {
             scope.error(&item, "an empty pattern matches every client").help("write `.*` if that is meant");
         } else if let Err(why) = check_pattern(&pattern) {
-            scope.error(&item, format!("the pattern {why}"));
+            scope.error(&item, format!("invalid pattern: {why}"));
         } else {
             patterns.push(pattern);
         }

@@ -109,7 +109,7 @@ pub(super) struct Document {
 
 /// Reads `text`, the content of file number `file`.
 pub(super) fn parse(file: usize, text: &str) -> Document {
-    let mut builder = Builder { file, ..Builder::default() };
+    let mut builder = Builder::new(file, text);
     let options = granit_parser::options! {
         emit_unresolved_aliases: true,
         flow_nesting_limit: MAX_DEPTH,
@@ -133,7 +133,7 @@ pub(super) fn parse(file: usize, text: &str) -> Document {
                 }
             }
             Err(error) => {
-                builder.syntax(text, &error);
+                builder.syntax(&error);
                 break;
             }
         }
@@ -145,9 +145,9 @@ pub(super) fn parse(file: usize, text: &str) -> Document {
     Document { root, faults: builder.faults, secrets: builder.secrets }
 }
 
-#[derive(Default)]
-struct Builder {
+struct Builder<'t> {
     file: usize,
+    text: &'t str,
     open: Vec<Open>,
     anchors: HashMap<usize, Node>,
     weight: usize,
@@ -160,15 +160,37 @@ struct Open {
     mark: Mark,
     anchor: usize,
     secret: bool,
+    /// Whether its keys are names of secrets rather than parts of one.
+    names: bool,
     body: Body,
+}
+
+/// A key whose value has not come yet.
+struct Key {
+    text: String,
+    mark: Mark,
+    /// Where it ends, in bytes.
+    end: usize,
 }
 
 enum Body {
     List(Vec<Node>),
-    Map { entries: Vec<Entry>, seen: HashMap<String, usize>, merges: Vec<Node>, key: Option<(String, Mark)> },
+    Map { entries: Vec<Entry>, seen: HashMap<String, usize>, merges: Vec<Node>, key: Option<Key> },
 }
 
-impl Builder {
+impl<'t> Builder<'t> {
+    fn new(file: usize, text: &'t str) -> Self {
+        Self {
+            file,
+            text,
+            open: Vec::new(),
+            anchors: HashMap::new(),
+            weight: 0,
+            faults: Vec::new(),
+            secrets: Vec::new(),
+        }
+    }
+
     fn mark(&self, span: Span) -> Mark {
         let (start, end) = (span.start, span.end);
         let width = if start.line() == end.line() { end.col().saturating_sub(start.col()) } else { 1 };
@@ -182,8 +204,27 @@ impl Builder {
     /// Whether the next value stands under a secret-looking key.
     fn secret(&self) -> bool {
         self.open.last().is_some_and(|open| {
-            open.secret || matches!(&open.body, Body::Map { key: Some((key, _)), .. } if mask::is_secret(key))
+            open.secret
+                || matches!(&open.body, Body::Map { key: Some(key), .. } if mask::is_secret(&key.text))
         })
+    }
+
+    /// Hides a scalar or alias under a secret-looking key, with whatever stands between the two: a password
+    /// that begins with `&` or `!` looks like an anchor or a tag to YAML.
+    fn hide(&mut self, span: Span) {
+        let Some(range) = span.byte_range() else { return };
+        let Some(open) = self.open.last() else { return };
+        let start = match &open.body {
+            Body::Map { key: Some(key), .. } => {
+                let between = self.text.get(key.end..range.start).unwrap_or_default();
+                let shown =
+                    between.len() - between.trim_start_matches([':', ' ', '\t', '\n', '\r', '"', '\'']).len();
+                key.end + shown
+            }
+            Body::Map { key: None, .. } if open.names => return,
+            _ => range.start,
+        };
+        self.secrets.push(start..range.end);
     }
 
     fn expects_key(&self) -> bool {
@@ -197,10 +238,10 @@ impl Builder {
             Event::Scalar(text, style, anchor, tag) => {
                 let is_text = tag.as_ref().is_some_and(|tag| tag.is_yaml_core_schema_tag("str"));
                 if self.secret() && !text.starts_with("os.environ/") {
-                    self.secrets.extend(span.byte_range());
+                    self.hide(span);
                 }
                 if self.expects_key() {
-                    self.key(&text, mark);
+                    self.key(&text, mark, span);
                     return None;
                 }
                 let kind = if style == ScalarStyle::Plain && !is_text {
@@ -249,7 +290,7 @@ impl Builder {
                 self.weight += weight;
                 if self.expects_key() {
                     if let Kind::Text(text) = &node.kind {
-                        self.key(text, mark);
+                        self.key(text, mark, span);
                         return None;
                     }
                     self.fault(mark, "a key must be a plain text", None, true);
@@ -258,11 +299,15 @@ impl Builder {
                 self.value(node, 0)
             }
             Event::UnresolvedAlias(name) => {
-                let message = format!("the alias `*{name}` has no anchor `&{name}` before it");
-                let help = name.is_empty() || name.contains('*');
-                self.fault(mark, message, help.then_some("a text that begins with `*` needs quotes"), false);
+                let secret = self.secret();
+                if secret {
+                    self.hide(span);
+                }
+                let shown = if secret { "***" } else { &name };
+                let message = format!("the alias `*{shown}` has no anchor `&{shown}` before it");
+                self.fault(mark, message, Some("a text that begins with `*` needs quotes"), false);
                 if self.expects_key() {
-                    self.key(&name, mark);
+                    self.key(&name, mark, span);
                     return None;
                 }
                 self.value(Node { mark, kind: Kind::Null }, 0)
@@ -281,13 +326,16 @@ impl Builder {
             return None;
         }
         let secret = self.secret();
-        self.open.push(Open { mark, anchor, secret, body });
+        let names = matches!(self.open.last(), Some(Open { body: Body::Map { key: Some(key), .. }, .. })
+            if mask::holds_names(&key.text));
+        self.open.push(Open { mark, anchor, secret, names, body });
         None
     }
 
-    fn key(&mut self, text: &str, mark: Mark) {
+    fn key(&mut self, text: &str, mark: Mark, span: Span) {
+        let end = span.byte_range().map_or(0, |range| range.end);
         if let Some(Open { body: Body::Map { key, .. }, .. }) = self.open.last_mut() {
-            *key = Some((text.to_owned(), mark));
+            *key = Some(Key { text: text.to_owned(), mark, end });
         }
     }
 
@@ -308,7 +356,7 @@ impl Builder {
         match &mut open.body {
             Body::List(items) => items.push(node),
             Body::Map { entries, seen, merges, key } => {
-                let (key, mark) = key.take()?;
+                let Key { text: key, mark, .. } = key.take()?;
                 if key == "<<" {
                     merges.push(node);
                 } else if let Some(first) = seen.get(&key).and_then(|index| entries.get(*index)) {
@@ -347,9 +395,9 @@ impl Builder {
         entries
     }
 
-    fn syntax(&mut self, text: &str, error: &ScanError) {
+    fn syntax(&mut self, error: &ScanError) {
         let marker = error.marker();
-        let lines: Vec<&str> = text.lines().collect();
+        let lines: Vec<&str> = self.text.lines().collect();
         // An error at the end of the file is shown at its last line that says something.
         let last = lines.iter().rposition(|line| !line.trim().is_empty()).map_or(1, |at| at + 1);
         let line = marker.line().clamp(1, last);
@@ -373,16 +421,26 @@ fn form_help(line: &str, above: &str) -> Option<&'static str> {
                 && value.starts_with(|c: char| matches!(c, '[' | '"' | '\'' | '{') || c.is_alphanumeric())
         })
     };
+    let dashed = |text: &str| {
+        text.strip_prefix('-').is_some_and(|rest| rest.starts_with(char::is_alphabetic) && rest.contains(':'))
+    };
+    let open = |text: &str, pair: [char; 2]| text.matches(pair[0]).count() > text.matches(pair[1]).count();
     if line.get(..indent(line)).is_some_and(|start| start.contains('\t')) {
         Some("indent with spaces: YAML does not allow tabs")
-    } else if trimmed.starts_with('-') && trimmed[1..].starts_with(char::is_alphabetic) {
+    } else if dashed(trimmed) || dashed(before) {
         Some("put a space after the `-`")
     } else if glued(trimmed) || glued(before) {
         Some("put a space after the colon")
+    } else if open(before, ['[', ']']) || open(before, ['{', '}']) {
+        Some("close the bracket that is open in the line above")
+    } else if before.matches('"').count() % 2 == 1 {
+        Some("close the quote that is open in the line above")
     } else if trimmed.contains(": *") || trimmed.starts_with("- *") {
         Some("a text that begins with `*` needs quotes")
-    } else if indent(line) != indent(above) {
-        Some("check the indentation: keys of one map start in the same column")
+    } else if indent(line) != indent(above) || trimmed.starts_with("- ") {
+        Some(
+            "check the indentation: keys of one map start in the same column, further right than what they belong to",
+        )
     } else {
         None
     }

@@ -1,10 +1,16 @@
 //! A host of files and variables held in memory.
-#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test binary uses a part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    clippy::panic,
+    reason = "each test binary uses a part of it"
+)]
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use tagway_core::config::{Host, Loaded, Problems, load};
+use tagway_core::config::{Host, Loaded, Problems, check, load};
 
 #[derive(Default)]
 pub struct Files {
@@ -43,6 +49,14 @@ impl Files {
 
     pub fn must_load(&self) -> Loaded {
         self.load().unwrap_or_else(|problems| panic!("{problems}"))
+    }
+
+    /// All that is said of it with lints, as a person sees it.
+    pub fn linted(&self) -> String {
+        match check(&self.first, self) {
+            Ok(loaded) => Problems(loaded.notes).to_string(),
+            Err(problems) => problems.to_string(),
+        }
     }
 
     /// All that is said of it, as a person sees it.

@@ -228,6 +228,8 @@ impl SseMap {
             return self.response_event(text, response);
         }
         let Some(model) = model else { return Study::Plain };
+        // Another chunk that begins alike has the same id and the same model only when both end within.
+        let alike = text[model.clone()].ends_with('"') && id.as_ref().is_some_and(|id| id.end <= model.start);
         if let Some(span) = id.filter(|span| text[span.clone()].starts_with('"')) {
             match &self.id {
                 None => self.id = Some(text[span].to_owned()),
@@ -238,7 +240,9 @@ impl SseMap {
                 }
             }
         }
-        self.memo = Memo { start: payload[..model.end].to_vec(), model: model.clone() };
+        if alike {
+            self.memo = Memo { start: payload[..model.end].to_vec(), model: model.clone() };
+        }
         Study::Model(model)
     }
 
@@ -397,6 +401,16 @@ mod tests {
         let (text, seen, _) = map(true, &[stream]);
         assert!(text.contains("\"model\":\"asked\""));
         assert_eq!(seen.usage.map(|usage| usage.total), Some(3));
+    }
+
+    #[test]
+    fn a_beginning_that_does_not_settle_id_and_model_is_not_remembered() {
+        let stream = b"data: {\"model\":\"up\",\"id\":\"c1\"}\n\ndata: {\"model\":\"up\",\"id\":\"c2\"}\n\n";
+        let (text, ..) = map(true, &[stream]);
+        assert_eq!(text.matches("{\"model\":\"asked\",\"id\":\"c1\"}").count(), 2, "{text}");
+        let stream = b"data: {\"id\":\"c\",\"model\":1}\n\ndata: {\"id\":\"c\",\"model\":12}\n\n";
+        let (text, ..) = map(true, &[stream]);
+        assert_eq!(text.matches("{\"id\":\"c\",\"model\":\"asked\"}").count(), 2, "{text}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use tagway_core::config::{Host, load};
+use tagway_core::config::{Host, Problems, check, load};
 use tagway_core::snapshot::Snapshot;
 
 /// Stands in the file wherever an input says `key: @`.
@@ -37,20 +37,29 @@ fuzz_target!(|data: &[u8]| {
     let text = std::str::from_utf8(data).map_err(|_| ());
     let planted = format!("key: {IN_FILE}");
     let host = OneText(text.map(|text| text.replace("key: @", &planted)));
-    let problems = match load(Path::new("config.yaml"), &host) {
+    let path = Path::new("config.yaml");
+    show(match check(path, &host) {
+        Ok(loaded) => Problems(loaded.notes),
+        Err(problems) => problems,
+    });
+    show(match load(path, &host) {
         Ok(loaded) => {
             let shown = format!("{:?}", loaded.config);
             assert!(!shown.contains(IN_FILE) && !shown.contains(IN_ENV), "Debug shows a secret: {shown}");
             // What loads must compile, too.
             let _ = Snapshot::compile(loaded.config);
-            tagway_core::config::Problems(loaded.notes)
+            Problems(loaded.notes)
         }
         Err(problems) => {
             assert!(problems.has_errors());
             problems
         }
-    };
+    });
+});
+
+/// Prints problems as people see them; no secret may be among that.
+fn show(problems: Problems) {
     let shown = problems.to_string();
     assert!(!shown.contains(IN_FILE), "a secret of the file is shown:\n{shown}");
     assert!(!shown.contains(IN_ENV), "a secret of the environment is shown:\n{shown}");
-});
+}

@@ -44,7 +44,7 @@ fuzz_target!(|data: &[u8]| {
     });
     show(match load(path, &host) {
         Ok(loaded) => {
-            let shown = format!("{:?}", loaded.config);
+            let shown = format!("{:?}", loaded.config.general);
             assert!(!shown.contains(IN_FILE) && !shown.contains(IN_ENV), "Debug shows a secret: {shown}");
             // What loads must compile, too.
             let _ = Snapshot::compile(loaded.config);

@@ -116,3 +116,11 @@ fn problems_are_data_too() {
     .expect_err("tags are no list");
     insta::assert_json_snapshot!(problems);
 }
+
+#[test]
+fn a_credential_in_the_place_of_a_key_is_not_shown() {
+    for text in ["sk-hunter2-hunter2:\n  a: 1\n", "general_settings:\n  sk-hunter2-hunter2:\n"] {
+        let said = said(text);
+        assert!(!said.contains("hunter2-hunter2"), "{said}");
+    }
+}

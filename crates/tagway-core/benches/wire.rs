@@ -7,9 +7,9 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use serde::de::IgnoredAny;
 use tagway_core::wire::json::Walk;
 use tagway_core::wire::peek::{Known, Peek};
+use tagway_core::wire::reply;
 use tagway_core::wire::splice::{self, Changes};
 use tagway_core::wire::sse::{SseMap, Wishes};
-use tagway_core::wire::reply;
 
 const CHANGES: Changes<'static> = Changes {
     model: "\"gpt-4o-mini\"",
@@ -24,7 +24,7 @@ fn chat(size: usize) -> String {
     let turn = |at: usize| {
         let role = if at % 2 == 0 { "user" } else { "assistant" };
         let words = "Please look at \\\"section two\\\" again; it says the opposite.\\nWhich one is right? ";
-        let room = if size < 1000 { 1 } else { 7 };
+        let room = if size < 1000 { 2 } else { 7 };
         format!(r#"{{"role": "{role}", "content": "{}"}}"#, words.repeat(room))
     };
     let mut body = String::from(r#"{"model": "bench", "temperature": 0.2, "messages": ["#);
@@ -57,7 +57,9 @@ fn stream() -> String {
         )
     };
     let chunks: String = (0..50).map(chunk).collect();
-    format!("{chunks}{head}],\"usage\":{{\"prompt_tokens\":42,\"completion_tokens\":50,\"total_tokens\":92}}}}\n\ndata: [DONE]\n\n")
+    format!(
+        "{chunks}{head}],\"usage\":{{\"prompt_tokens\":42,\"completion_tokens\":50,\"total_tokens\":92}}}}\n\ndata: [DONE]\n\n"
+    )
 }
 
 fn requests(c: &mut Criterion) {

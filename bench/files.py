@@ -16,7 +16,7 @@ CHUNK = {
 
 def chunk(delta, finish=None):
     choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-    return "data: " + json.dumps({**CHUNK, "choices": [choice]}, separators=(",", ":")) + "\n\n"
+    return "data: " + json.dumps({**CHUNK, "choices": [choice], "usage": None}, separators=(",", ":")) + "\n\n"
 
 
 def events():

@@ -5,15 +5,29 @@ mod unique;
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value};
-use tagway_core::wire::peek::{Fate, Known, Peek, Unreadable};
 use tagway_core::wire::json::{Fault, MAX_DEPTH};
+use tagway_core::wire::peek::{Fate, Known, Peek, Unreadable};
 use tagway_core::wire::splice::{self, Changes};
 
 /// Said again here, so that a name lost from the gateway's own list is noticed.
 const NEVER_FORWARDED: &[&str] = &[
-    "tags", "litellm_metadata", "tag_expression", "timeout", "num_retries", "fallbacks", "disable_fallbacks",
-    "mock_response", "model_info", "litellm_params", "proxy_server_request", "api_key", "api_base", "base_url",
-    "user_config", "extra_headers", "user_api_key_hash",
+    "tags",
+    "litellm_metadata",
+    "tag_expression",
+    "timeout",
+    "num_retries",
+    "fallbacks",
+    "disable_fallbacks",
+    "mock_response",
+    "model_info",
+    "litellm_params",
+    "proxy_server_request",
+    "api_key",
+    "api_base",
+    "base_url",
+    "user_config",
+    "extra_headers",
+    "user_api_key_hash",
 ];
 
 fuzz_target!(|body: &[u8]| {
@@ -29,7 +43,7 @@ fuzz_target!(|body: &[u8]| {
         // What is said of a field may come before the text is read to its end.
         Err(Unreadable::Repeated(_) | Unreadable::Refused(_)) => assert!(is_object),
         Err(Unreadable::NoObject) => assert!(is_json && !is_object),
-        Err(Unreadable::Json(Fault::TooDeep { at })) => assert!(MAX_DEPTH < nesting(&text[..=*at]) ),
+        Err(Unreadable::Json(Fault::TooDeep { at })) => assert!(MAX_DEPTH < nesting(&text[..=*at])),
         Err(Unreadable::Json(Fault::Syntax { at, .. })) => assert!(!is_json && *at <= text.len()),
         Err(Unreadable::Encoding(_)) => panic!("this is UTF-8"),
     }

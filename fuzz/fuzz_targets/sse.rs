@@ -33,9 +33,11 @@ fuzz_target!(|data: &[u8]| {
     for hide in [false, true] {
         let whole = map(hide, std::iter::once(stream));
         assert!(whole.out.len() <= (stream.len() + 8) * (stream.len() + 8));
-        for other in
-            [map(hide, stream.chunks(1)), map(hide, stream.chunks(2 + usize::from(choice))), map(hide, pieces(stream, choice))]
-        {
+        for other in [
+            map(hide, stream.chunks(1)),
+            map(hide, stream.chunks(2 + usize::from(choice))),
+            map(hide, pieces(stream, choice)),
+        ] {
             assert_eq!(String::from_utf8_lossy(&whole.out), String::from_utf8_lossy(&other.out));
             assert_eq!(whole.seen, other.seen);
             assert_eq!(whole.inside, other.inside);

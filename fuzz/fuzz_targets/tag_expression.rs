@@ -5,7 +5,8 @@
 use libfuzzer_sys::fuzz_target;
 use tagway_core::tag::{Ask, DeploymentTags, Expression, GroupIndex, MOST_TERMS, Origin, Settings, Silent};
 
-const TAGS: &[&[&str]] = &[&["a", "b"], &["a", "region:eu:fra"], &["region:eu", "default"], &["and", "it's"], &[]];
+const TAGS: &[&[&str]] =
+    &[&["a", "b"], &["a", "region:eu:fra"], &["region:eu", "default"], &["and", "it's"], &[]];
 
 fuzz_target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else { return };
@@ -36,7 +37,8 @@ fuzz_target!(|data: &[u8]| {
 });
 
 fn group() -> GroupIndex {
-    let tags: Vec<Vec<String>> = TAGS.iter().map(|tags| tags.iter().map(|&tag| tag.to_owned()).collect()).collect();
+    let tags: Vec<Vec<String>> =
+        TAGS.iter().map(|tags| tags.iter().map(|&tag| tag.to_owned()).collect()).collect();
     let deployments: Vec<DeploymentTags<'_>> = tags
         .iter()
         .map(|tags| DeploymentTags {
@@ -56,5 +58,8 @@ fn group() -> GroupIndex {
 fn places(index: &GroupIndex, expression: &Expression) -> Vec<usize> {
     let expressions = [(expression, Origin::Rule)];
     let ask = Ask { expressions: &expressions, ..Ask::new(&[]) };
-    index.decide(&ask, index.all(), &mut Silent).map(|decision| decision.candidates.iter().collect()).unwrap_or_default()
+    index
+        .decide(&ask, index.all(), &mut Silent)
+        .map(|decision| decision.candidates.iter().collect())
+        .unwrap_or_default()
 }

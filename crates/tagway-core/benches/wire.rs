@@ -22,7 +22,7 @@ const CHANGES: Changes<'static> = Changes {
 /// A chat request of about `size` bytes: turns of a conversation with line breaks and quotes, as clients send.
 fn chat(size: usize) -> String {
     let turn = |at: usize| {
-        let role = if at % 2 == 0 { "user" } else { "assistant" };
+        let role = if at.is_multiple_of(2) { "user" } else { "assistant" };
         let words = "Please look at \\\"section two\\\" again; it says the opposite.\\nWhich one is right? ";
         let room = if size < 1000 { 2 } else { 7 };
         format!(r#"{{"role": "{role}", "content": "{}"}}"#, words.repeat(room))

@@ -192,7 +192,7 @@ impl SseMap {
             }
         };
         let from = model.as_ref().map_or(0, |span| span.end);
-        if self.usage.find(&payload[from..]).is_some() && self.account(payload) && self.wishes.hide_usage {
+        if self.may_tell_usage(&payload[from..]) && self.account(payload) && self.wishes.hide_usage {
             return;
         }
         self.seen.events += 1;
@@ -260,6 +260,14 @@ impl SseMap {
             Some(span) => Study::Rewritten(replaced(text, &[(span, &self.wishes.model)])),
             None => Study::Plain,
         }
+    }
+
+    /// Whether `"usage"` stands there with anything but `null`, which is what every chunk but the last says.
+    fn may_tell_usage(&self, text: &[u8]) -> bool {
+        self.usage.find_iter(text).any(|at| {
+            let rest = text[at + b"\"usage\"".len()..].trim_ascii_start();
+            !rest.strip_prefix(b":").is_some_and(|value| value.trim_ascii_start().starts_with(b"null"))
+        })
     }
 
     /// Reads the usage of a chunk; says whether the chunk carries nothing else.
@@ -384,6 +392,13 @@ mod tests {
         assert_eq!(seen.usage, Some(Usage { prompt: 1, completion: 2, total: 3 }));
         assert!(seen.done && !cut);
         assert!(map(false, &[STREAM.as_bytes()]).0.contains("\"prompt_tokens\":1"));
+    }
+
+    #[test]
+    fn usage_is_read_wherever_it_is_not_null() {
+        let stream = b"data: {\"id\":\"c\",\"model\":\"up\",\"usage\" : null,\"x\":{\"usage\":null}}\n\ndata: {\"id\":\"c\",\"model\":\"up\",\"x\":{\"usage\":null},\"usage\" : {\"prompt_tokens\":1}}\n\n";
+        let (_, seen, _) = map(true, &[stream]);
+        assert_eq!(seen.usage.map(|usage| usage.prompt), Some(1));
     }
 
     #[test]

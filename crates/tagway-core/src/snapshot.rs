@@ -73,8 +73,9 @@ pub struct Deployment {
     pub origin: Option<Origin>,
     /// The provider's model name as a JSON string; `None` when the request's name decides (wildcards).
     pub model_json: Option<String>,
-    /// Default parameters as JSON text.
-    pub defaults: Vec<(String, String)>,
+    defaults: Vec<(String, String)>,
+    /// Those of them that `/responses` knows too.
+    response_defaults: Vec<(String, String)>,
     /// Headers of every call to it.
     pub request_headers: HeaderMap,
     /// Headers that tell clients about it.
@@ -88,6 +89,12 @@ impl Deployment {
     /// Path and query of an endpoint at the provider.
     pub fn path(&self, endpoint: Endpoint) -> Option<&PathAndQuery> {
         self.paths.get(endpoint as usize)
+    }
+
+    /// Default parameters of calls to an endpoint, as JSON text. `/responses` has other parameters than chat and
+    /// refuses those it does not know; its own are told from chat's by name.
+    pub fn defaults(&self, endpoint: Endpoint) -> &[(String, String)] {
+        if endpoint == Endpoint::Responses { &self.response_defaults } else { &self.defaults }
     }
 
     /// What `litellm_params.model` stands for when a client asks for `asked`: a `*` takes what the group's
@@ -139,6 +146,8 @@ pub struct Snapshot {
     /// Digest of the master key.
     pub master_digest: Option<[u8; 32]>,
     names: HashMap<Box<str>, Named>,
+    /// Aliases of what only a wildcard knows: the name the wildcard is to match.
+    meant: HashMap<Box<str>, Box<str>>,
     /// Wildcard groups, the most specific pattern first.
     wildcards: Vec<(String, GroupId)>,
 }
@@ -193,10 +202,14 @@ impl Snapshot {
         wildcards
             .sort_by_key(|(pattern, _)| (std::cmp::Reverse(pattern.len()), pattern.matches('*').count()));
         // A group's own name wins over an alias, and an alias over a deployment id.
+        let mut meant = HashMap::new();
         for alias in &config.router.aliases {
-            let target = names.get(alias.group.as_str()).copied();
-            let target = target.or_else(|| wildcard(&wildcards, &alias.group).map(Named::Group));
+            let direct = names.get(alias.group.as_str()).copied();
+            let target = direct.or_else(|| wildcard(&wildcards, &alias.group).map(Named::Group));
             if let Some(target) = target {
+                if direct.is_none() {
+                    meant.insert(alias.name.as_str().into(), alias.group.as_str().into());
+                }
                 names.insert(alias.name.as_str().into(), target);
             }
         }
@@ -206,7 +219,7 @@ impl Snapshot {
                 .or_insert(Named::Deployment(DeploymentId(at)));
         }
         let master_digest = config.general.master_key.as_ref().map(|key| secret::digest(key.expose()));
-        Ok(Self { config, deployments, groups, master_digest, names, wildcards })
+        Ok(Self { config, deployments, groups, master_digest, names, meant, wildcards })
     }
 
     /// The deployment with this id.
@@ -217,6 +230,14 @@ impl Snapshot {
     /// The group with this id.
     pub fn group(&self, id: GroupId) -> &Group {
         &self.groups[id.0 as usize]
+    }
+
+    /// The name that a wildcard is to match: `model` itself, or what it is an alias of.
+    pub fn meant<'a>(&'a self, model: &'a str) -> &'a str {
+        if self.meant.is_empty() {
+            return model;
+        }
+        self.meant.get(model).map_or(model, |name| name)
     }
 
     /// What a client means by `model`.
@@ -297,11 +318,17 @@ fn deployment(entry: Entry, group: GroupId, position: usize) -> Result<Deploymen
         )
     };
     let wild = entry.upstream_model.contains('*');
+    let defaults = defaults(&entry);
     Ok(Deployment {
         group,
         position,
         model_json: (!wild).then(|| json_string(&entry.upstream_model)),
-        defaults: entry.defaults.iter().map(|(key, value)| (key.clone(), value.to_string())).collect(),
+        response_defaults: defaults
+            .iter()
+            .filter(|(key, _)| RESPONSE_PARAMETERS.contains(&key.as_str()))
+            .cloned()
+            .collect(),
+        defaults,
         request_headers: request_headers(&entry, origin.as_ref()).map_err(unusable)?,
         reply_headers: reply_headers(&entry),
         blame: blame(entry.provider.name),
@@ -309,6 +336,46 @@ fn deployment(entry: Entry, group: GroupId, position: usize) -> Result<Deploymen
         paths,
         entry,
     })
+}
+
+/// Parameters of `/responses`.
+const RESPONSE_PARAMETERS: [&str; 22] = [
+    "background",
+    "include",
+    "instructions",
+    "max_output_tokens",
+    "max_tool_calls",
+    "parallel_tool_calls",
+    "previous_response_id",
+    "prompt",
+    "prompt_cache_key",
+    "reasoning",
+    "safety_identifier",
+    "service_tier",
+    "store",
+    "stream_options",
+    "temperature",
+    "text",
+    "tool_choice",
+    "tools",
+    "top_logprobs",
+    "top_p",
+    "truncation",
+    "user",
+];
+
+/// The default parameters; `extra_body` stands for the parameters in it.
+fn defaults(entry: &Entry) -> Vec<(String, String)> {
+    let mut defaults = Vec::new();
+    for (key, value) in &entry.defaults {
+        match value.as_object().filter(|_| key == "extra_body") {
+            Some(fields) => {
+                defaults.extend(fields.iter().map(|(key, value)| (key.clone(), value.to_string())));
+            }
+            None => defaults.push((key.clone(), value.to_string())),
+        }
+    }
+    defaults
 }
 
 fn origin(url: &url::Url) -> Option<Origin> {
@@ -371,8 +438,15 @@ fn reply_headers(entry: &Entry) -> Vec<(HeaderName, HeaderValue)> {
     headers
 }
 
-/// A header value of any text: what no header can carry becomes `?`.
+/// A header value of any text, in Latin-1 where that can say it, else in UTF-8: what no header can carry becomes
+/// `?`.
 pub fn header_value(text: &str) -> HeaderValue {
+    let latin = || text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect::<Option<Vec<u8>>>();
+    if !text.is_ascii()
+        && let Some(Ok(value)) = latin().map(|bytes| HeaderValue::from_bytes(&bytes))
+    {
+        return value;
+    }
     HeaderValue::from_str(text).unwrap_or_else(|_| {
         let clean: Vec<u8> =
             text.bytes().map(|byte| if matches!(byte, 0x20..=0x7e) { byte } else { b'?' }).collect();

@@ -37,6 +37,14 @@ pub enum Known {
     NumRetries,
     /// Model groups to fall back to.
     Fallbacks,
+    /// The same, for a prompt that is too long.
+    ContextWindowFallbacks,
+    /// The same, for what a content policy forbids.
+    ContentPolicyFallbacks,
+    /// Another name of `timeout`.
+    RequestTimeout,
+    /// The caller's time limit for a stream.
+    StreamTimeout,
     /// `true` turns fallbacks off.
     DisableFallbacks,
     /// Whether the provider is to store the answer (then it takes `metadata`).
@@ -73,6 +81,10 @@ fn known(key: &str) -> Option<Known> {
         "timeout" => Known::Timeout,
         "num_retries" => Known::NumRetries,
         "fallbacks" => Known::Fallbacks,
+        "context_window_fallbacks" => Known::ContextWindowFallbacks,
+        "content_policy_fallbacks" => Known::ContentPolicyFallbacks,
+        "request_timeout" => Known::RequestTimeout,
+        "stream_timeout" => Known::StreamTimeout,
         "disable_fallbacks" => Known::DisableFallbacks,
         "store" => Known::Store,
         "user" => Known::User,
@@ -123,6 +135,8 @@ fn fate(key: &str) -> Fate {
         | "turn_off_message_logging"
         | "litellm_params"
         | "tag_regex"
+        | "router_settings"
+        | "router_settings_override"
         | "request_timeout" => Fate::Drop,
         "api_base"
         | "base_url"
@@ -135,8 +149,6 @@ fn fate(key: &str) -> Fate {
         | "headers"
         | "organization"
         | "guardrails"
-        | "router_settings_override"
-        | "router_settings"
         | "mock_timeout"
         | "mock_testing_fallbacks"
         | "input_cost_per_token"

@@ -1,6 +1,7 @@
 //! One immutable picture of everything a request needs: names have become numbers, URLs and headers are made.
 //! A reload compiles a new one; a request keeps the one it began with. Knows no sockets and no state of health.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -8,8 +9,10 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::config::{Config, Deployment as Entry};
+use crate::dialect::resolve;
 use crate::secret;
 use crate::tag::{DeploymentTags, GroupIndex};
+use crate::wildcard::{fill, stars};
 
 /// A deployment of the snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -104,7 +107,7 @@ impl Deployment {
     }
 
     /// The provider's name of the model as a JSON string, when a client asks for `asked`.
-    pub fn upstream_model_json(&self, asked: &str) -> std::borrow::Cow<'_, str> {
+    pub fn upstream_model_json(&self, asked: &str) -> Cow<'_, str> {
         match &self.model_json {
             Some(json) => json.into(),
             None => json_string(&fill(&self.entry.upstream_model, &self.entry.model_name, asked)).into(),
@@ -233,57 +236,43 @@ impl Snapshot {
     }
 
     /// The name that a wildcard is to match: `model` itself, or what it is an alias of.
-    pub fn meant<'a>(&'a self, model: &'a str) -> &'a str {
-        if self.meant.is_empty() {
-            return model;
+    pub fn meant<'a>(&'a self, model: &'a str) -> Cow<'a, str> {
+        if self.wildcards.is_empty() {
+            return model.into();
         }
-        self.meant.get(model).map_or(model, |name| name)
+        if let Some(name) = self.meant.get(model) {
+            return Cow::Borrowed(name);
+        }
+        if self.names.contains_key(model) || wildcard(&self.wildcards, model).is_some() {
+            return model.into();
+        }
+        with_provider(model).map_or(model.into(), Cow::Owned)
     }
 
     /// What a client means by `model`.
     pub fn find(&self, model: &str) -> Option<Named> {
-        self.names.get(model).copied().or_else(|| wildcard(&self.wildcards, model).map(Named::Group))
+        if let Some(named) = self.names.get(model) {
+            return Some(*named);
+        }
+        if self.wildcards.is_empty() {
+            return None;
+        }
+        let group = wildcard(&self.wildcards, model)
+            .or_else(|| with_provider(model).and_then(|model| wildcard(&self.wildcards, &model)));
+        group.map(Named::Group)
     }
+}
+
+/// A bare known name with its provider in front: `gpt-4o` is served by `openai/*` too.
+fn with_provider(model: &str) -> Option<String> {
+    if model.contains('/') {
+        return None;
+    }
+    resolve(model, None).map(|resolved| format!("{}/{model}", resolved.provider.name))
 }
 
 fn wildcard(wildcards: &[(String, GroupId)], model: &str) -> Option<GroupId> {
     wildcards.iter().find(|(pattern, _)| stars(pattern, model).is_some()).map(|(_, id)| *id)
-}
-
-/// What each `*` of `pattern` matches in `name`.
-fn stars<'n>(pattern: &str, name: &'n str) -> Option<Vec<&'n str>> {
-    let mut parts = pattern.split('*');
-    let mut rest = name.strip_prefix(parts.next()?)?;
-    let mut found = Vec::new();
-    let mut parts = parts.peekable();
-    while let Some(part) = parts.next() {
-        let at = if parts.peek().is_none() {
-            rest.len()
-                .checked_sub(part.len())
-                .filter(|at| rest.is_char_boundary(*at) && &rest[*at..] == part)?
-        } else {
-            rest.find(part)?
-        };
-        found.push(&rest[..at]);
-        rest = &rest[at + part.len()..];
-    }
-    rest.is_empty().then_some(found)
-}
-
-/// `target` with each `*` filled by what the pattern's matched in `asked`.
-fn fill(target: &str, pattern: &str, asked: &str) -> String {
-    let Some(found) = stars(pattern, asked).filter(|_| target.contains('*')) else {
-        return target.to_owned();
-    };
-    let mut out = String::new();
-    let mut found = found.into_iter();
-    for (n, part) in target.split('*').enumerate() {
-        if 0 < n {
-            out.push_str(found.next().unwrap_or_default());
-        }
-        out.push_str(part);
-    }
-    out
 }
 
 fn tags_of(entry: &Entry) -> DeploymentTags<'_> {
@@ -467,21 +456,4 @@ fn blame(provider: &str) -> String {
 /// `text` as JSON, with its quotes.
 pub fn json_string(text: &str) -> String {
     serde_json::Value::from(text).to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn stars_match_and_fill() {
-        assert_eq!(stars("openai/*", "openai/gpt-4o"), Some(vec!["gpt-4o"]));
-        assert_eq!(stars("*", "a/b"), Some(vec!["a/b"]));
-        assert_eq!(stars("a*b*c", "a1b2c"), Some(vec!["1", "2"]));
-        assert_eq!(stars("a*c", "ab"), None);
-        assert_eq!(stars("abc", "abc"), Some(vec![]));
-        assert_eq!(fill("openai/*", "*", "gpt-4o"), "openai/gpt-4o");
-        assert_eq!(fill("*", "openai/*", "openai/gpt-4o"), "gpt-4o");
-        assert_eq!(fill("gpt-4o", "openai/*", "openai/x"), "gpt-4o");
-    }
 }

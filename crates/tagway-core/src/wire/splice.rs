@@ -57,6 +57,10 @@ pub fn request(peek: &Peek<'_>, changes: &Changes<'_>) -> Vec<u8> {
             if let Some(kept) = provider_metadata(&text[value]) {
                 writer.field(blank, head, &kept);
             }
+        } else if field.fate == Fate::Unfold {
+            for (head, json) in peek.unfold(value) {
+                writer.field("", head, json);
+            }
         } else if field.fate == Fate::Forward {
             writer.field(blank, head, &text[value]);
         }
@@ -68,7 +72,7 @@ pub fn request(peek: &Peek<'_>, changes: &Changes<'_>) -> Vec<u8> {
     if changes.include_usage && options.is_none() {
         writer.field("", "\"stream_options\":", r#"{"include_usage":true}"#);
     }
-    for (key, json) in changes.defaults.iter().filter(|(key, _)| !peek.has(key)) {
+    for (key, json) in changes.defaults.iter().filter(|(key, _)| !peek.gives(key)) {
         writer.field("", &format!("{}:", serde_json::Value::from(key.as_str())), json);
     }
     out.push(b'}');

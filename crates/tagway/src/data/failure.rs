@@ -160,8 +160,8 @@ impl Failure {
         match self {
             // LiteLLM's authentication errors carry Python's None as text.
             Self::Denied(_) => Some("None"),
-            Self::Unreadable(Unreadable::Refused(key)) if !for_tests(key) => Some("None"),
-            Self::Unreadable(Unreadable::Repeated(key) | Unreadable::Refused(key)) => Some(key),
+            Self::Unreadable(Unreadable::Refused(key)) => (!for_tests(key)).then_some("None"),
+            Self::Unreadable(Unreadable::Repeated(key)) => Some(key),
             Self::Unreadable(_) | Self::TooLarge { .. } | Self::SlowBody(_) | Self::BrokenBody => {
                 Some("request_body")
             }

@@ -100,7 +100,7 @@ async fn hop<'s>(
     let mut left = plan.candidates.clone();
     let mut first = None;
     loop {
-        let failure = match attempt::run(around, &plan, &mut left, model, call, tries).await {
+        let failure = match attempt::run(around, &plan, &mut left, &model, call, tries).await {
             Ok(reply) => return Ok((plan, reply)),
             Err(failure) => failure,
         };

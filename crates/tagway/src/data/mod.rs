@@ -11,6 +11,7 @@ mod fallback;
 mod intake;
 mod mock;
 pub(crate) mod pipeline;
+pub(crate) mod probe;
 mod provider_headers;
 mod python;
 mod record;

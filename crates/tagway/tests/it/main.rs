@@ -2,9 +2,11 @@
 
 mod admin;
 mod auth;
+mod compatible;
 mod errors;
 mod gateway;
 mod limits;
+mod orders;
 mod reload;
 mod retries;
 mod routing;

@@ -14,4 +14,5 @@ pub mod secret;
 pub mod snapshot;
 pub mod tag;
 pub mod usage;
+mod wildcard;
 pub mod wire;

@@ -1,6 +1,7 @@
 //! One immutable picture of everything a request needs: names have become numbers, URLs and headers are made.
 //! A reload compiles a new one; a request keeps the one it began with. Knows no sockets and no state of health.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -8,8 +9,10 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::config::{Config, Deployment as Entry};
+use crate::dialect::resolve;
 use crate::secret;
 use crate::tag::{DeploymentTags, GroupIndex};
+use crate::wildcard::{fill, stars};
 
 /// A deployment of the snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -73,8 +76,9 @@ pub struct Deployment {
     pub origin: Option<Origin>,
     /// The provider's model name as a JSON string; `None` when the request's name decides (wildcards).
     pub model_json: Option<String>,
-    /// Default parameters as JSON text.
-    pub defaults: Vec<(String, String)>,
+    defaults: Vec<(String, String)>,
+    /// Those of them that `/responses` knows too.
+    response_defaults: Vec<(String, String)>,
     /// Headers of every call to it.
     pub request_headers: HeaderMap,
     /// Headers that tell clients about it.
@@ -90,6 +94,12 @@ impl Deployment {
         self.paths.get(endpoint as usize)
     }
 
+    /// Default parameters of calls to an endpoint, as JSON text. `/responses` has other parameters than chat and
+    /// refuses those it does not know; its own are told from chat's by name.
+    pub fn defaults(&self, endpoint: Endpoint) -> &[(String, String)] {
+        if endpoint == Endpoint::Responses { &self.response_defaults } else { &self.defaults }
+    }
+
     /// What `litellm_params.model` stands for when a client asks for `asked`: a `*` takes what the group's
     /// wildcard matched.
     pub fn model_for(&self, asked: &str) -> String {
@@ -97,7 +107,7 @@ impl Deployment {
     }
 
     /// The provider's name of the model as a JSON string, when a client asks for `asked`.
-    pub fn upstream_model_json(&self, asked: &str) -> std::borrow::Cow<'_, str> {
+    pub fn upstream_model_json(&self, asked: &str) -> Cow<'_, str> {
         match &self.model_json {
             Some(json) => json.into(),
             None => json_string(&fill(&self.entry.upstream_model, &self.entry.model_name, asked)).into(),
@@ -139,6 +149,8 @@ pub struct Snapshot {
     /// Digest of the master key.
     pub master_digest: Option<[u8; 32]>,
     names: HashMap<Box<str>, Named>,
+    /// Aliases of what only a wildcard knows: the name the wildcard is to match.
+    meant: HashMap<Box<str>, Box<str>>,
     /// Wildcard groups, the most specific pattern first.
     wildcards: Vec<(String, GroupId)>,
 }
@@ -193,10 +205,14 @@ impl Snapshot {
         wildcards
             .sort_by_key(|(pattern, _)| (std::cmp::Reverse(pattern.len()), pattern.matches('*').count()));
         // A group's own name wins over an alias, and an alias over a deployment id.
+        let mut meant = HashMap::new();
         for alias in &config.router.aliases {
-            let target = names.get(alias.group.as_str()).copied();
-            let target = target.or_else(|| wildcard(&wildcards, &alias.group).map(Named::Group));
+            let direct = names.get(alias.group.as_str()).copied();
+            let target = direct.or_else(|| wildcard(&wildcards, &alias.group).map(Named::Group));
             if let Some(target) = target {
+                if direct.is_none() {
+                    meant.insert(alias.name.as_str().into(), alias.group.as_str().into());
+                }
                 names.insert(alias.name.as_str().into(), target);
             }
         }
@@ -206,7 +222,7 @@ impl Snapshot {
                 .or_insert(Named::Deployment(DeploymentId(at)));
         }
         let master_digest = config.general.master_key.as_ref().map(|key| secret::digest(key.expose()));
-        Ok(Self { config, deployments, groups, master_digest, names, wildcards })
+        Ok(Self { config, deployments, groups, master_digest, names, meant, wildcards })
     }
 
     /// The deployment with this id.
@@ -219,50 +235,44 @@ impl Snapshot {
         &self.groups[id.0 as usize]
     }
 
+    /// The name that a wildcard is to match: `model` itself, or what it is an alias of.
+    pub fn meant<'a>(&'a self, model: &'a str) -> Cow<'a, str> {
+        if self.wildcards.is_empty() {
+            return model.into();
+        }
+        if let Some(name) = self.meant.get(model) {
+            return Cow::Borrowed(name);
+        }
+        if self.names.contains_key(model) || wildcard(&self.wildcards, model).is_some() {
+            return model.into();
+        }
+        with_provider(model).map_or(model.into(), Cow::Owned)
+    }
+
     /// What a client means by `model`.
     pub fn find(&self, model: &str) -> Option<Named> {
-        self.names.get(model).copied().or_else(|| wildcard(&self.wildcards, model).map(Named::Group))
+        if let Some(named) = self.names.get(model) {
+            return Some(*named);
+        }
+        if self.wildcards.is_empty() {
+            return None;
+        }
+        let group = wildcard(&self.wildcards, model)
+            .or_else(|| with_provider(model).and_then(|model| wildcard(&self.wildcards, &model)));
+        group.map(Named::Group)
     }
+}
+
+/// A bare known name with its provider in front: `gpt-4o` is served by `openai/*` too.
+fn with_provider(model: &str) -> Option<String> {
+    if model.contains('/') {
+        return None;
+    }
+    resolve(model, None).map(|resolved| format!("{}/{model}", resolved.provider.name))
 }
 
 fn wildcard(wildcards: &[(String, GroupId)], model: &str) -> Option<GroupId> {
     wildcards.iter().find(|(pattern, _)| stars(pattern, model).is_some()).map(|(_, id)| *id)
-}
-
-/// What each `*` of `pattern` matches in `name`.
-fn stars<'n>(pattern: &str, name: &'n str) -> Option<Vec<&'n str>> {
-    let mut parts = pattern.split('*');
-    let mut rest = name.strip_prefix(parts.next()?)?;
-    let mut found = Vec::new();
-    let mut parts = parts.peekable();
-    while let Some(part) = parts.next() {
-        let at = if parts.peek().is_none() {
-            rest.len()
-                .checked_sub(part.len())
-                .filter(|at| rest.is_char_boundary(*at) && &rest[*at..] == part)?
-        } else {
-            rest.find(part)?
-        };
-        found.push(&rest[..at]);
-        rest = &rest[at + part.len()..];
-    }
-    rest.is_empty().then_some(found)
-}
-
-/// `target` with each `*` filled by what the pattern's matched in `asked`.
-fn fill(target: &str, pattern: &str, asked: &str) -> String {
-    let Some(found) = stars(pattern, asked).filter(|_| target.contains('*')) else {
-        return target.to_owned();
-    };
-    let mut out = String::new();
-    let mut found = found.into_iter();
-    for (n, part) in target.split('*').enumerate() {
-        if 0 < n {
-            out.push_str(found.next().unwrap_or_default());
-        }
-        out.push_str(part);
-    }
-    out
 }
 
 fn tags_of(entry: &Entry) -> DeploymentTags<'_> {
@@ -297,11 +307,17 @@ fn deployment(entry: Entry, group: GroupId, position: usize) -> Result<Deploymen
         )
     };
     let wild = entry.upstream_model.contains('*');
+    let defaults = defaults(&entry);
     Ok(Deployment {
         group,
         position,
         model_json: (!wild).then(|| json_string(&entry.upstream_model)),
-        defaults: entry.defaults.iter().map(|(key, value)| (key.clone(), value.to_string())).collect(),
+        response_defaults: defaults
+            .iter()
+            .filter(|(key, _)| RESPONSE_PARAMETERS.contains(&key.as_str()))
+            .cloned()
+            .collect(),
+        defaults,
         request_headers: request_headers(&entry, origin.as_ref()).map_err(unusable)?,
         reply_headers: reply_headers(&entry),
         blame: blame(entry.provider.name),
@@ -309,6 +325,46 @@ fn deployment(entry: Entry, group: GroupId, position: usize) -> Result<Deploymen
         paths,
         entry,
     })
+}
+
+/// Parameters of `/responses`.
+const RESPONSE_PARAMETERS: [&str; 22] = [
+    "background",
+    "include",
+    "instructions",
+    "max_output_tokens",
+    "max_tool_calls",
+    "parallel_tool_calls",
+    "previous_response_id",
+    "prompt",
+    "prompt_cache_key",
+    "reasoning",
+    "safety_identifier",
+    "service_tier",
+    "store",
+    "stream_options",
+    "temperature",
+    "text",
+    "tool_choice",
+    "tools",
+    "top_logprobs",
+    "top_p",
+    "truncation",
+    "user",
+];
+
+/// The default parameters; `extra_body` stands for the parameters in it.
+fn defaults(entry: &Entry) -> Vec<(String, String)> {
+    let mut defaults = Vec::new();
+    for (key, value) in &entry.defaults {
+        match value.as_object().filter(|_| key == "extra_body") {
+            Some(fields) => {
+                defaults.extend(fields.iter().map(|(key, value)| (key.clone(), value.to_string())));
+            }
+            None => defaults.push((key.clone(), value.to_string())),
+        }
+    }
+    defaults
 }
 
 fn origin(url: &url::Url) -> Option<Origin> {
@@ -371,8 +427,15 @@ fn reply_headers(entry: &Entry) -> Vec<(HeaderName, HeaderValue)> {
     headers
 }
 
-/// A header value of any text: what no header can carry becomes `?`.
+/// A header value of any text, in Latin-1 where that can say it, else in UTF-8: what no header can carry becomes
+/// `?`.
 pub fn header_value(text: &str) -> HeaderValue {
+    let latin = || text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect::<Option<Vec<u8>>>();
+    if !text.is_ascii()
+        && let Some(Ok(value)) = latin().map(|bytes| HeaderValue::from_bytes(&bytes))
+    {
+        return value;
+    }
     HeaderValue::from_str(text).unwrap_or_else(|_| {
         let clean: Vec<u8> =
             text.bytes().map(|byte| if matches!(byte, 0x20..=0x7e) { byte } else { b'?' }).collect();
@@ -393,21 +456,4 @@ fn blame(provider: &str) -> String {
 /// `text` as JSON, with its quotes.
 pub fn json_string(text: &str) -> String {
     serde_json::Value::from(text).to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn stars_match_and_fill() {
-        assert_eq!(stars("openai/*", "openai/gpt-4o"), Some(vec!["gpt-4o"]));
-        assert_eq!(stars("*", "a/b"), Some(vec!["a/b"]));
-        assert_eq!(stars("a*b*c", "a1b2c"), Some(vec!["1", "2"]));
-        assert_eq!(stars("a*c", "ab"), None);
-        assert_eq!(stars("abc", "abc"), Some(vec![]));
-        assert_eq!(fill("openai/*", "*", "gpt-4o"), "openai/gpt-4o");
-        assert_eq!(fill("*", "openai/*", "openai/gpt-4o"), "gpt-4o");
-        assert_eq!(fill("gpt-4o", "openai/*", "openai/x"), "gpt-4o");
-    }
 }

@@ -77,8 +77,8 @@ fn presented<'h>(own: Option<&HeaderName>, headers: &'h HeaderMap) -> Result<&'h
             return bearer(value).filter(|key| !key.is_empty()).ok_or(Denied::Malformed);
         }
     }
-    for name in [HeaderName::from_static("x-api-key"), HeaderName::from_static("api-key")] {
-        if let Some(value) = text(&name) {
+    for name in ["x-api-key", "api-key", "x-goog-api-key", "ocp-apim-subscription-key"] {
+        if let Some(value) = text(&HeaderName::from_static(name)) {
             return value;
         }
     }

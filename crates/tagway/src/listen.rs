@@ -16,12 +16,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 use crate::admin::Admin;
-use crate::call;
 use crate::data::answer::Body;
 use crate::data::pipeline::{self, Gateway};
 use crate::data::upstream;
 use crate::live::Live;
 use crate::tasks::{Stop, Tasks};
+use crate::{call, cors};
 
 /// A request's head must arrive within this time.
 const HEAD_TIME: Duration = Duration::from_secs(30);
@@ -180,10 +180,18 @@ async fn serve(connection: TcpStream, gateway: Arc<Gateway>, admin: Admin, mut s
 }
 
 async fn answer(gateway: &Gateway, admin: Admin, request: http::Request<Incoming>) -> http::Response<Body> {
-    match call::recognise(request.uri().path()) {
+    if let Some(response) = cors::preflight(&request) {
+        return response;
+    }
+    let from_a_page = cors::from_a_page(request.headers());
+    let mut response = match call::recognise(request.uri().path()) {
         Some(route) if request.method() == http::Method::POST => {
             pipeline::serve(gateway, route, request).await
         }
         _ => admin.answer(request).await.map(Body::Admin),
+    };
+    if from_a_page {
+        cors::allow(response.headers_mut());
     }
+    response
 }

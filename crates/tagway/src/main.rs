@@ -8,6 +8,7 @@ mod auth;
 mod boot;
 mod call;
 mod cli;
+mod cors;
 mod data;
 mod error;
 mod health;

@@ -3,9 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use serde::Serialize;
-use tagway_core::snapshot::{DeploymentId, Group, Named, Snapshot};
+use tagway_core::snapshot::{DeploymentId, Group, Named, Snapshot, header_value};
 use tagway_core::tag::{
     Ask, Decision, Explanation, Expression, Members, Origin, Refusal, RequestTag, Silent, explain,
 };
@@ -65,6 +65,8 @@ pub(crate) struct Wanted<'a> {
 /// The deployments that may serve a request, all of one model group.
 pub(crate) struct Plan<'s> {
     pub(crate) group: &'s Group,
+    /// Header with the name the group was asked for by: its own, an alias, what a wildcard matched, an id.
+    pub(crate) asked: HeaderValue,
     pub(crate) candidates: Members,
     /// What matched, for the log: `tags` or `tag_regex`, and the value.
     pub(crate) matched: Option<(&'static str, &'s str)>,
@@ -95,18 +97,18 @@ pub(crate) fn plan<'s>(
 ) -> Result<Plan<'s>, NoRoute> {
     match snapshot.find(wanted.model) {
         Some(Named::Group(id)) => decide(snapshot, snapshot.group(id), board, wanted, now, trail),
-        Some(Named::Deployment(id)) => Ok(single(snapshot, id)),
+        Some(Named::Deployment(id)) => Ok(single(snapshot, id, wanted.model)),
         None => Err(NoRoute::UnknownModel { model: wanted.model.to_owned() }),
     }
 }
 
 /// A deployment asked for by its id: a caller's tags do not choose there.
-fn single(snapshot: &Snapshot, id: DeploymentId) -> Plan<'_> {
+fn single<'s>(snapshot: &'s Snapshot, id: DeploymentId, asked: &str) -> Plan<'s> {
     let deployment = snapshot.deployment(id);
     let group = snapshot.group(deployment.group);
     let mut candidates = Members::none(group.deployments.len());
     candidates.insert(deployment.position);
-    Plan { group, candidates, matched: None }
+    Plan { group, asked: header_value(asked), candidates, matched: None }
 }
 
 fn decide<'s>(
@@ -132,7 +134,9 @@ fn decide<'s>(
     let refusal = match decided {
         Ok(Decision { candidates, matched }) => {
             let matched = matched.map(|matched| (matched.via.as_str(), matched.value));
-            return Ok(Plan { group, candidates, matched });
+            let asked =
+                if wanted.model == group.name { group.header.clone() } else { header_value(wanted.model) };
+            return Ok(Plan { group, asked, candidates, matched });
         }
         Err(refusal) => refusal,
     };

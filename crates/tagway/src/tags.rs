@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use http::HeaderMap;
+use serde::de::IgnoredAny;
 use tagway_core::config::General;
+use tagway_core::snapshot::Endpoint;
 use tagway_core::tag::{Origin, RequestTags};
 use tagway_core::wire::json::{Walk, text_of};
 use tagway_core::wire::peek::{Known, Peek};
@@ -21,7 +23,7 @@ pub(crate) struct Malformed {
 }
 
 /// Resolves the tags of a request: `metadata.tags`, `litellm_metadata.tags`, then body `tags` or, without them,
-/// the `x-litellm-tags` header.
+/// the `x-litellm-tags` header. On `/responses` the metadata's come last, as in LiteLLM.
 ///
 /// # Errors
 /// A field that should hold tags holds something else.
@@ -29,29 +31,46 @@ pub(crate) fn resolve<'a>(
     general: &General,
     headers: &'a HeaderMap,
     peek: &Peek<'a>,
+    endpoint: Endpoint,
 ) -> Result<RequestTags<'a>, Malformed> {
     let mut tags = RequestTags::default();
+    let metadata_last = endpoint == Endpoint::Responses;
+    if metadata_last {
+        direct(headers, peek, &mut tags)?;
+    }
     for (known, origin) in
         [(Known::Metadata, Origin::Metadata), (Known::LitellmMetadata, Origin::LitellmMetadata)]
     {
         if let Some(span) = peek.span(known) {
-            metadata(general, peek.text(), span, origin, &mut tags)?;
+            metadata(general, peek.text(), span, origin, endpoint, &mut tags)?;
         }
     }
+    if !metadata_last {
+        direct(headers, peek, &mut tags)?;
+    }
+    Ok(tags)
+}
+
+/// The body's `tags` or the header's.
+fn direct<'a>(headers: &'a HeaderMap, peek: &Peek<'a>, tags: &mut RequestTags<'a>) -> Result<(), Malformed> {
     let body = peek.span(Known::Tags).filter(|span| &peek.text()[span.clone()] != "null");
-    match body {
+    if let Some(span) = body {
         // A list in the body, even an empty one, replaces the header's.
-        Some(span) => list(peek.text(), span, "tags", Origin::Body, &mut tags)?,
-        None => {
-            for value in headers.get_all("x-litellm-tags") {
-                // Bytes that are no text cannot name a tag of the configuration.
-                if let Ok(text) = std::str::from_utf8(value.as_bytes()) {
-                    tags.push_header(text);
-                }
+        return list(peek.text(), span, "tags", Origin::Body, tags);
+    }
+    // Of several such headers the last one counts.
+    let Some(value) = headers.get_all("x-litellm-tags").iter().next_back() else { return Ok(()) };
+    match std::str::from_utf8(value.as_bytes()) {
+        Ok(text) => tags.push_header(text),
+        // HTTP's old charset, which some clients still send.
+        Err(_) => {
+            let text: String = value.as_bytes().iter().copied().map(char::from).collect();
+            for tag in text.split(',').map(str::trim).filter(|tag| !tag.is_empty()) {
+                tags.push(tag.to_owned(), Origin::Header);
             }
         }
     }
-    Ok(tags)
+    Ok(())
 }
 
 /// The `tags` of `metadata` or `litellm_metadata`: an object, or JSON text of one.
@@ -60,14 +79,27 @@ fn metadata<'a>(
     text: &'a str,
     span: Range<usize>,
     origin: Origin,
+    endpoint: Endpoint,
     tags: &mut RequestTags<'a>,
 ) -> Result<(), Malformed> {
+    let name = if origin == Origin::Metadata { "metadata" } else { "litellm_metadata" };
+    let no_object = |kind: &str| Malformed {
+        name,
+        message: format!("Invalid type for '{name}': expected an object, but got {kind} instead."),
+    };
+    // Where the provider's API has no `metadata`, nobody cares for its shape.
+    let strict = origin == Origin::LitellmMetadata || endpoint == Endpoint::Responses;
     let field = if origin == Origin::Metadata { "metadata.tags" } else { "litellm_metadata.tags" };
     let json = &text[span.clone()];
     if json.starts_with('"') {
         // An object within a string: its text is not the body's, so the tags are copied.
         let inner = text_of(json).unwrap_or_default();
         let whole = 0..inner.len();
+        let object =
+            serde_json::from_str::<IgnoredAny>(&inner).is_ok() && inner.trim_start().starts_with('{');
+        if strict && !object {
+            return Err(no_object("a string"));
+        }
         if let Some(found) = field_of(&inner, whole) {
             let mut own = RequestTags::default();
             list(&inner, found, field, origin, &mut own)?;
@@ -78,16 +110,7 @@ fn metadata<'a>(
         return Ok(());
     }
     if !json.starts_with('{') {
-        if origin == Origin::Metadata || json == "null" {
-            return Ok(());
-        }
-        return Err(Malformed {
-            name: "litellm_metadata",
-            message: format!(
-                "Invalid type for 'litellm_metadata': expected an object, but got {} instead.",
-                kind_of(json)
-            ),
-        });
+        return if strict && json != "null" { Err(no_object(kind_of(json))) } else { Ok(()) };
     }
     let Some(found) = field_of(text, span) else { return Ok(()) };
     if general.reject_client_metadata_tags {

@@ -71,6 +71,8 @@ pub(super) const PARAMS: Table<Params> = &[
     ("timeout", Rule::Works(|params, at, scope| params.timeout = scope.seconds(at, false))),
     ("stream_timeout", Rule::Works(|params, at, scope| params.stream_timeout = scope.seconds(at, false))),
     ("max_retries", Rule::Works(|params, at, scope| params.max_retries = scope.count(at))),
+    // LiteLLM's own name for it.
+    ("num_retries", Rule::Works(|params, at, scope| params.max_retries = scope.count(at))),
     ("extra_headers", Rule::Works(|params, at, scope| params.extra_headers.extend(headers(at, scope)))),
     ("headers", Rule::Works(|params, at, scope| params.extra_headers.extend(headers(at, scope)))),
     ("mock_response", Rule::Works(|params, at, scope| params.mock = mock(at, scope))),
@@ -160,7 +162,6 @@ pub(super) const PARAMS: Table<Params> = &[
     ("quality_router_config", Rule::Refused(NO_ROUTER)),
     ("quality_router_default_model", Rule::Refused(NO_ROUTER)),
     // What is missed.
-    ("num_retries", Rule::Missed("set `num_retries` under `router_settings`")),
     ("fallbacks", Rule::Missed("set `fallbacks` under `router_settings`")),
     ("context_window_fallback_dict", Rule::Missed("set `context_window_fallbacks` under `router_settings`")),
     ("additional_drop_params", Rule::Missed(AS_SENT)),

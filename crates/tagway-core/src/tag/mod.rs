@@ -18,7 +18,7 @@ pub use index::{DeploymentTags, GroupIndex, check_pattern};
 pub use members::Members;
 pub use observe::{Observer, Role, Silent, Step, Switch};
 pub use refusal::Refusal;
-pub use request::{Origin, RequestTag, RequestTags, python_list};
+pub use request::{Origin, RequestTag, RequestTags, python_list, python_string};
 
 /// The `router_settings` every tag decision depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]

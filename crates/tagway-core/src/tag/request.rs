@@ -213,13 +213,14 @@ pub fn python_list<'t>(items: impl IntoIterator<Item = &'t str>) -> String {
         if at > 0 {
             out.push_str(", ");
         }
-        push_python_repr(&mut out, item);
+        python_string(item, &mut out);
     }
     out.push(']');
     out
 }
 
-fn push_python_repr(out: &mut String, text: &str) {
+/// Appends one string as Python's `repr` writes it.
+pub fn python_string(text: &str, out: &mut String) {
     let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
     out.push(quote);
     for c in text.chars() {

@@ -37,6 +37,14 @@ pub enum Known {
     NumRetries,
     /// Model groups to fall back to.
     Fallbacks,
+    /// The same, for a prompt that is too long.
+    ContextWindowFallbacks,
+    /// The same, for what a content policy forbids.
+    ContentPolicyFallbacks,
+    /// Another name of `timeout`.
+    RequestTimeout,
+    /// The caller's time limit for a stream.
+    StreamTimeout,
     /// `true` turns fallbacks off.
     DisableFallbacks,
     /// Whether the provider is to store the answer (then it takes `metadata`).
@@ -52,6 +60,8 @@ const KNOWN: usize = Known::User as usize + 1;
 pub enum Fate {
     /// Forwarded as it is.
     Forward,
+    /// An object whose fields stand for fields of the body (`extra_body`).
+    Unfold,
     /// The gateway's own: never forwarded.
     Drop,
     /// It would choose an upstream, a credential or a policy: the request is refused.
@@ -73,6 +83,10 @@ fn known(key: &str) -> Option<Known> {
         "timeout" => Known::Timeout,
         "num_retries" => Known::NumRetries,
         "fallbacks" => Known::Fallbacks,
+        "context_window_fallbacks" => Known::ContextWindowFallbacks,
+        "content_policy_fallbacks" => Known::ContentPolicyFallbacks,
+        "request_timeout" => Known::RequestTimeout,
+        "stream_timeout" => Known::StreamTimeout,
         "disable_fallbacks" => Known::DisableFallbacks,
         "store" => Known::Store,
         "user" => Known::User,
@@ -123,6 +137,8 @@ fn fate(key: &str) -> Fate {
         | "turn_off_message_logging"
         | "litellm_params"
         | "tag_regex"
+        | "router_settings"
+        | "router_settings_override"
         | "request_timeout" => Fate::Drop,
         "api_base"
         | "base_url"
@@ -135,12 +151,11 @@ fn fate(key: &str) -> Fate {
         | "headers"
         | "organization"
         | "guardrails"
-        | "router_settings_override"
-        | "router_settings"
         | "mock_timeout"
         | "mock_testing_fallbacks"
         | "input_cost_per_token"
         | "output_cost_per_token" => Fate::Refuse,
+        "extra_body" => Fate::Unfold,
         _ if key.starts_with("user_api_key_") => Fate::Drop,
         _ => Fate::Forward,
     }
@@ -253,6 +268,27 @@ impl<'a> Peek<'a> {
     /// Whether a field is `true`.
     pub fn is_true(&self, known: Known) -> bool {
         self.json(known) == Some("true")
+    }
+
+    /// The fields of an [`Fate::Unfold`] object that may stand at the top level, and do not stand there already:
+    /// key with its quotes and colon, and value.
+    pub fn unfold(&self, object: Range<usize>) -> impl Iterator<Item = (&'a str, &'a str)> + '_ {
+        let text = self.text;
+        let fields = Walk::fields(text, object).into_iter().flatten();
+        fields.filter_map(move |span| {
+            let key = self.key(&span);
+            let free = fate(&key) == Fate::Forward && known(&key).is_none() && !self.has(&key);
+            free.then(|| (&text[span.key.start - 1..span.value.start], &text[span.value]))
+        })
+    }
+
+    /// Whether the caller gives a field, at the top level or in its `extra_body`.
+    pub fn gives(&self, key: &str) -> bool {
+        self.has(key)
+            || self.fields.iter().filter(|field| field.fate == Fate::Unfold).any(|field| {
+                let inner = Walk::fields(self.text, field.span.value.clone()).into_iter().flatten();
+                inner.into_iter().any(|span| self.key(&span) == key)
+            })
     }
 
     /// Whether a field stands at the top level under `key`, as written.

@@ -61,6 +61,10 @@ pub fn request(peek: &Peek<'_>, changes: &Changes<'_>) -> Vec<u8> {
             if let Some(kept) = provider_metadata(&text[value]) {
                 writer.field(blank, head, &kept);
             }
+        } else if field.fate == Fate::Unfold {
+            for (head, json) in peek.unfold(value) {
+                writer.field("", head, json);
+            }
         } else if field.fate == Fate::Forward {
             writer.field(blank, head, &text[value]);
         }
@@ -79,7 +83,7 @@ pub fn request(peek: &Peek<'_>, changes: &Changes<'_>) -> Vec<u8> {
             (None, false) => {}
         }
     }
-    for (key, json) in changes.defaults.iter().filter(|(key, _)| key != OPTIONS && !peek.has(key)) {
+    for (key, json) in changes.defaults.iter().filter(|(key, _)| key != OPTIONS && !peek.gives(key)) {
         writer.field("", &format!("{}:", serde_json::Value::from(key.as_str())), json);
     }
     out.push(b'}');

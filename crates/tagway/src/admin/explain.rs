@@ -7,6 +7,7 @@ use axum::extract::State;
 use http::HeaderMap;
 use serde_json::{Value, json};
 use std::time::Instant;
+use tagway_core::snapshot::Endpoint;
 use tagway_core::tag::Expression;
 use tagway_core::wire::peek::{Known as Field, Peek};
 
@@ -28,7 +29,7 @@ pub(super) async fn explain(
     let Some(model) = peek.string(Field::Model) else {
         return Err(Refusal::field("model", "'model' must be a string: the model group to explain."));
     };
-    let tags = tags::resolve(&snapshot.config.general, &headers, &peek)
+    let tags = tags::resolve(&snapshot.config.general, &headers, &peek, Endpoint::Chat)
         .map_err(|malformed| Refusal::field(malformed.name, malformed.message))?;
     let expression = match peek.string(Field::TagExpression) {
         Some(text) => Some(Expression::parse(&text).map_err(|error| {

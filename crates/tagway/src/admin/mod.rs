@@ -1,6 +1,7 @@
 //! Everything that is not a call to a model: health, models, explanation, reload. Runs on the control runtime,
 //! so that no admin work ever delays a worker thread.
 
+mod check;
 mod explain;
 mod health;
 mod models;
@@ -45,6 +46,7 @@ impl Admin {
         let router = Router::new()
             .route("/health/liveliness", liveness.clone())
             .route("/health/liveness", liveness)
+            .route("/health", get(check::check))
             .route("/health/readiness", get(health::readiness))
             .route("/v1/models", get(models::list))
             .route("/models", get(models::list))

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body::{Frame, SizeHint};
+use tagway_core::snapshot::Endpoint;
 use tagway_core::usage::Usage;
 
 use super::attempt::{Around, Reply};
@@ -113,22 +114,23 @@ pub(crate) fn build(
     for (name, value) in &deployment.reply_headers {
         headers.insert(name.clone(), value.clone());
     }
-    if deployment.model_json.is_none() {
-        let model = deployment.model_for(&record.model);
-        headers.insert("x-litellm-model-name", tagway_core::snapshot::header_value(&model));
+    if let Some(name) = reply.model_name {
+        headers.insert("x-litellm-model-name", name);
     }
-    headers.insert("x-litellm-model-group", plan.group.header.clone());
+    headers.insert("x-litellm-model-group", plan.asked.clone());
     headers.insert("x-litellm-version", HeaderValue::from_static(env!("CARGO_PKG_VERSION")));
     money(&mut headers, &deployment.entry.prices, &reply.content);
     let total = now.saturating_duration_since(record.began);
     headers.insert("x-litellm-response-duration-ms", millis(total));
-    headers.insert("x-litellm-overhead-duration-ms", millis(total.saturating_sub(record.upstream)));
+    if deployment.entry.mock.is_none() {
+        headers.insert("x-litellm-overhead-duration-ms", millis(total.saturating_sub(record.upstream)));
+    }
     headers.insert("x-litellm-attempted-retries", HeaderValue::from(record.retries));
     headers.insert("x-litellm-attempted-fallbacks", HeaderValue::from(record.fallbacks));
     if 0 < record.retries {
         headers.insert("x-litellm-max-retries", HeaderValue::from(record.max_retries));
     }
-    provider_headers::copy(&reply.headers, &mut headers, stream);
+    provider_headers::copy(&reply.headers, &mut headers, stream || record.endpoint == Endpoint::Responses);
     if let Some(route) = explain::header(trail, Some(deployment)) {
         headers.insert("x-tagway-route", route);
     }
@@ -149,7 +151,10 @@ fn money(headers: &mut HeaderMap, prices: &[(String, f64)], content: &Content) {
         Content::Events(_) | Content::Stream(_) => None,
     };
     let Some(cost) = usage.and_then(|usage| cost::of(usage, prices)) else {
-        headers.insert("x-litellm-key-spend", HeaderValue::from_static("0.0"));
+        const NOTHING: HeaderValue = HeaderValue::from_static("0.0");
+        headers.insert("x-litellm-response-cost-input", NOTHING);
+        headers.insert("x-litellm-response-cost-output", NOTHING);
+        headers.insert("x-litellm-key-spend", NOTHING);
         return;
     };
     let total = cost::text(cost.input + cost.output);
@@ -188,8 +193,6 @@ pub(crate) fn failed(failure: &Failure, trail: &Trail, mut record: Record) -> Re
     if failure.is_providers() {
         let limit = record.current.snapshot.config.router.timeout.as_secs_f64();
         headers.insert("x-litellm-timeout", tagway_core::snapshot::header_value(&format!("{limit:?}")));
-        headers.insert("x-litellm-attempted-retries", HeaderValue::from(record.retries));
-        headers.insert("x-litellm-attempted-fallbacks", HeaderValue::from(record.fallbacks));
     }
     if let Some(wait) = failure.retry_after() {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait).max(1)));
@@ -208,6 +211,7 @@ pub(crate) fn failed(failure: &Failure, trail: &Trail, mut record: Record) -> Re
 fn error_body(failure: &Failure, record: &Record) -> Bytes {
     let mut message = failure.to_string();
     if failure.is_providers()
+        && !matches!(failure, Failure::Event { .. })
         && let Some(about) = &record.about_fallbacks
     {
         message.push_str("\n\nLiteLLM: model group '");

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use tagway_core::config::Router;
 use tagway_core::snapshot::{Deployment, DeploymentId, Snapshot};
 use tagway_core::tag::Members;
@@ -31,6 +31,8 @@ pub(crate) struct Around<'a> {
 /// A provider's answer.
 pub(crate) struct Reply {
     pub(crate) deployment: DeploymentId,
+    /// `x-litellm-model-name`, when the request's model decides it (wildcards).
+    pub(crate) model_name: Option<HeaderValue>,
     pub(crate) headers: HeaderMap,
     pub(crate) status: StatusCode,
     pub(crate) content: Content,
@@ -49,19 +51,22 @@ pub(crate) struct Tries {
     pub(crate) fallbacks: u32,
 }
 
-/// Calls a deployment of the plan, and others after it as far as retries go.
+/// Calls one deployment of those `left`, and others after it as far as retries go. The lowest `order` among them
+/// serves alone; when all of it fails, it is no longer `left`.
 pub(crate) async fn run(
     around: &Around<'_>,
     plan: &Plan<'_>,
+    left: &mut Members,
     model: &str,
     call: &Call<'_>,
     tries: &mut Tries,
 ) -> Result<Reply, Failure> {
-    let mut fresh = plan.candidates.clone();
-    let mut retries = 0;
-    loop {
+    let mut tier = first_order(around.snapshot, plan, left);
+    let mut fresh = tier.clone();
+    tries.retries = 0;
+    let failure = loop {
         let Some(id) = pick(around.snapshot, plan, &fresh) else {
-            return Err(Failure::NoUpstream { id: plan.group.name.clone() });
+            break Failure::NoUpstream { id: plan.group.name.clone() };
         };
         let deployment = around.snapshot.deployment(id);
         fresh.remove(deployment.position);
@@ -70,38 +75,70 @@ pub(crate) async fn run(
             Err(failure) => failure,
         };
         let router = &around.snapshot.config.router;
-        note(around, plan, id, &failure, router);
+        if note(around, plan, id, &failure, router) && 1 < left.count() {
+            left.remove(deployment.position);
+            tier.remove(deployment.position);
+        }
         let allowed = call.num_retries.or(deployment.entry.max_retries).unwrap_or(router.num_retries);
         tries.max_retries = allowed;
         let may = match failure.retry() {
             Retry::Never => false,
-            Retry::Elsewhere => !fresh.is_empty(),
+            Retry::Elsewhere => !fresh.is_empty() || tier.is_empty(),
             Retry::Anywhere => true,
         };
-        if !may || allowed <= retries {
-            return Err(failure);
+        if !may || allowed <= tries.retries {
+            break failure;
         }
-        if fresh.is_empty() {
-            // Every candidate has had its turn: wait, then begin anew.
-            tokio::time::sleep(wait(retries, &failure, router)).await;
-            fresh = plan.candidates.clone();
+        if tier.is_empty() {
+            // All of it cools down: the next order takes over at once.
+            tier = first_order(around.snapshot, plan, left);
+            fresh = tier.clone();
+        } else if fresh.is_empty() {
+            // Every candidate has had its turn: begin anew, after a wait unless others stand ready.
+            if left.count() <= tier.count() {
+                tokio::time::sleep(wait(tries.retries, &failure, router)).await;
+            }
+            fresh = tier.clone();
         }
-        retries += 1;
         tries.retries += 1;
+    };
+    for position in tier.iter() {
+        left.remove(position);
     }
+    Err(failure)
 }
 
-fn note(around: &Around<'_>, plan: &Plan<'_>, id: DeploymentId, failure: &Failure, router: &Router) {
-    // With nobody to take over, a cooldown would only turn one failure into many.
-    if plan.group.deployments.len() < 2 || !failure.is_providers() {
-        return;
+/// Those of the lowest `order`; all of them when none has one.
+fn first_order(snapshot: &Snapshot, plan: &Plan<'_>, among: &Members) -> Members {
+    let order = |position: usize| {
+        let id = plan.group.deployments.get(position)?;
+        snapshot.deployment(*id).entry.order
+    };
+    let Some(first) = among.iter().filter_map(order).min() else { return among.clone() };
+    let mut members = Members::none(plan.group.deployments.len());
+    for position in among.iter().filter(|position| order(*position) == Some(first)) {
+        members.insert(position);
     }
+    members
+}
+
+/// Takes note of a failure; says whether the deployment cools down now.
+fn note(around: &Around<'_>, plan: &Plan<'_>, id: DeploymentId, failure: &Failure, router: &Router) -> bool {
+    if !failure.is_providers() {
+        return false;
+    }
+    let alone = plan.group.deployments.len() < 2;
     let fault = match failure.status().as_u16() {
-        401 | 404 | 429 => Fault::Certain,
-        400..500 => return,
+        // A wrong key or model fails every request.
+        401 | 404 => Fault::Certain,
+        // With nobody to take over, a cooldown would only turn one failure into many.
+        _ if alone => return false,
+        429 => Fault::Certain,
+        400..500 => return false,
         _ => Fault::Chance,
     };
-    if around.board.failed(id, fault, failure.retry_after(), router, Instant::now()) {
+    let cools = around.board.failed(id, fault, failure.retry_after(), router, Instant::now());
+    if cools {
         let deployment = around.snapshot.deployment(id).entry.info.id.as_str();
         tracing::warn!(
             deployment,
@@ -110,6 +147,7 @@ fn note(around: &Around<'_>, plan: &Plan<'_>, id: DeploymentId, failure: &Failur
             "cooling down"
         );
     }
+    cools
 }
 
 /// The wait before attempt `n + 2`: exponential with jitter, and never less than the provider asked for.
@@ -120,18 +158,11 @@ fn wait(n: u32, failure: &Failure, router: &Router) -> Duration {
     asked.unwrap_or(jittered).max(router.retry_after)
 }
 
-/// LiteLLM's simple shuffle: the lowest `order` first; then by `weight`, `rpm` or `tpm` if any candidate has
-/// one, else evenly.
+/// LiteLLM's simple shuffle: by `weight`, `rpm` or `tpm` if any candidate has one, else evenly.
 fn pick(snapshot: &Snapshot, plan: &Plan<'_>, among: &Members) -> Option<DeploymentId> {
     let group = &plan.group.deployments;
     let of = |position: usize| group.get(position).map(|id| (*id, snapshot.deployment(*id)));
-    let order = among.iter().filter_map(|at| of(at)?.1.entry.order).min();
-    let within = || {
-        among
-            .iter()
-            .filter_map(of)
-            .filter(move |(_, deployment)| order.is_none() || deployment.entry.order == order)
-    };
+    let within = || among.iter().filter_map(of);
     let count = within().count();
     if count < 2 {
         return within().next().map(|(id, _)| id);

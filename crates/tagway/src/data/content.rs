@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Request, StatusCode, Uri, Version, header};
 use http_body_util::Full;
-use tagway_core::snapshot::{Deployment, DeploymentId, Endpoint};
+use tagway_core::snapshot::{Deployment, DeploymentId, Endpoint, header_value};
 use tagway_core::usage::Usage;
 use tagway_core::wire::peek::Known;
 use tagway_core::wire::reply;
@@ -44,17 +44,18 @@ pub(crate) async fn fetch(
 ) -> Result<Reply, Failure> {
     let deployment = around.snapshot.deployment(id);
     let started = Instant::now();
+    let model_name = deployment.model_json.is_none().then(|| header_value(&deployment.model_for(model)));
     if let Some(mock) = &deployment.entry.mock {
         let content = mock::play(mock, deployment, model, call)?;
         let (status, headers) = (StatusCode::OK, HeaderMap::new());
-        return Ok(Reply { deployment: id, headers, status, content, took: started.elapsed() });
+        return Ok(Reply { deployment: id, model_name, headers, status, content, took: started.elapsed() });
     }
     let limit = limit(around, deployment, call);
     let late = |_| Failure::Timeout { limit, taken: started.elapsed().as_secs_f64() };
     let called =
         tokio::time::timeout(limit, answered(around, deployment, model, call, limit)).await.map_err(late)?;
     let (status, headers, content) = called?;
-    Ok(Reply { deployment: id, headers, status, content, took: started.elapsed() })
+    Ok(Reply { deployment: id, model_name, headers, status, content, took: started.elapsed() })
 }
 
 /// The time a call may take: the client's wish, the deployment's, the router's.
@@ -118,7 +119,7 @@ fn body_for(deployment: &Deployment, model: &str, call: &Call<'_>) -> Bytes {
         include_usage: stream_usage,
         streams: call.stream,
         keep_metadata: call.endpoint == Endpoint::Responses || call.peek.is_true(Known::Store),
-        defaults: &deployment.defaults,
+        defaults: deployment.defaults(call.endpoint),
     };
     splice::request(&call.peek, &changes).into()
 }
@@ -178,7 +179,8 @@ async fn stream(
         if let Some(payload) = &map.seen().error
             && map.seen().events == 0
         {
-            return Err(garbled(deployment, error_text(payload)));
+            let detail = error_text(payload);
+            return Err(Failure::Event { blame: deployment.blame.clone(), detail });
         }
         if !first.is_empty() {
             break;

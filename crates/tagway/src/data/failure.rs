@@ -57,6 +57,9 @@ pub(crate) enum Failure {
     /// An answer that is no JSON.
     #[error("litellm.InternalServerError: InternalServerError: {blame} - {detail}")]
     Garbled { blame: String, detail: String },
+    /// A stream that began with an error event.
+    #[error("litellm.APIConnectionError: APIConnectionError: {blame} - {detail}")]
+    Event { blame: String, detail: String },
     /// The configuration changed to something this request can no longer be served by, or a wildcard deployment
     /// has no address.
     #[error("Deployment '{id}' has no upstream for this endpoint.")]
@@ -71,10 +74,18 @@ fn unreadable(why: &Unreadable) -> String {
         Unreadable::Repeated(key) => {
             format!("The field '{key}' stands in the request body twice. Send it once.")
         }
+        Unreadable::Refused(key) if for_tests(key) => format!(
+            "Mock testing request params are disabled on this proxy: {key}. Remove it from the request."
+        ),
         Unreadable::Refused(key) => format!(
             "Authentication Error, Rejected Request: {key} is not allowed in request body. The gateway's configuration decides it; remove it from the request."
         ),
     }
+}
+
+/// Whether a refused field is one of LiteLLM's for tests of a configuration.
+fn for_tests(key: &str) -> bool {
+    key.starts_with("mock_")
 }
 
 /// Whether another attempt may help.
@@ -93,6 +104,7 @@ impl Failure {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             // A client that chooses an upstream or a credential asks for what it may not have.
+            Self::Unreadable(Unreadable::Refused(key)) if for_tests(key) => StatusCode::BAD_REQUEST,
             Self::Denied(_) | Self::Unreadable(Unreadable::Refused(_)) => StatusCode::UNAUTHORIZED,
             Self::Unreadable(_)
             | Self::BrokenBody
@@ -106,9 +118,10 @@ impl Failure {
             Self::NoRoute(NoRoute::Tags { status, .. }) => *status,
             Self::NoRoute(NoRoute::CoolingDown { .. }) | Self::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Refused(refused) => refused.status,
-            Self::Unreachable { .. } | Self::Garbled { .. } | Self::NoUpstream { .. } => {
-                StatusCode::INTERNAL_SERVER_ERROR
-            }
+            Self::Unreachable { .. }
+            | Self::Garbled { .. }
+            | Self::Event { .. }
+            | Self::NoUpstream { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -116,8 +129,9 @@ impl Failure {
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Denied(denied) => denied.kind(),
-            Self::Unreadable(Unreadable::Refused(_)) => "auth_error",
+            Self::Unreadable(Unreadable::Refused(key)) if !for_tests(key) => "auth_error",
             Self::ModelNotText => "bad_request_error",
+            Self::Malformed(malformed) if malformed.name.ends_with("metadata") => "bad_request_error",
             Self::NoRoute(NoRoute::Tags { status, .. }) if *status == StatusCode::BAD_REQUEST => {
                 "invalid_request_error"
             }
@@ -134,9 +148,10 @@ impl Failure {
             Self::NoRoute(NoRoute::CoolingDown { .. }) => "all_deployments_in_cooldown",
             Self::Busy { .. } => "throttling_error",
             Self::Refused(refused) => refused.kind,
-            Self::Unreachable { .. } | Self::Garbled { .. } | Self::NoUpstream { .. } => {
-                "internal_server_error"
-            }
+            Self::Unreachable { .. }
+            | Self::Garbled { .. }
+            | Self::Event { .. }
+            | Self::NoUpstream { .. } => "internal_server_error",
         }
     }
 
@@ -145,7 +160,8 @@ impl Failure {
         match self {
             // LiteLLM's authentication errors carry Python's None as text.
             Self::Denied(_) => Some("None"),
-            Self::Unreadable(Unreadable::Repeated(key) | Unreadable::Refused(key)) => Some(key),
+            Self::Unreadable(Unreadable::Refused(key)) => (!for_tests(key)).then_some("None"),
+            Self::Unreadable(Unreadable::Repeated(key)) => Some(key),
             Self::Unreadable(_) | Self::TooLarge { .. } | Self::SlowBody(_) | Self::BrokenBody => {
                 Some("request_body")
             }
@@ -159,6 +175,7 @@ impl Failure {
             | Self::Timeout { .. }
             | Self::Unreachable { .. }
             | Self::Garbled { .. }
+            | Self::Event { .. }
             | Self::NoUpstream { .. } => None,
         }
     }
@@ -171,6 +188,7 @@ impl Failure {
             Self::Busy { .. } => Some("overload"),
             Self::Timeout { .. } => Some("timeout"),
             Self::Unreachable { .. } | Self::Garbled { .. } => Some("upstream_broken"),
+            Self::Event { .. } => Some("upstream_error"),
             Self::Refused(_) => Some("upstream_refused"),
             Self::Denied(_)
             | Self::Unreadable(_)
@@ -206,6 +224,8 @@ impl Failure {
             | Self::UnknownModel { .. }
             | Self::Malformed(_)
             | Self::NoRoute(_)
+            // The provider took the request and began to answer.
+            | Self::Event { .. }
             | Self::Busy { .. } => Retry::Never,
         }
     }
@@ -224,7 +244,11 @@ impl Failure {
     pub(crate) fn is_providers(&self) -> bool {
         matches!(
             self,
-            Self::Refused(_) | Self::Timeout { .. } | Self::Unreachable { .. } | Self::Garbled { .. }
+            Self::Refused(_)
+                | Self::Timeout { .. }
+                | Self::Unreachable { .. }
+                | Self::Garbled { .. }
+                | Self::Event { .. }
         )
     }
 

@@ -3,12 +3,15 @@
 
 use std::time::Instant;
 
+use serde_json::{Map, Value};
 use tagway_core::config::Router;
+use tagway_core::wire::peek::Peek;
 
 use super::attempt::{self, Around, Reply, Tries};
 use super::failure::Failure;
 use super::intake::Call;
 use super::refused::Class;
+use super::wanted_fallbacks::{Target, Targets};
 use crate::route::{self, NoRoute, Plan, Trail, Wanted};
 
 /// Serves a call by the group it names, or by one of its fallbacks.
@@ -29,20 +32,36 @@ pub(crate) async fn run<'s>(
     }
     let most = usize::try_from(router.max_fallbacks).unwrap_or(usize::MAX);
     let mut last = None;
-    for target in targets(router, wanted.model, call, &failure)
+    for Target { model, fields } in targets(router, wanted.model, call, &failure)
         .iter()
-        .filter(|target| *target != wanted.model)
+        .filter(|target| target.model != wanted.model || !target.fields.is_empty())
         .take(most)
     {
-        tries.fallbacks += 1;
+        // LiteLLM counts how deep fallbacks are nested, not how many were tried.
+        tries.fallbacks = 1;
         // What may be chosen is decided anew, with the same tags, in the other group.
-        match hop(around, &Wanted { model: target, ..*wanted }, call, trail, tries).await {
+        let wanted = Wanted { model, ..*wanted };
+        let served = if fields.is_empty() {
+            hop(around, &wanted, call, trail, tries).await
+        } else {
+            let body = with_fields(call, fields);
+            let peek = Peek::read(body.as_bytes()).map_err(Failure::Unreadable)?;
+            hop(around, &wanted, &call.with(peek), trail, tries).await
+        };
+        match served {
             Ok(served) => return Ok(served),
-            Err(next) => last = Some(format!("Fallback to {target} also failed: {next}")),
+            Err(next) => last = Some(also_failed(model, &next, tries)),
         }
     }
     tries.about_fallbacks = Some(about(router, last));
     Err(failure)
+}
+
+/// The body of a call with other fields.
+fn with_fields(call: &Call<'_>, fields: &Map<String, Value>) -> String {
+    let mut body: Map<String, Value> = serde_json::from_str(call.peek.text()).unwrap_or_default();
+    body.extend(fields.clone());
+    Value::Object(body).to_string()
 }
 
 /// LiteLLM's words on what became of fallbacks.
@@ -77,30 +96,61 @@ async fn hop<'s>(
                 other => other.into(),
             },
         )?;
-    let reply = attempt::run(around, &plan, wanted.model, call, tries).await?;
-    Ok((plan, reply))
+    let model = around.snapshot.meant(wanted.model);
+    let mut left = plan.candidates.clone();
+    let mut first = None;
+    loop {
+        let failure = match attempt::run(around, &plan, &mut left, &model, call, tries).await {
+            Ok(reply) => return Ok((plan, reply)),
+            Err(failure) => failure,
+        };
+        let last = left.is_empty() || call.disable_fallbacks || !failure.may_fall_back();
+        let failure = first.get_or_insert(failure);
+        if last {
+            return Err(failure.clone());
+        }
+        // The next `order` of the same group is a fallback too.
+        tries.fallbacks = 1;
+    }
 }
 
-/// The groups to try after a failure: the request's own, those for its kind of failure, those of the group, the
-/// default ones.
-fn targets(router: &Router, model: &str, call: &Call<'_>, failure: &Failure) -> Vec<String> {
-    if let Some(own) = &call.fallbacks {
-        return own.clone();
+fn also_failed(target: &str, failure: &Failure, tries: &Tries) -> String {
+    let mut said = format!("Fallback to {target} also failed: {failure}");
+    if 0 < tries.retries {
+        said.push_str(&format!(
+            " LiteLLM Retried: {} times, LiteLLM Max Retries: {}",
+            tries.retries, tries.max_retries
+        ));
     }
+    said
+}
+
+/// The groups to try after a failure: those for its kind of failure, those of the group, the default ones. What
+/// the request names itself goes first in each.
+fn targets(router: &Router, model: &str, call: &Call<'_>, failure: &Failure) -> Vec<Target> {
     let of = |lists: &[(String, Vec<String>)]| {
         let list = lists
             .iter()
             .find(|(group, _)| group == model)
             .or_else(|| lists.iter().find(|(group, _)| group == "*"));
-        list.map(|(_, targets)| targets.clone())
+        list.map(|(_, targets)| targets.iter().cloned().map(Target::named).collect::<Vec<_>>())
     };
+    let own = |targets: &Option<Targets>| targets.as_ref().map(|targets| targets.of(model));
     let special = match failure {
         Failure::Refused(refused) => match refused.class {
-            Class::ContextWindow => of(&router.context_window_fallbacks),
-            Class::ContentPolicy => of(&router.content_policy_fallbacks),
+            Class::ContextWindow => {
+                own(&call.context_fallbacks).or_else(|| of(&router.context_window_fallbacks))
+            }
+            Class::ContentPolicy => {
+                own(&call.policy_fallbacks).or_else(|| of(&router.content_policy_fallbacks))
+            }
             Class::Other => None,
         },
         _ => None,
     };
-    special.or_else(|| of(&router.fallbacks)).unwrap_or_else(|| router.default_fallbacks.clone())
+    own(&call.fallbacks)
+        .filter(|_| special.is_none() || call.context_fallbacks.is_none() && call.policy_fallbacks.is_none())
+        .or(special)
+        .or_else(|| of(&router.fallbacks))
+        .unwrap_or_else(|| router.default_fallbacks.iter().cloned().map(Target::named).collect())
 }

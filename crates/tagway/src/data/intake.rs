@@ -12,11 +12,12 @@ use hyper::body::Incoming;
 use smallvec::SmallVec;
 use tagway_core::snapshot::{Endpoint, json_string};
 use tagway_core::tag::Expression;
-use tagway_core::wire::json::{Walk, text_of};
+use tagway_core::wire::json::text_of;
 use tagway_core::wire::peek::{Known, Peek};
 use tagway_core::wire::splice;
 
 use super::failure::Failure;
+use super::wanted_fallbacks::{self, Targets};
 use crate::tags::{Malformed, kind_of};
 
 /// A body must arrive within this time, however small its pieces.
@@ -39,10 +40,33 @@ pub(crate) struct Call<'a> {
     pub(crate) asked_for_usage: bool,
     pub(crate) timeout: Option<Duration>,
     pub(crate) num_retries: Option<u32>,
-    pub(crate) fallbacks: Option<Vec<String>>,
+    pub(crate) fallbacks: Option<Targets>,
+    pub(crate) context_fallbacks: Option<Targets>,
+    pub(crate) policy_fallbacks: Option<Targets>,
     pub(crate) disable_fallbacks: bool,
     pub(crate) expression: Option<Expression>,
     pub(crate) passed_on: SmallVec<[(HeaderName, HeaderValue); 2]>,
+}
+
+impl Call<'_> {
+    /// The same call with another body.
+    pub(crate) fn with<'b>(&self, peek: Peek<'b>) -> Call<'b> {
+        Call {
+            endpoint: self.endpoint,
+            peek,
+            model_json: self.model_json.clone(),
+            stream: self.stream,
+            asked_for_usage: self.asked_for_usage,
+            timeout: self.timeout,
+            num_retries: self.num_retries,
+            fallbacks: None,
+            context_fallbacks: None,
+            policy_fallbacks: None,
+            disable_fallbacks: self.disable_fallbacks,
+            expression: self.expression.clone(),
+            passed_on: self.passed_on.clone(),
+        }
+    }
 }
 
 /// Reads a body, at most `limit` bytes of it.
@@ -106,16 +130,27 @@ pub(crate) fn call<'a>(
     let model_json = match (path_model, given) {
         (None, Some(json)) => json.to_owned(),
         (Some(model), _) => json_string(model),
-        (None, None) => String::new(),
+        (None, None) => "null".to_owned(),
     };
+    let stream = boolean(&peek, Known::Stream, "stream")? && endpoint != Endpoint::Embeddings;
     let call = Call {
         endpoint,
         model_json,
-        stream: boolean(&peek, Known::Stream, "stream")? && endpoint != Endpoint::Embeddings,
+        stream,
         asked_for_usage: splice::asked_for_usage(&peek),
-        timeout: timeout(&peek, headers)?,
+        timeout: timeout(&peek, headers, stream)?,
         num_retries: retries(&peek, headers)?,
-        fallbacks: fallbacks(&peek)?,
+        fallbacks: wanted_fallbacks::read(&peek, Known::Fallbacks, "fallbacks")?,
+        context_fallbacks: wanted_fallbacks::read(
+            &peek,
+            Known::ContextWindowFallbacks,
+            "context_window_fallbacks",
+        )?,
+        policy_fallbacks: wanted_fallbacks::read(
+            &peek,
+            Known::ContentPolicyFallbacks,
+            "content_policy_fallbacks",
+        )?,
         disable_fallbacks: boolean(&peek, Known::DisableFallbacks, "disable_fallbacks")?,
         expression: expression(&peek, headers)?,
         passed_on: PASSED_ON
@@ -172,10 +207,14 @@ fn setting<'a>(
     Some((field, text_of(json).unwrap_or(Cow::Borrowed(json))))
 }
 
-fn timeout(peek: &Peek<'_>, headers: &HeaderMap) -> Result<Option<Duration>, Malformed> {
+fn timeout(peek: &Peek<'_>, headers: &HeaderMap, stream: bool) -> Result<Option<Duration>, Malformed> {
     /// "No limit", where a point in time must still be computed.
     const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
-    let given = setting(peek, Known::Timeout, "timeout", headers, "x-litellm-timeout");
+    let of_stream =
+        || setting(peek, Known::StreamTimeout, "stream_timeout", headers, "x-litellm-stream-timeout");
+    let given = if stream { of_stream() } else { None }
+        .or_else(|| setting(peek, Known::Timeout, "timeout", headers, "x-litellm-timeout"))
+        .or_else(|| setting(peek, Known::RequestTimeout, "request_timeout", headers, "x-litellm-timeout"));
     let Some((name, text)) = given else { return Ok(None) };
     let seconds = text.parse::<f64>().ok().filter(|seconds| 0.0 <= *seconds);
     match seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {
@@ -202,17 +241,6 @@ fn retries(peek: &Peek<'_>, headers: &HeaderMap) -> Result<Option<u32>, Malforme
             ),
         }),
     }
-}
-
-fn fallbacks(peek: &Peek<'_>) -> Result<Option<Vec<String>>, Malformed> {
-    let Some(span) = peek.span(Known::Fallbacks) else { return Ok(None) };
-    let json = &peek.text()[span.clone()];
-    if json == "null" {
-        return Ok(None);
-    }
-    let names = Walk::elements(peek.text(), span)
-        .and_then(|items| items.map(|item| text_of(&peek.text()[item]).map(Cow::into_owned)).collect());
-    names.map(Some).ok_or_else(|| wrong("fallbacks", "a list of model names", json))
 }
 
 fn expression(peek: &Peek<'_>, headers: &HeaderMap) -> Result<Option<Expression>, Malformed> {

@@ -38,7 +38,8 @@ pub(crate) fn play(
     };
     let id = uuid::Uuid::from_u128(fastrand::u128(..));
     let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let answer = Answer { id: id.to_string(), created, model: named(call), text: &text };
+    let answer =
+        Answer { id: id.to_string(), created, model: named(call), text: &text, choices: choices(call) };
     Ok(match (call.endpoint, call.stream) {
         (Endpoint::Embeddings, _) => embedding(&[0.0], call),
         (Endpoint::Chat, false) => whole(&answer.chat()),
@@ -48,6 +49,12 @@ pub(crate) fn play(
         (Endpoint::Completions, true) => answer.completion_events(),
         (Endpoint::Responses, true) => answer.response_events(),
     })
+}
+
+/// How many choices the client wants.
+fn choices(call: &Call<'_>) -> u64 {
+    const MOST: u64 = 128;
+    call.peek.json_of("n").and_then(|json| json.parse().ok()).unwrap_or(1).clamp(1, MOST)
 }
 
 /// The name the client asked for.
@@ -73,6 +80,7 @@ struct Answer<'a> {
     created: u64,
     model: Value,
     text: &'a str,
+    choices: u64,
 }
 
 fn usage() -> Value {
@@ -80,14 +88,19 @@ fn usage() -> Value {
 }
 
 impl Answer<'_> {
+    /// The same for every choice.
+    fn each(&self, choice: impl Fn(u64) -> Value) -> Value {
+        (0..self.choices).map(choice).collect()
+    }
+
     fn chat(&self) -> Value {
         json!({
             "id": format!("chatcmpl-{}", self.id), "created": self.created, "model": self.model,
             "object": "chat.completion",
-            "choices": [{
-                "finish_reason": "stop", "index": 0,
+            "choices": self.each(|index| json!({
+                "finish_reason": "stop", "index": index,
                 "message": {"content": self.text, "role": "assistant"},
-            }],
+            })),
             "usage": usage(),
         })
     }
@@ -139,9 +152,9 @@ impl Answer<'_> {
             } else {
                 json!({"content": piece})
             };
-            events.push(chunk(json!([{"index": 0, "delta": delta}])));
+            events.push(chunk(self.each(|index| json!({"index": index, "delta": delta}))));
         }
-        events.push(chunk(json!([{"index": 0, "delta": {}, "finish_reason": "stop"}])));
+        events.push(chunk(self.each(|index| json!({"index": index, "delta": {}, "finish_reason": "stop"}))));
         if with_usage {
             let mut last = chunk(json!([]));
             last["usage"] = usage();

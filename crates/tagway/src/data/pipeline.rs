@@ -1,7 +1,6 @@
 //! The request, as one sentence: read it, know the caller, resolve its tags, admit it, choose the deployment,
 //! call it, relay the answer, settle. Each verb is a file of this folder.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -57,9 +56,11 @@ async fn proceed(
     let body = intake::body(body, snapshot.config.general.max_request_bytes).await?;
     let peek = Peek::read(if body.is_empty() { b"{}" } else { &body }).map_err(Failure::Unreadable)?;
     let (call, model) = intake::call(route.endpoint, route.model.as_deref(), &head.headers, peek)?;
-    let tags = tags::resolve(&snapshot.config.general, &head.headers, &call.peek)?;
+    let tags = tags::resolve(&snapshot.config.general, &head.headers, &call.peek, call.endpoint)?;
     record.asked(model.as_deref(), &tags, call.stream);
-    let model = model.unwrap_or(Cow::Borrowed("None"));
+    // Not even a wildcard serves a request that names no model.
+    let unnamed = || Failure::UnknownModel { route: call.endpoint.path(), model: "None".to_owned() };
+    let model = model.ok_or_else(unnamed)?;
     let wanted = Wanted {
         model: &model,
         tags: &tags,

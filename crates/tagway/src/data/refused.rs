@@ -6,6 +6,8 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode, header};
 use serde_json::Value;
 
+use super::python;
+
 /// An error a provider answered with.
 #[derive(Debug, Clone)]
 pub(crate) struct Refused {
@@ -45,7 +47,11 @@ impl Refused {
         let text = |field: &str| error.and_then(|error| error.get(field)).and_then(Value::as_str);
         let said = match (text("message"), &json) {
             (Some(message), _) => message.to_owned(),
-            (None, Some(json)) => format!("Error code: {} - {json}", status.as_u16()),
+            (None, Some(json)) => {
+                let mut said = format!("Error code: {} - ", status.as_u16());
+                python::write(json, &mut said);
+                said
+            }
             (None, None) if body.is_empty() => format!("Error code: {}", status.as_u16()),
             (None, None) => String::from_utf8_lossy(&body[..body.len().min(2000)]).into_owned(),
         };

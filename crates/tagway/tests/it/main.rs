@@ -11,10 +11,12 @@
 
 mod admin;
 mod auth;
+mod compatible;
 mod errors;
 mod examples;
 mod gateway;
 mod limits;
+mod orders;
 mod reload;
 mod retries;
 mod routing;

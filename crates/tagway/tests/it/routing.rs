@@ -176,10 +176,10 @@ async fn aliases_wildcards_ids_and_paths_name_models() {
         let answer = gateway.post(path, &chat_body("gpt-4", json!({}))).send().await.unwrap();
         assert_eq!(answer.deployment(), "one", "{path}");
     }
-    let (status, body) = error(gateway.chat("gpt-5", json!({}))).await;
+    let (status, body) = error(gateway.chat("gtp-5", json!({}))).await;
     assert_eq!(status, 400);
     assert_eq!(
         body["error"]["message"],
-        "/chat/completions: Invalid model name passed in model=gpt-5. Call `/v1/models` to view available models for your key."
+        "/chat/completions: Invalid model name passed in model=gtp-5. Call `/v1/models` to view available models for your key."
     );
 }

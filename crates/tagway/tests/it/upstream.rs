@@ -140,7 +140,8 @@ async fn a_client_may_not_choose_the_upstream_or_its_credentials() {
             .await
             .unwrap();
         assert_eq!(answer.status(), 401, "{field}");
-        assert_eq!(answer.json::<Value>().await.unwrap()["error"]["param"], field);
+        let body: Value = answer.json().await.unwrap();
+        assert!(body["error"]["message"].as_str().unwrap().contains(field), "{body}");
     }
     assert_eq!((fake.hits(), other.hits()), (0, 0));
 }

@@ -1,14 +1,12 @@
 //! Browsers: any page may call the gateway, since only a key opens it. What is answered is what LiteLLM answers.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
-
-use crate::data::answer::Body;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
 
 const ANY: HeaderValue = HeaderValue::from_static("*");
 const METHODS: HeaderValue = HeaderValue::from_static("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT");
 
 /// The answer to a browser that asks whether it may send a request.
-pub(crate) fn preflight<T>(request: &Request<T>) -> Option<Response<Body>> {
+pub(crate) fn preflight<T>(request: &Request<T>) -> Option<Response<&'static str>> {
     let asked = request.headers();
     let is_one = request.method() == Method::OPTIONS
         && asked.contains_key(header::ORIGIN)
@@ -16,8 +14,7 @@ pub(crate) fn preflight<T>(request: &Request<T>) -> Option<Response<Body>> {
     if !is_one {
         return None;
     }
-    let mut response = Response::new(Body::Whole("OK".into()));
-    *response.status_mut() = StatusCode::OK;
+    let mut response = Response::new("OK");
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, ANY);

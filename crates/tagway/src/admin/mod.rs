@@ -7,6 +7,7 @@ mod health;
 mod models;
 mod reload;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,9 +16,10 @@ use axum::body::Body;
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use http::{HeaderValue, Request, StatusCode, header, request};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, header, request};
 use hyper::body::Incoming;
 use serde_json::json;
+use tagway_core::snapshot::DeploymentId;
 use tower::ServiceExt as _;
 
 use crate::auth::{self, Caller, Denied};
@@ -37,7 +39,13 @@ pub(crate) struct Shared {
     pub(crate) live: Arc<Live>,
     /// Set while the gateway shuts down.
     pub(crate) draining: Arc<AtomicBool>,
+    pub(crate) probe: Probe,
 }
+
+/// Calls a deployment to see whether it answers: the headers it answers with, or what is wrong. Handed in, since
+/// nothing here knows how a deployment is called.
+pub(crate) type Probe =
+    fn(Arc<Current>, DeploymentId) -> Pin<Box<dyn Future<Output = Result<HeaderMap, String>> + Send>>;
 
 impl Admin {
     /// An API whose work runs on `control`.

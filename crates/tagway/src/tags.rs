@@ -22,6 +22,9 @@ pub(crate) struct Malformed {
     pub(crate) message: String,
 }
 
+/// The most tags a request may carry: far more than anybody routes or accounts by.
+const MOST_TAGS: usize = 256;
+
 /// Resolves the tags of a request: `metadata.tags`, `litellm_metadata.tags`, then body `tags` or, without them,
 /// the `x-litellm-tags` header. On `/responses` the metadata's come last, as in LiteLLM.
 ///
@@ -60,6 +63,7 @@ fn direct<'a>(headers: &'a HeaderMap, peek: &Peek<'a>, tags: &mut RequestTags<'a
     }
     // Of several such headers the last one counts.
     let Some(value) = headers.get_all("x-litellm-tags").iter().next_back() else { return Ok(()) };
+    few(memchr::memchr_iter(b',', value.as_bytes()).count(), "x-litellm-tags")?;
     match std::str::from_utf8(value.as_bytes()) {
         Ok(text) => tags.push_header(text),
         // HTTP's old charset, which some clients still send.
@@ -101,6 +105,7 @@ fn metadata<'a>(
             return Err(no_object("a string"));
         }
         if let Some(found) = field_of(&inner, whole) {
+            allowed(general, field)?;
             let mut own = RequestTags::default();
             list(&inner, found, field, origin, &mut own)?;
             for tag in own.iter() {
@@ -113,15 +118,29 @@ fn metadata<'a>(
         return if strict && json != "null" { Err(no_object(kind_of(json))) } else { Ok(()) };
     }
     let Some(found) = field_of(text, span) else { return Ok(()) };
-    if general.reject_client_metadata_tags {
-        return Err(Malformed {
-            name: field,
-            message: format!(
-                "Client-side '{field}' is not allowed by this gateway (reject_clientside_metadata_tags). Send tags in the 'tags' field or the 'x-litellm-tags' header."
-            ),
-        });
-    }
+    allowed(general, field)?;
     list(text, found, field, origin, tags)
+}
+
+/// Whether a client may give tags in its metadata.
+fn allowed(general: &General, field: &'static str) -> Result<(), Malformed> {
+    if !general.reject_client_metadata_tags {
+        return Ok(());
+    }
+    Err(Malformed {
+        name: field,
+        message: format!(
+            "Client-side '{field}' is not allowed by this gateway (reject_clientside_metadata_tags). Send tags in the 'tags' field or the 'x-litellm-tags' header."
+        ),
+    })
+}
+
+/// Each tag is compared with those before it, so that their number must be bounded.
+fn few(count: usize, name: &'static str) -> Result<(), Malformed> {
+    if count <= MOST_TAGS {
+        return Ok(());
+    }
+    Err(Malformed { name, message: format!("Too many tags in '{name}': a request may carry {MOST_TAGS}.") })
 }
 
 fn field_of(text: &str, object: Range<usize>) -> Option<Range<usize>> {
@@ -156,6 +175,7 @@ fn list<'a>(
     for item in items {
         if let Some(tag) = text_of(&text[item]) {
             tags.push(tag, origin);
+            few(tags.len(), field)?;
         }
     }
     Ok(())

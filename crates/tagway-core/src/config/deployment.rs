@@ -119,6 +119,12 @@ fn default_parameter(params: &mut Params, at: &At<'_>, key: &str, scope: &mut Sc
             let message = format!("`{key}` is no setting: it is sent to the provider with every request");
             scope.warning_at_key(at, message).help(format!("did you mean `{near}`?"));
         }
+        None if mask::is_secret(key) => {
+            let message =
+                format!("`{key}` looks like a credential, and would be sent in every request's body");
+            scope.error_at_key(at, message).help("give the provider's key as `api_key`; remove this one");
+            return true;
+        }
         None => {}
     }
     if let Some(value) = scope.json(at) {

@@ -19,7 +19,6 @@ pub(super) struct Draft {
     pub(super) max_request_bytes: Option<usize>,
     pub(super) key_header: Option<http::HeaderName>,
     pub(super) reject_client_metadata_tags: bool,
-    pub(super) use_x_forwarded_for: bool,
     pub(super) global_max_parallel_requests: Option<u32>,
 }
 
@@ -68,7 +67,6 @@ pub(super) fn read(at: Option<&At<'_>>, scope: &mut Scope<'_>) -> General {
         max_request_bytes: draft.max_request_bytes.unwrap_or(DEFAULT_REQUEST_BYTES),
         key_header: draft.key_header,
         reject_client_metadata_tags: draft.reject_client_metadata_tags,
-        use_x_forwarded_for: draft.use_x_forwarded_for,
         global_max_parallel_requests: draft.global_max_parallel_requests,
     }
 }

@@ -26,7 +26,7 @@ pub(super) const GENERAL_KEYS: Table<Draft> = &[
         "reject_clientside_metadata_tags",
         Rule::Works(|d, at, s| d.reject_client_metadata_tags = s.bool(at).unwrap_or(false)),
     ),
-    ("use_x_forwarded_for", Rule::Works(|d, at, s| d.use_x_forwarded_for = s.bool(at).unwrap_or(false))),
+    ("use_x_forwarded_for", Rule::Ignored),
     (
         "global_max_parallel_requests",
         Rule::Works(|d, at, s| {

@@ -47,7 +47,7 @@ mod tests {
         for (key, home) in [
             ("enable_tag_filtering", "router_settings"),
             ("master_key", "general_settings"),
-            ("drop_params", "litellm_settings"),
+            ("json_logs", "litellm_settings"),
             ("tag_regex", "litellm_params"),
         ] {
             assert_eq!(of(key), Some(home));

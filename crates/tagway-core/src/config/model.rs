@@ -171,12 +171,8 @@ pub struct Alias {
 /// `litellm_settings`.
 #[derive(Debug, Clone, Default)]
 pub struct Proxy {
-    /// `drop_params`
-    pub drop_params: bool,
     /// `json_logs`
     pub json_logs: bool,
-    /// `extra_spend_tag_headers`: header names whose values become tags.
-    pub extra_spend_tag_headers: Vec<String>,
 }
 
 /// `general_settings`.
@@ -190,8 +186,6 @@ pub struct General {
     pub key_header: Option<http::HeaderName>,
     /// `reject_clientside_metadata_tags`.
     pub reject_client_metadata_tags: bool,
-    /// `use_x_forwarded_for`.
-    pub use_x_forwarded_for: bool,
     /// `global_max_parallel_requests`.
     pub global_max_parallel_requests: Option<u32>,
 }

@@ -23,9 +23,9 @@ pub(super) const PROXY_KEYS: Table<Draft> = &[
         Rule::Works(|d, at, s| d.routing.content_policy_fallbacks = Some(fallbacks(at, s))),
     ),
     ("max_fallbacks", Rule::Works(|d, at, s| d.routing.max_fallbacks = s.count(at))),
-    ("drop_params", Rule::Works(|d, at, s| d.proxy.drop_params = s.bool(at).unwrap_or(false))),
+    ("drop_params", Rule::Ignored),
     ("json_logs", Rule::Works(|d, at, s| d.proxy.json_logs = s.bool(at).unwrap_or(false))),
-    ("extra_spend_tag_headers", Rule::Works(|d, at, s| d.proxy.extra_spend_tag_headers = s.texts(at))),
+    ("extra_spend_tag_headers", Rule::Missed("headers do not become tags yet")),
     ("callbacks", Rule::Works(callbacks)),
     // What would change who may do what, or what is enforced.
     ("max_budget", Rule::Refused(NO_BUDGETS)),

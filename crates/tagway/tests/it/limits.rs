@@ -46,6 +46,31 @@ async fn a_body_that_is_too_large_is_refused_whether_it_says_so_or_not() {
 }
 
 #[tokio::test]
+async fn a_flood_of_tags_is_refused_at_once() {
+    let gateway = mock("");
+    let tags: Vec<String> = (0..300).map(|n| format!("t{n}")).collect();
+    for request in [
+        gateway.chat("m", json!({"tags": tags})),
+        gateway.chat("m", json!({"metadata": {"tags": tags}})),
+        gateway.chat("m", json!({})).header("x-litellm-tags", tags.join(",")),
+    ] {
+        let (status, body) = error(request).await;
+        assert_eq!(status, 400);
+        assert!(body["error"]["message"].as_str().unwrap().starts_with("Too many tags"), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn tags_in_metadata_may_be_forbidden() {
+    let gateway = mock(", reject_clientside_metadata_tags: true");
+    for metadata in [json!({"tags": ["a"]}), json!("{\"tags\": [\"a\"]}")] {
+        let (status, _) = error(gateway.chat("m", json!({"litellm_metadata": metadata}))).await;
+        assert_eq!(status, 400);
+    }
+    assert_eq!(gateway.chat("m", json!({"metadata": {"a": "b"}})).send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
 async fn a_large_body_within_the_limit_is_served() {
     let fake = Fake::start().await;
     let gateway = Gateway::start(&config(&[at("m", "one", &fake.url(), "[default]")], ""));

@@ -1,12 +1,18 @@
 //! The log: text for people or JSON for machines, on standard output. Lines are gathered and written by a thread
 //! of their own, so that a request never waits for whoever reads the log.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::registry::LookupSpan;
 
 /// A line is written at the latest after this time.
 const FLUSH: Duration = Duration::from_millis(20);
@@ -71,6 +77,57 @@ impl<'a> MakeWriter<'a> for Lines {
     }
 }
 
+/// A line of text an event: time, level, target, message, fields. The library's own format spends more on colours
+/// it does not print than on the text, and every request has a line.
+struct Plain;
+
+impl<S, N> FormatEvent<S, N> for Plain
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut line: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let about = event.metadata();
+        SystemTime.format_time(&mut line)?;
+        write!(line, " {:>5} {}:", about.level().as_str(), about.target())?;
+        let mut fields = Fields { line: line.by_ref(), result: Ok(()) };
+        event.record(&mut fields);
+        fields.result?;
+        line.write_char('\n')
+    }
+}
+
+/// Writes fields as `name=value`; text in quotes with its control characters escaped, so that a line stays one.
+struct Fields<'w> {
+    line: Writer<'w>,
+    result: fmt::Result,
+}
+
+impl Fields<'_> {
+    fn field(&mut self, field: &Field, value: fmt::Arguments<'_>) {
+        let name = field.name();
+        let written = if name == "message" {
+            write!(self.line, " {value}")
+        } else {
+            self.line
+                .write_char(' ')
+                .and_then(|()| self.line.write_str(name))
+                .and_then(|()| write!(self.line, "={value}"))
+        };
+        self.result = self.result.and(written);
+    }
+}
+
+impl Visit for Fields<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.field(field, format_args!("{value:?}"));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.field(field, format_args!("{}", itoa::Buffer::new().format(value)));
+    }
+}
+
 /// Writes what is left when dropped.
 pub(crate) struct Log(Lines);
 
@@ -93,7 +150,7 @@ pub(crate) fn start(json: bool, verbose: bool) -> io::Result<Log> {
     if json {
         log.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
     } else {
-        log.init();
+        log.event_format(Plain).init();
     }
     let shared = Arc::clone(&lines.0);
     std::thread::Builder::new().name("log".into()).spawn(move || {

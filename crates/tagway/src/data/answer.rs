@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body::{Frame, SizeHint};
 use tagway_core::snapshot::Endpoint;
 use tagway_core::usage::Usage;
@@ -15,6 +15,7 @@ use super::content::Content;
 use super::cost;
 use super::explain;
 use super::failure::Failure;
+use super::names;
 use super::provider_headers;
 use super::record::Record;
 use super::relay::Relay;
@@ -22,7 +23,6 @@ use crate::error::error_json;
 use crate::route::{Plan, Trail, whole_seconds};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
 
 /// What goes to the client.
 pub(crate) enum Body {
@@ -110,34 +110,34 @@ pub(crate) fn build(
     let deployment = around.snapshot.deployment(reply.deployment);
     let mut headers = HeaderMap::with_capacity(48);
     let stream = !matches!(reply.content, Content::Whole { .. });
-    headers.insert(CALL_ID, record.call_id.clone());
+    headers.insert(&names::CALL_ID, record.call_id.clone());
     for (name, value) in &deployment.reply_headers {
         headers.insert(name.clone(), value.clone());
     }
     if let Some(name) = reply.model_name {
-        headers.insert("x-litellm-model-name", name);
+        headers.insert(&names::MODEL_NAME, name);
     }
-    headers.insert("x-litellm-model-group", plan.asked.clone());
-    headers.insert("x-litellm-version", HeaderValue::from_static(env!("CARGO_PKG_VERSION")));
+    headers.insert(&names::MODEL_GROUP, plan.asked.clone());
+    headers.insert(&names::VERSION, HeaderValue::from_static(env!("CARGO_PKG_VERSION")));
     money(&mut headers, &deployment.entry.prices, &reply.content);
     let total = now.saturating_duration_since(record.began);
-    headers.insert("x-litellm-response-duration-ms", millis(total));
+    headers.insert(&names::RESPONSE_DURATION_MS, millis(total));
     if deployment.entry.mock.is_none() {
-        headers.insert("x-litellm-overhead-duration-ms", millis(total.saturating_sub(record.upstream)));
+        headers.insert(&names::OVERHEAD_DURATION_MS, millis(total.saturating_sub(record.upstream)));
     }
-    headers.insert("x-litellm-attempted-retries", HeaderValue::from(record.retries));
-    headers.insert("x-litellm-attempted-fallbacks", HeaderValue::from(record.fallbacks));
+    headers.insert(&names::ATTEMPTED_RETRIES, HeaderValue::from(record.retries));
+    headers.insert(&names::ATTEMPTED_FALLBACKS, HeaderValue::from(record.fallbacks));
     if 0 < record.retries {
-        headers.insert("x-litellm-max-retries", HeaderValue::from(record.max_retries));
+        headers.insert(&names::MARETRIES, HeaderValue::from(record.max_retries));
     }
     provider_headers::copy(&reply.headers, &mut headers, stream || record.endpoint == Endpoint::Responses);
     if let Some(route) = explain::header(trail, Some(deployment)) {
-        headers.insert("x-tagway-route", route);
+        headers.insert(&names::TAGWAY_ROUTE, route);
     }
     if stream {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-        headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+        headers.insert(&names::ACCEL_BUFFERING, HeaderValue::from_static("no"));
     } else {
         headers.insert(header::CONTENT_TYPE, JSON);
     }
@@ -152,16 +152,16 @@ fn money(headers: &mut HeaderMap, prices: &[(String, f64)], content: &Content) {
     };
     let Some(cost) = usage.and_then(|usage| cost::of(usage, prices)) else {
         const NOTHING: HeaderValue = HeaderValue::from_static("0.0");
-        headers.insert("x-litellm-response-cost-input", NOTHING);
-        headers.insert("x-litellm-response-cost-output", NOTHING);
-        headers.insert("x-litellm-key-spend", NOTHING);
+        headers.insert(&names::RESPONSE_COST_INPUT, NOTHING);
+        headers.insert(&names::RESPONSE_COST_OUTPUT, NOTHING);
+        headers.insert(&names::KEY_SPEND, NOTHING);
         return;
     };
     let total = cost::text(cost.input + cost.output);
-    headers.insert("x-litellm-key-spend", total.clone());
-    headers.insert("x-litellm-response-cost", total);
-    headers.insert("x-litellm-response-cost-input", cost::text(cost.input));
-    headers.insert("x-litellm-response-cost-output", cost::text(cost.output));
+    headers.insert(&names::KEY_SPEND, total.clone());
+    headers.insert(&names::RESPONSE_COST, total);
+    headers.insert(&names::RESPONSE_COST_INPUT, cost::text(cost.input));
+    headers.insert(&names::RESPONSE_COST_OUTPUT, cost::text(cost.output));
 }
 
 /// Milliseconds with three digits behind the point.
@@ -184,21 +184,21 @@ fn millis(duration: Duration) -> HeaderValue {
 pub(crate) fn failed(failure: &Failure, trail: &Trail, mut record: Record) -> Response<Body> {
     record.failed(failure);
     let mut headers = HeaderMap::with_capacity(16);
-    headers.insert(CALL_ID, record.call_id.clone());
-    headers.insert("x-litellm-response-cost", HeaderValue::from_static("0"));
-    headers.insert("x-litellm-key-spend", HeaderValue::from_static("0.0"));
+    headers.insert(&names::CALL_ID, record.call_id.clone());
+    headers.insert(&names::RESPONSE_COST, HeaderValue::from_static("0"));
+    headers.insert(&names::KEY_SPEND, HeaderValue::from_static("0.0"));
     if let Some(refused) = failure.refused() {
         provider_headers::copy(&refused.headers, &mut headers, false);
     }
     if failure.is_providers() {
         let limit = record.current.snapshot.config.router.timeout.as_secs_f64();
-        headers.insert("x-litellm-timeout", tagway_core::snapshot::header_value(&format!("{limit:?}")));
+        headers.insert(&names::TIMEOUT, tagway_core::snapshot::header_value(&format!("{limit:?}")));
     }
     if let Some(wait) = failure.retry_after() {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait).max(1)));
     }
     if let Some(route) = explain::header(trail, None) {
-        headers.insert("x-tagway-route", route);
+        headers.insert(&names::TAGWAY_ROUTE, route);
     }
     headers.insert(header::CONTENT_TYPE, JSON);
     let mut response = Response::new(Body::Whole(error_body(failure, &record)));

@@ -4,6 +4,7 @@ use http::{HeaderMap, HeaderValue};
 use serde_json::json;
 use tagway_core::snapshot::{Deployment, header_value};
 
+use super::names;
 use crate::route::Trail;
 
 /// A header must fit the buffers of proxies on the way.
@@ -11,8 +12,9 @@ const LONGEST: usize = 4096;
 
 /// A trail to be filled when the caller sends `x-tagway-explain: true`.
 pub(crate) fn wanted(headers: &HeaderMap) -> Trail {
-    let asked =
-        headers.get("x-tagway-explain").is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"));
+    let asked = headers
+        .get(&names::TAGWAY_EXPLAIN)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"));
     asked.then(Vec::new)
 }
 

@@ -17,6 +17,7 @@ use tagway_core::wire::peek::{Known, Peek};
 use tagway_core::wire::splice;
 
 use super::failure::Failure;
+use super::names;
 use super::wanted_fallbacks::{self, Targets};
 use crate::tags::{Malformed, kind_of};
 
@@ -188,7 +189,7 @@ fn boolean(peek: &Peek<'_>, known: Known, name: &'static str) -> Result<bool, Ma
     }
 }
 
-fn header_text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+fn header_text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     headers.get(name)?.to_str().ok().map(str::trim)
 }
 
@@ -198,10 +199,10 @@ fn setting<'a>(
     known: Known,
     field: &'static str,
     headers: &'a HeaderMap,
-    header: &'static str,
+    header: &'static HeaderName,
 ) -> Option<(&'static str, Cow<'a, str>)> {
     if let Some(text) = header_text(headers, header) {
-        return Some((header, Cow::Borrowed(text)));
+        return Some((header.as_str(), Cow::Borrowed(text)));
     }
     let json = peek.json(known).filter(|json| *json != "null")?;
     Some((field, text_of(json).unwrap_or(Cow::Borrowed(json))))
@@ -210,11 +211,10 @@ fn setting<'a>(
 fn timeout(peek: &Peek<'_>, headers: &HeaderMap, stream: bool) -> Result<Option<Duration>, Malformed> {
     /// "No limit", where a point in time must still be computed.
     const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
-    let of_stream =
-        || setting(peek, Known::StreamTimeout, "stream_timeout", headers, "x-litellm-stream-timeout");
+    let of_stream = || setting(peek, Known::StreamTimeout, "stream_timeout", headers, &names::STREAM_TIMEOUT);
     let given = if stream { of_stream() } else { None }
-        .or_else(|| setting(peek, Known::Timeout, "timeout", headers, "x-litellm-timeout"))
-        .or_else(|| setting(peek, Known::RequestTimeout, "request_timeout", headers, "x-litellm-timeout"));
+        .or_else(|| setting(peek, Known::Timeout, "timeout", headers, &names::TIMEOUT))
+        .or_else(|| setting(peek, Known::RequestTimeout, "request_timeout", headers, &names::TIMEOUT));
     let Some((name, text)) = given else { return Ok(None) };
     let seconds = text.parse::<f64>().ok().filter(|seconds| 0.0 <= *seconds);
     match seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {
@@ -230,7 +230,7 @@ fn timeout(peek: &Peek<'_>, headers: &HeaderMap, stream: bool) -> Result<Option<
 fn retries(peek: &Peek<'_>, headers: &HeaderMap) -> Result<Option<u32>, Malformed> {
     /// A client may not multiply its requests without bound.
     const MOST: u32 = 10;
-    let given = setting(peek, Known::NumRetries, "num_retries", headers, "x-litellm-num-retries");
+    let given = setting(peek, Known::NumRetries, "num_retries", headers, &names::NUM_RETRIES);
     let Some((name, text)) = given else { return Ok(None) };
     match text.parse::<u32>() {
         Ok(count) => Ok(Some(count.min(MOST))),
@@ -245,7 +245,7 @@ fn retries(peek: &Peek<'_>, headers: &HeaderMap) -> Result<Option<u32>, Malforme
 
 fn expression(peek: &Peek<'_>, headers: &HeaderMap) -> Result<Option<Expression>, Malformed> {
     let (name, text) =
-        match (peek.json(Known::TagExpression), header_text(headers, "x-tagway-tag-expression")) {
+        match (peek.json(Known::TagExpression), header_text(headers, &names::TAGWAY_TAG_EXPRESSION)) {
             (Some("null") | None, None) => return Ok(None),
             (Some("null") | None, Some(text)) => ("x-tagway-tag-expression", Cow::Borrowed(text)),
             (Some(json), _) => {
@@ -258,9 +258,8 @@ fn expression(peek: &Peek<'_>, headers: &HeaderMap) -> Result<Option<Expression>
 
 /// The client's own call id, when it is one a header and a log can carry, else a new one.
 pub(crate) fn call_id(headers: &HeaderMap) -> HeaderValue {
-    let own = headers
-        .get("x-litellm-call-id")
-        .filter(|id| !id.is_empty() && id.len() <= 128 && id.to_str().is_ok());
+    let own =
+        headers.get(&names::CALL_ID).filter(|id| !id.is_empty() && id.len() <= 128 && id.to_str().is_ok());
     own.cloned().unwrap_or_else(|| {
         // A name for a request, not a secret: a fast generator is enough.
         let id = uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid();

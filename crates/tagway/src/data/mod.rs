@@ -10,6 +10,7 @@ pub(crate) mod failure;
 mod fallback;
 mod intake;
 mod mock;
+mod names;
 pub(crate) mod pipeline;
 pub(crate) mod probe;
 mod provider_headers;

@@ -6,6 +6,8 @@ use std::collections::HashMap;
 
 use http::{HeaderMap, HeaderName};
 
+use super::names;
+
 /// Names kept by a thread; a provider that makes up names cannot grow it further.
 const KEPT: usize = 512;
 
@@ -37,9 +39,9 @@ pub(crate) fn copy(from: &HeaderMap, to: &mut HeaderMap, stream: bool) {
             to.insert(name.clone(), value.clone());
         }
     }
-    if let Some(id) = from.get("x-request-id") {
-        to.insert("request-id", id.clone());
-        to.insert("llm_provider-request-id", id.clone());
+    if let Some(id) = from.get(&names::X_REQUEST_ID) {
+        to.insert(&names::REQUEST_ID, id.clone());
+        to.insert(&names::PROVIDER_REQUEST_ID, id.clone());
     }
 }
 

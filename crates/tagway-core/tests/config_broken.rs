@@ -100,7 +100,10 @@ snapshots! {
         + &after("general_settings: {master_key: short}\n")
         + &after("");
     a_provider_key_that_is_not_set => params("model: openai/gpt-4o\ntags: [free]");
-    a_wide_line => params(&format!("model: openai/x\ntags: [{}7{}]", "aaaaaaa, ".repeat(40), ", bbbbbbb".repeat(40)));
+    a_wide_line => {
+        let tags = |from: usize| (from..from + 40).map(|n| format!("tag-{n}")).collect::<Vec<_>>().join(", ");
+        params(&format!("model: openai/x\napi_key: hunter2\ntags: [{}, 7, {}]", tags(100), tags(200)))
+    };
     characters_wider_than_a_byte => params("model: openai/x\napi_key: hunter2\ntags: [\"größe ✓\", 7]");
 }
 
@@ -112,4 +115,12 @@ fn problems_are_data_too() {
     .load()
     .expect_err("tags are no list");
     insta::assert_json_snapshot!(problems);
+}
+
+#[test]
+fn a_credential_in_the_place_of_a_key_is_not_shown() {
+    for text in ["sk-hunter2-hunter2:\n  a: 1\n", "general_settings:\n  sk-hunter2-hunter2:\n"] {
+        let said = said(text);
+        assert!(!said.contains("hunter2-hunter2"), "{said}");
+    }
 }

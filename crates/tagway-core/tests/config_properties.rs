@@ -18,6 +18,8 @@ fn line() -> impl Strategy<Value = String> {
         Just("router_settings:".to_owned()),
         Just("general_settings: {master_key: Tr0ub4dor-hunter2, max_parallel_requests: 1, x: }".to_owned()),
         Just("environment_variables: {A: Tr0ub4dor-hunter2, OPENAI_API_KEY: [Tr0ub4dor-hunter2]}".to_owned()),
+        // Below `extra_headers` a key is the name of a header, which is shown; here it is a part of the secret.
+        Just("api_key: {Tr0ub4dor-hunter2: 1}".to_owned()),
         Just("timeout: -1".to_owned()),
         Just("<<: *a".to_owned()),
         Just("x-a: &a".to_owned()),
@@ -44,7 +46,6 @@ fn line() -> impl Strategy<Value = String> {
                 Just("*Tr0ub4dor-hunter2".to_owned()),
                 Just("&Tr0ub4dor-hunter2".to_owned()),
                 Just("!Tr0ub4dor-hunter2".to_owned()),
-                Just("{Tr0ub4dor-hunter2: 1}".to_owned()),
             ],
         )
             .prop_map(|(key, value)| format!("{key}: {value}")),

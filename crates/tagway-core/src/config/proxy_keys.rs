@@ -31,6 +31,10 @@ pub(super) const PROXY_KEYS: Table<Draft> = &[
     ("max_budget", Rule::Refused(NO_BUDGETS)),
     ("budget_duration", Rule::Refused(NO_BUDGETS)),
     ("tag_budget_config", Rule::Refused(NO_BUDGETS)),
+    (
+        "require_auth_for_metrics_endpoint",
+        Rule::Refused("remove it, and keep `/metrics` from those who may not read it"),
+    ),
     ("max_user_budget", Rule::Refused(NO_BUDGETS)),
     ("default_max_internal_user_budget", Rule::Refused(NO_BUDGETS)),
     ("max_internal_user_budget", Rule::Refused(NO_BUDGETS)),
@@ -215,7 +219,6 @@ pub(super) const PROXY_KEYS: Table<Draft> = &[
     ("redact_messages_in_exceptions", Rule::Ignored),
     ("redact_user_api_key_info", Rule::Ignored),
     ("request_correlation_in_logs", Rule::Ignored),
-    ("require_auth_for_metrics_endpoint", Rule::Ignored),
     ("require_managed_files", Rule::Ignored),
     ("responses", Rule::Ignored),
     ("s3_audit_callback_params", Rule::Ignored),
@@ -252,4 +255,6 @@ pub(super) const PROXY_KEYS: Table<Draft> = &[
     ("vertex_project", Rule::Ignored),
     ("websearch_interception_params", Rule::Ignored),
     ("zerobus_params", Rule::Ignored),
+    ("code_interpreter_interception_params", Rule::Ignored),
+    ("compression_interception_params", Rule::Ignored),
 ];

@@ -27,9 +27,11 @@ impl<'n> At<'n> {
     }
 
     pub(super) fn entry(&self, entry: &'n Entry) -> Self {
-        // Below a secret even a key may be a part of it; of headers and variables the names are none.
+        // Below a secret even a key may be a part of it; of headers and variables the names are none. A missing
+        // line break can put a credential in the place of a key.
         let last = self.path.rsplit('.').next().unwrap_or_default();
-        let key = if self.secret && !mask::holds_names(last) { "***" } else { &entry.key };
+        let hidden = self.secret && !mask::holds_names(last) || mask::looks_secret(&entry.key);
+        let key = if hidden { "***" } else { &entry.key };
         let path = match self.path.as_str() {
             "" => key.to_owned(),
             path => format!("{path}.{key}"),

@@ -169,8 +169,6 @@ struct Open {
 struct Key {
     text: String,
     mark: Mark,
-    /// Where it ends, in bytes.
-    end: usize,
 }
 
 enum Body {
@@ -209,22 +207,26 @@ impl<'t> Builder<'t> {
         })
     }
 
-    /// Hides a scalar or alias under a secret-looking key, with whatever stands between the two: a password
-    /// that begins with `&` or `!` looks like an anchor or a tag to YAML.
+    /// Hides a scalar or alias under a secret-looking key.
     fn hide(&mut self, span: Span) {
-        let Some(range) = span.byte_range() else { return };
-        let Some(open) = self.open.last() else { return };
-        let start = match &open.body {
-            Body::Map { key: Some(key), .. } => {
-                let between = self.text.get(key.end..range.start).unwrap_or_default();
-                let shown =
-                    between.len() - between.trim_start_matches([':', ' ', '\t', '\n', '\r', '"', '\'']).len();
-                key.end + shown
-            }
-            Body::Map { key: None, .. } if open.names => return,
-            _ => range.start,
-        };
-        self.secrets.push(start..range.end);
+        let names =
+            matches!(self.open.last(), Some(Open { names: true, body: Body::Map { key: None, .. }, .. }));
+        if !names {
+            self.secrets.extend(span.byte_range());
+        }
+    }
+
+    /// Hides what looks like anchors and tags after a secret-looking key that ends at this byte: to YAML, so
+    /// does a password that begins with `&` or `!`.
+    fn hide_properties(&mut self, key_end: usize) {
+        let text = self.text.get(key_end..).unwrap_or_default();
+        let mut rest = text.trim_start_matches([':', ' ', '\t', '\n', '\r', '"', '\'']);
+        while rest.starts_with(['&', '!']) {
+            let start = key_end + text.len() - rest.len();
+            let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+            self.secrets.push(start..start + end);
+            rest = rest.get(end..).unwrap_or_default().trim_start();
+        }
     }
 
     fn expects_key(&self) -> bool {
@@ -334,8 +336,11 @@ impl<'t> Builder<'t> {
 
     fn key(&mut self, text: &str, mark: Mark, span: Span) {
         let end = span.byte_range().map_or(0, |range| range.end);
+        if mask::is_secret(text) || self.secret() {
+            self.hide_properties(end);
+        }
         if let Some(Open { body: Body::Map { key, .. }, .. }) = self.open.last_mut() {
-            *key = Some(Key { text: text.to_owned(), mark, end });
+            *key = Some(Key { text: text.to_owned(), mark });
         }
     }
 
@@ -356,7 +361,7 @@ impl<'t> Builder<'t> {
         match &mut open.body {
             Body::List(items) => items.push(node),
             Body::Map { entries, seen, merges, key } => {
-                let Key { text: key, mark, .. } = key.take()?;
+                let Key { text: key, mark } = key.take()?;
                 if key == "<<" {
                     merges.push(node);
                 } else if let Some(first) = seen.get(&key).and_then(|index| entries.get(*index)) {

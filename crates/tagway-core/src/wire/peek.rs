@@ -237,7 +237,7 @@ pub enum Unreadable {
 pub struct Peek<'a> {
     text: &'a str,
     fields: SmallVec<[Field; 16]>,
-    known: [Option<u16>; KNOWN],
+    known: [Option<u32>; KNOWN],
 }
 
 impl<'a> Peek<'a> {
@@ -269,7 +269,7 @@ impl<'a> Peek<'a> {
             if slot.is_some() {
                 return Err(Unreadable::Repeated(key.into_owned()));
             }
-            *slot = u16::try_from(self.fields.len()).ok();
+            *slot = u32::try_from(self.fields.len()).ok();
         }
         self.fields.push(Field { span, fate });
         Ok(())
@@ -294,7 +294,7 @@ impl<'a> Peek<'a> {
     /// Where the value of a field stands.
     pub fn span(&self, known: Known) -> Option<Range<usize>> {
         let at = self.known[known as usize]?;
-        self.fields.get(usize::from(at)).map(|field| field.span.value.clone())
+        self.fields.get(at as usize).map(|field| field.span.value.clone())
     }
 
     /// The JSON text of a field's value.
@@ -370,6 +370,13 @@ mod tests {
             Peek::read(br#"{"model":"a","mod\u0065l":"b"}"#).unwrap_err(),
             Unreadable::Repeated("model".into())
         );
+    }
+
+    #[test]
+    fn a_known_field_is_found_behind_any_number_of_others() {
+        let body = format!("{{{}\"model\":\"a\"}}", "\"x\":1,".repeat(70_000));
+        let peek = Peek::read(body.as_bytes()).unwrap();
+        assert_eq!(peek.json(Known::Model), Some("\"a\""));
     }
 
     #[test]

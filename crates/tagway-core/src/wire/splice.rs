@@ -1,8 +1,12 @@
 //! The body for the provider: the caller's bytes with the few changes a gateway must make. Knows no deployment,
 //! only the changes it is given.
 
+use std::ops::Range;
+
 use super::json::{Walk, text_of};
 use super::peek::{Fate, Known, Peek};
+
+const OPTIONS: &str = "stream_options";
 
 /// What must change.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +27,7 @@ pub struct Changes<'c> {
 pub fn asked_for_usage(peek: &Peek<'_>) -> bool {
     let Some(options) = peek.span(Known::StreamOptions) else { return false };
     Walk::fields(peek.text(), options).is_some_and(|mut fields| {
-        fields.any(|f| &peek.text()[f.key] == "include_usage" && &peek.text()[f.value] == "true")
+        fields.any(|f| is_key(peek.text(), &f.key, "include_usage") && &peek.text()[f.value] == "true")
     })
 }
 
@@ -69,10 +73,17 @@ pub fn request(peek: &Peek<'_>, changes: &Changes<'_>) -> Vec<u8> {
         // The path named it.
         writer.field("", "\"model\":", changes.model);
     }
-    if changes.include_usage && options.is_none() {
-        writer.field("", "\"stream_options\":", r#"{"include_usage":true}"#);
+    if options.is_none() && changes.streams {
+        let default = changes.defaults.iter().find(|(key, _)| key == OPTIONS).map(|(_, json)| json.as_str());
+        match (default, changes.include_usage) {
+            (default, true) => {
+                writer.field("", "\"stream_options\":", &with_usage(default.unwrap_or_default()));
+            }
+            (Some(default), false) => writer.field("", "\"stream_options\":", default),
+            (None, false) => {}
+        }
     }
-    for (key, json) in changes.defaults.iter().filter(|(key, _)| !peek.gives(key)) {
+    for (key, json) in changes.defaults.iter().filter(|(key, _)| key != OPTIONS && !peek.gives(key)) {
         writer.field("", &format!("{}:", serde_json::Value::from(key.as_str())), json);
     }
     out.push(b'}');
@@ -99,7 +110,7 @@ impl Writer<'_> {
 fn with_usage(options: &str) -> String {
     let mut out = String::from("{\"include_usage\":true");
     for field in Walk::fields(options, 0..options.len()).into_iter().flatten() {
-        if &options[field.key.clone()] != "include_usage" {
+        if !is_key(options, &field.key, "include_usage") {
             out.push(',');
             out.push_str(&options[field.key.start - 1..field.value.end]);
         }
@@ -108,13 +119,17 @@ fn with_usage(options: &str) -> String {
     out
 }
 
+/// Whether the key that stands at `span` is `key`, however it is spelled.
+fn is_key(text: &str, span: &Range<usize>, key: &str) -> bool {
+    text_of(&text[span.start - 1..span.end + 1]).is_some_and(|found| found == key)
+}
+
 /// The part of `metadata` that is for the provider: OpenAI takes string values only. `None` when nothing is.
 fn provider_metadata(metadata: &str) -> Option<String> {
     let mut out = String::new();
     for field in Walk::fields(metadata, 0..metadata.len())? {
-        let key = text_of(&metadata[field.key.start - 1..field.key.end + 1]);
         let is_text = metadata[field.value.clone()].starts_with('"');
-        if is_text && key.is_none_or(|key| key != "tags") {
+        if is_text && !is_key(metadata, &field.key, "tags") {
             out.push(if out.is_empty() { '{' } else { ',' });
             out.push_str(&metadata[field.key.start - 1..field.value.end]);
         }
@@ -171,6 +186,29 @@ mod tests {
             spliced(r#"{"model":"m","stream_options":{"x":1,"include_usage":false}}"#, &changes),
             r#"{"model":"up","stream_options":{"include_usage":true,"x":1}}"#
         );
+    }
+
+    #[test]
+    fn usage_is_asked_for_once_however_it_is_spelled() {
+        let changes = Changes { include_usage: true, ..PLAIN };
+        let body = r#"{"model":"m","stream_options":{"include_usag\u0065":false}}"#;
+        assert_eq!(spliced(body, &changes), r#"{"model":"up","stream_options":{"include_usage":true}}"#);
+        let body = br#"{"stream_options":{"include_usag\u0065":true}}"#;
+        assert!(asked_for_usage(&Peek::read(body).unwrap()));
+    }
+
+    #[test]
+    fn default_stream_options_join_the_wish_for_usage() {
+        let defaults = [("stream_options".to_owned(), r#"{"x":1}"#.to_owned())];
+        let changes = Changes { defaults: &defaults, include_usage: true, ..PLAIN };
+        let body = r#"{"model":"m"}"#;
+        assert_eq!(
+            spliced(body, &changes),
+            r#"{"model":"up","stream_options":{"include_usage":true,"x":1}}"#
+        );
+        let changes = Changes { include_usage: false, ..changes };
+        assert_eq!(spliced(body, &changes), r#"{"model":"up","stream_options":{"x":1}}"#);
+        assert_eq!(spliced(body, &Changes { streams: false, ..changes }), r#"{"model":"up"}"#);
     }
 
     #[test]

@@ -192,7 +192,7 @@ impl SseMap {
             }
         };
         let from = model.as_ref().map_or(0, |span| span.end);
-        if self.usage.find(&payload[from..]).is_some() && self.account(payload) && self.wishes.hide_usage {
+        if self.may_tell_usage(&payload[from..]) && self.account(payload) && self.wishes.hide_usage {
             return;
         }
         self.seen.events += 1;
@@ -228,6 +228,8 @@ impl SseMap {
             return self.response_event(text, response);
         }
         let Some(model) = model else { return Study::Plain };
+        // Another chunk that begins alike has the same id and the same model only when both end within.
+        let alike = text[model.clone()].ends_with('"') && id.as_ref().is_some_and(|id| id.end <= model.start);
         if let Some(span) = id.filter(|span| text[span.clone()].starts_with('"')) {
             match &self.id {
                 None => self.id = Some(text[span].to_owned()),
@@ -238,7 +240,9 @@ impl SseMap {
                 }
             }
         }
-        self.memo = Memo { start: payload[..model.end].to_vec(), model: model.clone() };
+        if alike {
+            self.memo = Memo { start: payload[..model.end].to_vec(), model: model.clone() };
+        }
         Study::Model(model)
     }
 
@@ -256,6 +260,14 @@ impl SseMap {
             Some(span) => Study::Rewritten(replaced(text, &[(span, &self.wishes.model)])),
             None => Study::Plain,
         }
+    }
+
+    /// Whether `"usage"` stands there with anything but `null`, which is what every chunk but the last says.
+    fn may_tell_usage(&self, text: &[u8]) -> bool {
+        self.usage.find_iter(text).any(|at| {
+            let rest = text[at + b"\"usage\"".len()..].trim_ascii_start();
+            !rest.strip_prefix(b":").is_some_and(|value| value.trim_ascii_start().starts_with(b"null"))
+        })
     }
 
     /// Reads the usage of a chunk; says whether the chunk carries nothing else.
@@ -383,6 +395,13 @@ mod tests {
     }
 
     #[test]
+    fn usage_is_read_wherever_it_is_not_null() {
+        let stream = b"data: {\"id\":\"c\",\"model\":\"up\",\"usage\" : null,\"x\":{\"usage\":null}}\n\ndata: {\"id\":\"c\",\"model\":\"up\",\"x\":{\"usage\":null},\"usage\" : {\"prompt_tokens\":1}}\n\n";
+        let (_, seen, _) = map(true, &[stream]);
+        assert_eq!(seen.usage.map(|usage| usage.prompt), Some(1));
+    }
+
+    #[test]
     fn an_error_inside_the_stream_ends_it() {
         let stream = b"data: {\"model\":\"up\"}\n\ndata: {\"error\":{\"message\":\"x\"}}\n\ndata: [DONE]\n\n";
         let (text, seen, _) = map(true, &[stream]);
@@ -397,6 +416,16 @@ mod tests {
         let (text, seen, _) = map(true, &[stream]);
         assert!(text.contains("\"model\":\"asked\""));
         assert_eq!(seen.usage.map(|usage| usage.total), Some(3));
+    }
+
+    #[test]
+    fn a_beginning_that_does_not_settle_id_and_model_is_not_remembered() {
+        let stream = b"data: {\"model\":\"up\",\"id\":\"c1\"}\n\ndata: {\"model\":\"up\",\"id\":\"c2\"}\n\n";
+        let (text, ..) = map(true, &[stream]);
+        assert_eq!(text.matches("{\"model\":\"asked\",\"id\":\"c1\"}").count(), 2, "{text}");
+        let stream = b"data: {\"id\":\"c\",\"model\":1}\n\ndata: {\"id\":\"c\",\"model\":12}\n\n";
+        let (text, ..) = map(true, &[stream]);
+        assert_eq!(text.matches("{\"id\":\"c\",\"model\":\"asked\"}").count(), 2, "{text}");
     }
 
     #[test]

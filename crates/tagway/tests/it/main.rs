@@ -1,9 +1,19 @@
 //! The behaviour of the gateway: the real binary, real sockets, scripted upstreams. Each test is a sentence.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::needless_pass_by_value,
+    clippy::panic,
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test that cannot go on should fail, and nobody else sees its helpers"
+)]
+
 mod admin;
 mod auth;
 mod compatible;
 mod errors;
+mod examples;
 mod gateway;
 mod limits;
 mod orders;
@@ -11,4 +21,5 @@ mod reload;
 mod retries;
 mod routing;
 mod stream;
+mod tidy;
 mod upstream;

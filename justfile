@@ -1,0 +1,36 @@
+# Lists the recipes.
+default:
+    @just --list --unsorted
+
+# Type-checks everything.
+check:
+    cargo check --workspace --all-targets
+
+# Runs every test.
+test:
+    scripts/test
+
+# Starts the gateway; offline with the quick start's file.
+run config="examples/quickstart.yaml":
+    cargo run --release -p tagway -- --config {{config}}
+
+# Measures the core's decisions and readers.
+bench:
+    cargo bench -p tagway-core --bench '*'
+
+# Fuzzes every target, each for so many seconds; needs a nightly toolchain and cargo-fuzz.
+fuzz seconds="60":
+    scripts/fuzz {{seconds}}
+
+# Builds the documentation of the code.
+doc:
+    cargo doc --workspace --no-deps --open
+
+# Formats, and looks for what the compiler lets pass.
+lint:
+    cargo fmt --all
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# Everything that a change must pass.
+ci:
+    .ci/run

@@ -2,13 +2,11 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 
-use crate::data::answer::Body;
-
 const ANY: HeaderValue = HeaderValue::from_static("*");
 const METHODS: HeaderValue = HeaderValue::from_static("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT");
 
 /// The answer to a browser that asks whether it may send a request.
-pub(crate) fn preflight<T>(request: &Request<T>) -> Option<Response<Body>> {
+pub(crate) fn preflight<T>(request: &Request<T>) -> Option<Response<&'static str>> {
     let asked = request.headers();
     let is_one = request.method() == Method::OPTIONS
         && asked.contains_key(header::ORIGIN)
@@ -16,7 +14,7 @@ pub(crate) fn preflight<T>(request: &Request<T>) -> Option<Response<Body>> {
     if !is_one {
         return None;
     }
-    let mut response = Response::new(Body::Whole("OK".into()));
+    let mut response = Response::new("OK");
     *response.status_mut() = StatusCode::OK;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));

@@ -181,7 +181,7 @@ async fn serve(connection: TcpStream, gateway: Arc<Gateway>, admin: Admin, mut s
 
 async fn answer(gateway: &Gateway, admin: Admin, request: http::Request<Incoming>) -> http::Response<Body> {
     if let Some(response) = cors::preflight(&request) {
-        return response;
+        return response.map(|text| Body::Whole(text.into()));
     }
     let from_a_page = cors::from_a_page(request.headers());
     let mut response = match call::recognise(request.uri().path()) {

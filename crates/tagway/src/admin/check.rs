@@ -3,17 +3,14 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::Query;
+use axum::extract::{Query, State};
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tagway_core::snapshot::{Deployment, DeploymentId, Named, Snapshot};
 use tokio::task::JoinSet;
 
-use super::Known;
-use crate::data::failure::Failure;
-use crate::data::probe;
-use crate::data::upstream::Pool;
+use super::{Known, Shared};
 
 /// Deployments called at a time.
 const AT_ONCE: usize = 16;
@@ -27,14 +24,17 @@ pub(super) struct Which {
 }
 
 /// Checks. A question for one model or deployment is answered 503 when none is healthy.
-pub(super) async fn check(known: Known, Query(which): Query<Which>) -> (StatusCode, Json<Value>) {
+pub(super) async fn check(
+    State(shared): State<Shared>,
+    known: Known,
+    Query(which): Query<Which>,
+) -> (StatusCode, Json<Value>) {
     let current = &known.current;
-    let pool = Arc::new(Pool::default());
     let (mut healthy, mut unhealthy) = (Vec::new(), Vec::new());
     for some in asked(&current.snapshot, &which).chunks(AT_ONCE) {
         let mut calls = JoinSet::new();
         for id in some.iter().copied() {
-            let called = probe::call(Arc::clone(current), Arc::clone(&pool), id);
+            let called = (shared.probe)(Arc::clone(current), id);
             calls.spawn(async move { (id, called.await) });
         }
         let mut answers = calls.join_all().await;
@@ -71,7 +71,7 @@ fn asked(snapshot: &Snapshot, which: &Which) -> Vec<DeploymentId> {
         .collect()
 }
 
-fn shown(deployment: &Deployment, answer: Result<HeaderMap, Failure>) -> Value {
+fn shown(deployment: &Deployment, answer: Result<HeaderMap, String>) -> Value {
     let entry = &deployment.entry;
     let mut fields = Map::new();
     if let Some(base) = &entry.api_base {
@@ -86,8 +86,8 @@ fn shown(deployment: &Deployment, answer: Result<HeaderMap, Failure>) -> Value {
                 }
             }
         }
-        Err(failure) => {
-            fields.insert("error".into(), failure.to_string().into());
+        Err(error) => {
+            fields.insert("error".into(), error.into());
         }
     }
     fields.insert("model_id".into(), entry.info.id.as_str().into());

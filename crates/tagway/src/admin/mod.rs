@@ -7,6 +7,7 @@ mod health;
 mod models;
 mod reload;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,9 +16,10 @@ use axum::body::Body;
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use http::{HeaderValue, Request, StatusCode, header, request};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, header, request};
 use hyper::body::Incoming;
 use serde_json::json;
+use tagway_core::snapshot::DeploymentId;
 use tower::ServiceExt as _;
 
 use crate::auth::{self, Caller, Denied};
@@ -31,10 +33,18 @@ pub(crate) struct Admin {
     router: Router,
 }
 
+/// A small call of a deployment: its headers, or the error a client would have seen.
+pub(crate) type Probe = Arc<
+    dyn Fn(Arc<Current>, DeploymentId) -> Pin<Box<dyn Future<Output = Result<HeaderMap, String>> + Send>>
+        + Send
+        + Sync,
+>;
+
 /// What its handlers share.
 #[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) live: Arc<Live>,
+    pub(crate) probe: Probe,
     /// Set while the gateway shuts down.
     pub(crate) draining: Arc<AtomicBool>,
 }

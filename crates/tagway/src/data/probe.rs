@@ -22,11 +22,8 @@ const PATIENCE: u32 = 60;
 ///
 /// # Errors
 /// What a client's call would have failed with.
-pub(crate) async fn call(
-    current: Arc<Current>,
-    pool: Arc<Pool>,
-    id: DeploymentId,
-) -> Result<HeaderMap, Failure> {
+pub(crate) async fn call(current: Arc<Current>, id: DeploymentId) -> Result<HeaderMap, Failure> {
+    let pool = Arc::new(Pool::default());
     let deployment = current.snapshot.deployment(id);
     let (endpoint, body) = request(deployment);
     let body = body.to_string();

@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["listen"],
     &["data", "admin"],
     &["route", "live"],
-    &["auth", "call", "error", "health", "host", "tags", "tasks", "telemetry"],
+    &["auth", "call", "cors", "error", "health", "host", "tags", "tasks", "telemetry"],
 ];
 
 /// Modules that only some may import, whatever the rows say.

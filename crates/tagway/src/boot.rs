@@ -11,7 +11,7 @@ use anyhow::{Context as _, anyhow};
 use tagway_core::snapshot::Snapshot;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::admin::{Admin, Probe, Shared};
+use crate::admin::{Admin, Shared};
 use crate::data::probe;
 use crate::listen::{self, Workers};
 use crate::live::{self, Live};
@@ -67,10 +67,13 @@ async fn serve(plan: &Plan, live: Arc<Live>, control: tokio::runtime::Handle) ->
     let address = listener.local_addr()?;
     let mut tasks = Tasks::new();
     let stop = tasks.stop_sign();
-    let probe: Probe = Arc::new(|current, id| {
-        Box::pin(async move { probe::call(current, id).await.map_err(|failure| failure.to_string()) })
-    });
-    let shared = Shared { live: Arc::clone(&live), probe, draining: Arc::new(AtomicBool::new(false)) };
+    let shared = Shared {
+        live: Arc::clone(&live),
+        draining: Arc::new(AtomicBool::new(false)),
+        probe: |current, id| {
+            Box::pin(async move { probe::call(current, id).await.map_err(|failure| failure.to_string()) })
+        },
+    };
     let draining = Arc::clone(&shared.draining);
     let admin = Admin::new(shared, control);
     let count = plan.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));

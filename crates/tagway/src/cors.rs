@@ -1,6 +1,6 @@
 //! Browsers: any page may call the gateway, since only a key opens it. What is answered is what LiteLLM answers.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
 
 const ANY: HeaderValue = HeaderValue::from_static("*");
 const METHODS: HeaderValue = HeaderValue::from_static("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT");
@@ -15,7 +15,6 @@ pub(crate) fn preflight<T>(request: &Request<T>) -> Option<Response<&'static str
         return None;
     }
     let mut response = Response::new("OK");
-    *response.status_mut() = StatusCode::OK;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, ANY);

@@ -86,8 +86,8 @@ fn shown(deployment: &Deployment, answer: Result<HeaderMap, String>) -> Value {
                 }
             }
         }
-        Err(error) => {
-            fields.insert("error".into(), error.into());
+        Err(failure) => {
+            fields.insert("error".into(), failure.into());
         }
     }
     fields.insert("model_id".into(), entry.info.id.as_str().into());

@@ -33,21 +33,19 @@ pub(crate) struct Admin {
     router: Router,
 }
 
-/// A small call of a deployment: its headers, or the error a client would have seen.
-pub(crate) type Probe = Arc<
-    dyn Fn(Arc<Current>, DeploymentId) -> Pin<Box<dyn Future<Output = Result<HeaderMap, String>> + Send>>
-        + Send
-        + Sync,
->;
-
 /// What its handlers share.
 #[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) live: Arc<Live>,
-    pub(crate) probe: Probe,
     /// Set while the gateway shuts down.
     pub(crate) draining: Arc<AtomicBool>,
+    pub(crate) probe: Probe,
 }
+
+/// Calls a deployment to see whether it answers: the headers it answers with, or what is wrong. Handed in, since
+/// nothing here knows how a deployment is called.
+pub(crate) type Probe =
+    fn(Arc<Current>, DeploymentId) -> Pin<Box<dyn Future<Output = Result<HeaderMap, String>> + Send>>;
 
 impl Admin {
     /// An API whose work runs on `control`.

@@ -96,6 +96,24 @@ fn known(key: &str) -> Option<Known> {
 
 fn fate(key: &str) -> Fate {
     match key {
+        // The usual ones first: the rest of this list is long.
+        "model"
+        | "messages"
+        | "stream"
+        | "temperature"
+        | "max_tokens"
+        | "top_p"
+        | "tools"
+        | "input"
+        | "prompt"
+        | "user"
+        | "stop"
+        | "n"
+        | "seed"
+        | "tool_choice"
+        | "response_format"
+        | "max_completion_tokens"
+        | "stream_options" => Fate::Forward,
         "tags"
         | "litellm_metadata"
         | "metadata"
@@ -137,6 +155,28 @@ fn fate(key: &str) -> Fate {
         | "turn_off_message_logging"
         | "litellm_params"
         | "tag_regex"
+        | "tpm"
+        | "rpm"
+        | "weight"
+        | "order"
+        | "max_budget"
+        | "budget_duration"
+        | "provider_specific_header"
+        | "use_in_pass_through"
+        | "use_litellm_proxy"
+        | "merge_reasoning_content_in_choices"
+        | "enable_json_schema_validation"
+        | "fastest_response"
+        | "id"
+        | "verbose"
+        | "acompletion"
+        | "hf_model_name"
+        | "logger_fn"
+        | "ssl_verify"
+        | "supports_system_message"
+        | "preset_cache_key"
+        | "prompt_label"
+        | "shared_session"
         | "router_settings"
         | "router_settings_override"
         | "request_timeout" => Fate::Drop,
@@ -151,12 +191,14 @@ fn fate(key: &str) -> Fate {
         | "headers"
         | "organization"
         | "guardrails"
+        | "policies"
         | "mock_timeout"
         | "mock_testing_fallbacks"
         | "input_cost_per_token"
         | "output_cost_per_token" => Fate::Refuse,
         "extra_body" => Fate::Unfold,
-        _ if key.starts_with("user_api_key_") => Fate::Drop,
+        "region_name" => Fate::Drop,
+        _ if ["user_api_key_", "aws_", "vertex_"].iter().any(|start| key.starts_with(start)) => Fate::Drop,
         _ => Fate::Forward,
     }
 }

@@ -191,7 +191,11 @@ pub(crate) fn failed(failure: &Failure, trail: &Trail, mut record: Record) -> Re
         provider_headers::copy(&refused.headers, &mut headers, false);
     }
     if failure.is_providers() {
-        let limit = record.current.snapshot.config.router.timeout.as_secs_f64();
+        let limit = match failure {
+            Failure::Timeout { limit, .. } => *limit,
+            _ => record.current.snapshot.config.router.timeout,
+        };
+        let limit = limit.as_secs_f64();
         headers.insert(&names::TIMEOUT, tagway_core::snapshot::header_value(&format!("{limit:?}")));
     }
     if let Some(wait) = failure.retry_after() {

@@ -15,7 +15,7 @@ use tagway_core::wire::splice::{self, Changes};
 use tagway_core::wire::sse::{SseMap, Wishes};
 
 use super::attempt::{Around, Reply};
-use super::failure::Failure;
+use super::failure::{Failure, deployment_info};
 use super::intake::Call;
 use super::mock;
 use super::refused::Refused;
@@ -46,12 +46,17 @@ pub(crate) async fn fetch(
     let started = Instant::now();
     let model_name = deployment.model_json.is_none().then(|| header_value(&deployment.model_for(model)));
     if let Some(mock) = &deployment.entry.mock {
-        let content = mock::play(mock, deployment, model, call)?;
+        let content = mock::play(mock, model, call)?;
         let (status, headers) = (StatusCode::OK, HeaderMap::new());
         return Ok(Reply { deployment: id, model_name, headers, status, content, took: started.elapsed() });
     }
     let limit = limit(around, deployment, call);
-    let late = |_| Failure::Timeout { limit, taken: started.elapsed().as_secs_f64() };
+    let late = |_| Failure::Timeout {
+        limit,
+        taken: started.elapsed(),
+        stream: call.stream,
+        own: deployment.entry.timeout,
+    };
     let called =
         tokio::time::timeout(limit, answered(around, deployment, model, call, limit)).await.map_err(late)?;
     let (status, headers, content) = called?;
@@ -95,8 +100,10 @@ async fn answered(
         .map_err(|broken| unreachable(deployment, &broken))?;
     if !parts.status.is_success() {
         let body = whole(&mut exchange, &parts.headers, deployment).await?;
-        let model = deployment.model_for(model);
-        let refused = Refused::read(parts.status, parts.headers, &body, &deployment.blame, &model);
+        let mut refused = Refused::read(parts.status, parts.headers, &body, &deployment.blame, model);
+        if matches!(refused.status, StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT) {
+            refused.message.push_str(&deployment_info(deployment.entry.timeout));
+        }
         return Err(Failure::Refused(Box::new(refused)));
     }
     let content = if call.stream {

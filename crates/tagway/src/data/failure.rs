@@ -46,11 +46,14 @@ pub(crate) enum Failure {
     /// The provider answered with an error.
     #[error("{}", .0.message)]
     Refused(Box<Refused>),
-    #[error(
-        "litellm.Timeout: APITimeoutError - Request timed out. Error_str: Request timed out. - timeout value={limit:?}, time taken={taken:.2} seconds\n\nDeployment Info: request_timeout: None\ntimeout: {limit:?}",
-        limit = limit.as_secs_f64()
-    )]
-    Timeout { limit: Duration, taken: f64 },
+    #[error("{}", late(*.limit, *.taken, *.stream, *.own))]
+    Timeout {
+        limit: Duration,
+        taken: Duration,
+        stream: bool,
+        /// What the deployment's own `timeout` says.
+        own: Option<Duration>,
+    },
     /// No connection, or one that broke before the answer was complete. What exactly is for the log.
     #[error("litellm.InternalServerError: InternalServerError: {blame} - Connection error.")]
     Unreachable { blame: String, detail: String },
@@ -64,6 +67,22 @@ pub(crate) enum Failure {
     /// has no address.
     #[error("Deployment '{id}' has no upstream for this endpoint.")]
     NoUpstream { id: String },
+}
+
+fn late(limit: Duration, taken: Duration, stream: bool, own: Option<Duration>) -> String {
+    let mut said =
+        "litellm.Timeout: APITimeoutError - Request timed out. Error_str: Request timed out.".to_owned();
+    if !stream {
+        let (limit, taken) = (limit.as_secs_f64(), taken.as_secs_f64());
+        said.push_str(&format!(" - timeout value={limit:?}, time taken={taken:.2} seconds"));
+    }
+    said + &deployment_info(own)
+}
+
+/// What LiteLLM adds to messages about time.
+pub(crate) fn deployment_info(timeout: Option<Duration>) -> String {
+    let timeout = timeout.map_or("None".to_owned(), |timeout| format!("{:?}", timeout.as_secs_f64()));
+    format!("\n\nDeployment Info: request_timeout: None\ntimeout: {timeout}")
 }
 
 /// The default words for a body that cannot be read start as LiteLLM's do.

@@ -53,7 +53,8 @@ pub(crate) async fn run<'s>(
             Err(next) => last = Some(also_failed(model, &next, tries)),
         }
     }
-    tries.about_fallbacks = Some(about(router, last));
+    let forbidden = call.fallbacks.as_ref().is_some_and(Targets::is_empty);
+    tries.about_fallbacks = Some(about(router, last, forbidden));
     Err(failure)
 }
 
@@ -65,7 +66,7 @@ fn with_fields(call: &Call<'_>, fields: &Map<String, Value>) -> String {
 }
 
 /// LiteLLM's words on what became of fallbacks.
-fn about(router: &Router, last: Option<String>) -> String {
+fn about(router: &Router, last: Option<String>, forbidden: bool) -> String {
     if let Some(last) = last {
         return format!("' failed with the error above. {last}");
     }
@@ -73,9 +74,13 @@ fn about(router: &Router, last: Option<String>) -> String {
         return "' failed with the error above. No fallback was attempted.".to_owned();
     }
     let configured: Vec<&str> = router.fallbacks.iter().map(|(group, _)| group.as_str()).collect();
+    let configured = if forbidden {
+        "No fallbacks are configured".to_owned()
+    } else {
+        format!("Fallbacks are configured for: {}", configured.join(", "))
+    };
     format!(
-        "' failed with the error above and no fallback model group was found for it, so the request was not retried on another model. Fallbacks are configured for: {}. Add a fallbacks entry for that model group (Router fallbacks or proxy router_settings.fallbacks) to retry on another model.",
-        configured.join(", ")
+        "' failed with the error above and no fallback model group was found for it, so the request was not retried on another model. {configured}. Add a fallbacks entry for that model group (Router fallbacks or proxy router_settings.fallbacks) to retry on another model."
     )
 }
 

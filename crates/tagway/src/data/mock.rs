@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use tagway_core::config::{Mock, MockError};
-use tagway_core::snapshot::{Deployment, Endpoint};
+use tagway_core::snapshot::Endpoint;
 use tagway_core::usage::Usage;
 
 use super::content::Content;
@@ -22,14 +22,9 @@ const PIECE: usize = 3;
 ///
 /// # Errors
 /// The failure the mock stands for.
-pub(crate) fn play(
-    mock: &Mock,
-    deployment: &Deployment,
-    model: &str,
-    call: &Call<'_>,
-) -> Result<Content, Failure> {
+pub(crate) fn play(mock: &Mock, model: &str, call: &Call<'_>) -> Result<Content, Failure> {
     let text = match mock {
-        Mock::Error(error) => return Err(failure(*error, &deployment.model_for(model))),
+        Mock::Error(error) => return Err(failure(*error, model)),
         Mock::Text(text) => text.clone(),
         Mock::Embedding(vector) if call.endpoint == Endpoint::Embeddings => {
             return Ok(embedding(vector, call));

@@ -26,6 +26,11 @@ impl Target {
 pub(crate) struct Targets(Vec<(Option<String>, Target)>);
 
 impl Targets {
+    /// The request wants none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Those for a request that asked for `model`.
     pub(crate) fn of(&self, model: &str) -> Vec<Target> {
         let meant = self.0.iter().filter(|(from, _)| from.as_deref().is_none_or(|from| from == model));

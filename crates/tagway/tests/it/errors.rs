@@ -97,11 +97,20 @@ async fn a_late_provider_is_a_408_whoever_set_the_limit() {
     let by_body = gateway.chat("other", json!({"timeout": 0.2}));
     let by_header = gateway.chat("other", json!({})).header("x-litellm-timeout", "0.2");
     let streaming = gateway.chat("other", json!({"stream": true, "timeout": 0.2}));
-    for request in [by_config, by_body, by_header, streaming] {
-        let (status, body) = error(request).await;
-        assert_eq!((status, &body["error"]["code"]), (408, &json!("408")));
+    for (request, value, own) in [
+        (by_config, " - timeout value=0.2", "timeout: 0.2"),
+        (by_body, " - timeout value=0.2", "timeout: None"),
+        (by_header, " - timeout value=0.2", "timeout: None"),
+        (streaming, "\n\nDeployment Info: request_timeout: None", "timeout: None"),
+    ] {
+        let answer = request.send().await.unwrap();
+        assert_eq!((answer.status().as_u16(), answer.header("x-litellm-timeout")), (408, "0.2"));
+        let body: Value = answer.json().await.unwrap();
+        assert_eq!(body["error"]["code"], "408");
         let message = body["error"]["message"].as_str().unwrap();
-        assert!(message.starts_with("litellm.Timeout: APITimeoutError - Request timed out."), "{message}");
+        let start = "litellm.Timeout: APITimeoutError - Request timed out. Error_str: Request timed out.";
+        assert!(message.starts_with(&format!("{start}{value}")), "{message}");
+        assert!(message.contains(&format!("Deployment Info: request_timeout: None\n{own}\n\n")), "{message}");
     }
 }
 

@@ -124,6 +124,24 @@ async fn a_connection_the_provider_closed_meanwhile_is_not_noticed_by_the_client
 }
 
 #[tokio::test]
+async fn names_that_mean_something_to_the_gateway_stay_behind() {
+    let fake = Fake::start().await;
+    let gateway = Gateway::start(&config(&[at("m", "one", &fake.url(), "[default]")], ""));
+    let more = json!({
+        "num_retries": 0, "cache": {}, "rpm": 1, "order": 2, "id": "x", "aws_region_name": "r", "no-log": true,
+        "router_settings": {"enable_tag_filtering": false}, "user_api_key_team_id": "t", "inherited_tags": ["a"],
+        "mock_response": "hello", "request_timeout": 9, "kept": 1,
+    });
+    let answer = gateway.chat("m", more).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let seen = fake.last().json();
+    let names: Vec<&str> = seen.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(names, ["model", "messages", "kept"]);
+    let refused = gateway.chat("m", json!({"mock_testing_fallbacks": true})).send().await.unwrap();
+    assert_eq!(refused.status(), 400);
+}
+
+#[tokio::test]
 async fn a_client_may_not_choose_the_upstream_or_its_credentials() {
     let (fake, other) = (Fake::start().await, Fake::start().await);
     let gateway = Gateway::start(&config(&[at("m", "one", &fake.url(), "[default]")], ""));

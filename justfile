@@ -14,8 +14,16 @@ test:
 run config="examples/quickstart.yaml":
     cargo run --release -p tagway -- --config {{config}}
 
+# Measures the release binary beside an nginx reverse proxy; needs nginx and wrk.
+bench *options:
+    bench/run {{options}}
+
+# Measures start and idle memory.
+start:
+    bench/start
+
 # Measures the core's decisions and readers.
-bench:
+micro:
     cargo bench -p tagway-core --bench '*'
 
 # Fuzzes every target, each for so many seconds; needs a nightly toolchain and cargo-fuzz.

@@ -14,6 +14,11 @@ impl Secret {
         Self(text.into())
     }
 
+    /// `text` with the credential, wherever it stands there, replaced by `***`.
+    pub fn hide_in(&self, text: String) -> String {
+        if self.0.is_empty() || !text.contains(&*self.0) { text } else { text.replace(&*self.0, "***") }
+    }
+
     /// The credential itself: for the wire, never for a log, an error or an answer.
     pub fn expose(&self) -> &str {
         &self.0

@@ -16,11 +16,10 @@ pub struct Usage {
 
 #[derive(Deserialize)]
 struct Reported {
-    #[serde(alias = "input_tokens", default)]
     prompt_tokens: Option<u64>,
-    #[serde(alias = "output_tokens", default)]
+    input_tokens: Option<u64>,
     completion_tokens: Option<u64>,
-    #[serde(default)]
+    output_tokens: Option<u64>,
     total_tokens: Option<u64>,
 }
 
@@ -28,8 +27,8 @@ impl Usage {
     /// Reads a `usage` object; `None` for `null` or anything else.
     pub fn read(json: &str) -> Option<Self> {
         let reported: Reported = serde_json::from_str(json).ok()?;
-        let prompt = reported.prompt_tokens.unwrap_or(0);
-        let completion = reported.completion_tokens.unwrap_or(0);
+        let prompt = reported.prompt_tokens.or(reported.input_tokens).unwrap_or(0);
+        let completion = reported.completion_tokens.or(reported.output_tokens).unwrap_or(0);
         let total = reported.total_tokens.unwrap_or_else(|| prompt.saturating_add(completion));
         Some(Self { prompt, completion, total })
     }

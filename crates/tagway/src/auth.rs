@@ -56,6 +56,9 @@ impl Caller {
 pub(crate) fn identify(snapshot: &Snapshot, headers: &HeaderMap) -> Result<Caller, Denied> {
     let Some(master) = &snapshot.master_digest else { return Ok(Caller::Open) };
     let key = presented(snapshot.config.general.key_header.as_ref(), headers)?;
+    if key.is_empty() {
+        return Err(Denied::Missing);
+    }
     // Digests have one length, so that the comparison tells nothing of the key's.
     let known = secret::digest(key).ct_eq(master);
     if bool::from(known) { Ok(Caller::Master) } else { Err(Denied::Unknown) }

@@ -172,10 +172,10 @@ fn list<'a>(
             ),
         });
     };
-    for item in items {
+    for (count, item) in items.enumerate() {
+        few(count + 1, field)?;
         if let Some(tag) = text_of(&text[item]) {
             tags.push(tag, origin);
-            few(tags.len(), field)?;
         }
     }
     Ok(())

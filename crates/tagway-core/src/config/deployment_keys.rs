@@ -35,6 +35,11 @@ fn foreign(params: &mut Params, at: &At<'_>, _: &mut Scope<'_>) {
 fn api_base(params: &mut Params, at: &At<'_>, scope: &mut Scope<'_>) {
     let Some(base) = scope.text(at) else { return };
     match url::Url::parse(&base) {
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+            scope
+                .error(at, "holds a user or a password")
+                .help("give the credential as `api_key` or in `extra_headers`");
+        }
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => params.api_base = Some(base),
         _ => {
             scope.error(at, "not a web address").help("write `https://host/v1`");

@@ -13,7 +13,11 @@ pub(super) const GENERAL_KEYS: Table<Draft> = &[
         "master_key",
         Rule::Works(|d, at, s| {
             d.master_key_given = true;
-            d.master_key = s.text(at).map(Secret::new);
+            let key = s.text(at);
+            if key.as_ref().is_some_and(|key| key.trim().is_empty()) {
+                s.error(at, "the master key is empty").help("use a long random one, or remove the line");
+            }
+            d.master_key = key.map(Secret::new);
         }),
     ),
     (

@@ -33,7 +33,7 @@ pub(super) fn holds_names(key: &str) -> bool {
 }
 
 /// Whether a value under this key must never be shown.
-pub(super) fn is_secret(key: &str) -> bool {
+pub fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase().replace('-', "_");
     if SECRET_SUBTREES.contains(&key.as_str()) {
         return true;

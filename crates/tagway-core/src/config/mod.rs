@@ -28,6 +28,7 @@ mod tags;
 mod yaml;
 
 pub use load::{Host, Loaded, check, load};
+pub use mask::is_secret;
 pub use matrix::{Column, GroupMatrix, Matrix, Row, matrix};
 pub use model::*;
 pub use problem::{Problem, Problems, Severity, Snippet};

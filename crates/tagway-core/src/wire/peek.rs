@@ -2,6 +2,7 @@
 //! gateway's own. It decides nothing and copies nothing.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::ops::Range;
 
 use smallvec::SmallVec;
@@ -271,6 +272,9 @@ impl<'a> Peek<'a> {
             }
             *slot = u32::try_from(self.fields.len()).ok();
         }
+        if fate == Fate::Unfold && self.fields.iter().any(|field| field.fate == Fate::Unfold) {
+            return Err(Unreadable::Repeated(key.into_owned()));
+        }
         self.fields.push(Field { span, fate });
         Ok(())
     }
@@ -316,10 +320,11 @@ impl<'a> Peek<'a> {
     /// key with its quotes and colon, and value.
     pub fn unfold(&self, object: Range<usize>) -> impl Iterator<Item = (&'a str, &'a str)> + '_ {
         let text = self.text;
+        let given: HashSet<Cow<'a, str>> = self.fields.iter().map(|field| self.key(&field.span)).collect();
         let fields = Walk::fields(text, object).into_iter().flatten();
         fields.filter_map(move |span| {
             let key = self.key(&span);
-            let free = fate(&key) == Fate::Forward && known(&key).is_none() && !self.has(&key);
+            let free = fate(&key) == Fate::Forward && known(&key).is_none() && !given.contains(&key);
             free.then(|| (&text[span.key.start - 1..span.value.start], &text[span.value]))
         })
     }

@@ -53,6 +53,7 @@ pub struct SseMap {
     memo: Memo,
     id: Option<String>,
     usage: Finder<'static>,
+    error: Finder<'static>,
     seen: Seen,
 }
 
@@ -74,6 +75,7 @@ impl SseMap {
             memo: Memo::default(),
             id: None,
             usage: Finder::new(b"\"usage\""),
+            error: Finder::new(b"\"error\""),
             seen: Seen::default(),
         }
     }
@@ -85,7 +87,7 @@ impl SseMap {
 
     /// Whether the bytes so far end inside an event: a stream that ends here was cut.
     pub fn inside_event(&self) -> bool {
-        self.partial.iter().any(|byte| !byte.is_ascii_whitespace())
+        !matches!(self.partial.trim_ascii(), b"" | b"data: [DONE]" | b"data:[DONE]")
     }
 
     /// Takes the provider's next bytes and appends the client's to `out`.
@@ -169,6 +171,11 @@ impl SseMap {
 
     /// One data payload, between the bytes `head` and `tail` of its event.
     fn data(&mut self, head: &[u8], payload: &[u8], tail: &[u8], out: &mut Vec<u8>) {
+        // Inside a string the quotes would be escaped: this is a key or a bare value.
+        if self.error.find(payload).is_some() && is_error(payload) {
+            self.seen.error = Some(String::from_utf8_lossy(payload).into_owned());
+            return;
+        }
         let model = if payload.starts_with(&self.memo.start) && !self.memo.start.is_empty() {
             Some(self.memo.model.clone())
         } else {
@@ -180,11 +187,10 @@ impl SseMap {
             match self.study(payload) {
                 Study::Model(span) => Some(span),
                 Study::Plain => None,
-                Study::Error => {
-                    self.seen.error = Some(String::from_utf8_lossy(payload).into_owned());
-                    return;
-                }
                 Study::Rewritten(text) => {
+                    if self.may_tell_usage(payload) && self.account(payload) && self.wishes.hide_usage {
+                        return;
+                    }
                     self.seen.events += 1;
                     out.extend_from_slice(&[head, text.as_bytes(), tail].concat());
                     return;
@@ -217,7 +223,6 @@ impl SseMap {
                 "model" => model = Some(field.value),
                 "id" => id = Some(field.value),
                 "response" => response = Some(field.value),
-                "error" if text[field.value.clone()].starts_with('{') => return Study::Error,
                 _ => {}
             }
             if model.is_some() && id.is_some() {
@@ -230,7 +235,9 @@ impl SseMap {
         let Some(model) = model else { return Study::Plain };
         // Another chunk that begins alike has the same id and the same model only when both end within.
         let alike = text[model.clone()].ends_with('"') && id.as_ref().is_some_and(|id| id.end <= model.start);
-        if let Some(span) = id.filter(|span| text[span.clone()].starts_with('"')) {
+        if let Some(span) =
+            id.filter(|span| text[span.clone()].starts_with('"') && text[span.clone()] != *"\"\"")
+        {
             match &self.id {
                 None => self.id = Some(text[span].to_owned()),
                 Some(first) if text[span.clone()] == **first => {}
@@ -295,8 +302,13 @@ enum Study {
     Plain,
     /// Changed already.
     Rewritten(String),
-    /// The provider reports an error.
-    Error,
+}
+
+/// Whether a payload has an `error` object at its top level. That of a response event stands deeper.
+fn is_error(payload: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(payload) else { return false };
+    let mut fields = Walk::fields(text, 0..text.len()).into_iter().flatten();
+    fields.any(|field| &text[field.key] == "error" && text[field.value].starts_with('{'))
 }
 
 /// `text` with each span replaced.
@@ -408,6 +420,28 @@ mod tests {
         assert_eq!(text, "data: {\"model\":\"asked\"}\n\n");
         assert_eq!(seen.error.as_deref(), Some("{\"error\":{\"message\":\"x\"}}"));
         assert!(!seen.done);
+    }
+
+    #[test]
+    fn an_error_behind_the_model_is_an_error_too() {
+        let stream = b"data: {\"id\":\"c\",\"model\":\"up\"}\n\ndata: {\"id\":\"c\",\"model\":\"up\",\"error\":{\"code\":502}}\n\n";
+        assert!(map(true, &[stream]).1.error.is_some());
+    }
+
+    #[test]
+    fn usage_is_read_and_hidden_whatever_the_ids() {
+        let stream = b"data: {\"id\":\"\",\"model\":\"\"}\n\ndata: {\"id\":\"1\",\"model\":\"up\"}\n\ndata: {\"id\":\"2\",\"model\":\"up\",\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"input_tokens\":1,\"completion_tokens\":2}}\n\n";
+        let (text, seen, _) = map(true, &[stream]);
+        assert_eq!(
+            text,
+            "data: {\"id\":\"\",\"model\":\"asked\"}\n\ndata: {\"id\":\"1\",\"model\":\"asked\"}\n\n"
+        );
+        assert_eq!(seen.usage.map(|usage| usage.total), Some(3));
+    }
+
+    #[test]
+    fn an_end_mark_without_a_blank_line_is_no_cut() {
+        assert!(!map(true, &[b"data: [DONE]\n"]).2);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use tagway_core::snapshot::{Deployment, DeploymentId, Named, Snapshot};
 use tokio::task::JoinSet;
 
+use super::models::without_query;
 use super::{Known, Shared};
 
 /// Deployments called at a time.
@@ -75,7 +76,7 @@ fn shown(deployment: &Deployment, answer: Result<HeaderMap, String>) -> Value {
     let entry = &deployment.entry;
     let mut fields = Map::new();
     if let Some(base) = &entry.api_base {
-        fields.insert("api_base".into(), base.as_str().into());
+        fields.insert("api_base".into(), without_query(base).into());
     }
     fields.insert("model".into(), entry.model.as_str().into());
     match answer {

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tagway_core::config::Deployment;
+use tagway_core::config::{Deployment, is_secret};
 use tagway_core::snapshot::Snapshot;
 
 use super::Known;
@@ -83,6 +83,23 @@ pub(super) async fn info(known: Known, Query(which): Query<Which>) -> Response {
     Json(json!({ "data": data })).into_response()
 }
 
+/// An address without its query, which may hold a credential.
+pub(super) fn without_query(address: &str) -> &str {
+    address.split_once('?').map_or(address, |(address, _)| address)
+}
+
+/// A value as it may be shown: what stands under a name that sounds secret, at any depth, becomes `***`.
+fn masked(name: &str, value: &Value) -> Value {
+    match value {
+        _ if is_secret(name) => "***".into(),
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| (name.clone(), masked(name, value))).collect()
+        }
+        Value::Array(items) => items.iter().map(|item| masked(name, item)).collect(),
+        other => other.clone(),
+    }
+}
+
 fn shown(entry: &Deployment) -> Value {
     let mut params = Map::new();
     let mut put = |key: &str, value: Value| {
@@ -91,7 +108,7 @@ fn shown(entry: &Deployment) -> Value {
         }
     };
     put("model", entry.model.as_str().into());
-    put("api_base", entry.api_base.clone().into());
+    put("api_base", entry.api_base.as_deref().map(without_query).into());
     put("api_version", entry.api_version.clone().into());
     put("organization", entry.organization.clone().into());
     put("tags", if entry.tags.is_empty() { Value::Null } else { entry.tags.clone().into() });
@@ -107,9 +124,11 @@ fn shown(entry: &Deployment) -> Value {
         put(name, (*price).into());
     }
     for (name, value) in &entry.defaults {
-        put(name, value.clone());
+        put(name, masked(name, value));
     }
-    let mut info = entry.info.fields.clone();
+    let fields = entry.info.fields.iter();
+    let mut info: Map<String, Value> =
+        fields.map(|(name, value)| (name.clone(), masked(name, value))).collect();
     info.insert("id".into(), entry.info.id.as_str().into());
     info.insert("db_model".into(), false.into());
     json!({"model_name": entry.model_name, "litellm_params": params, "model_info": info})

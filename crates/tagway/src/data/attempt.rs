@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderValue, StatusCode};
 use tagway_core::config::Router;
-use tagway_core::snapshot::{Deployment, DeploymentId, Snapshot};
+use tagway_core::snapshot::{Deployment, DeploymentId, Endpoint, Snapshot};
 use tagway_core::tag::Members;
 
 use super::content::{self, Content};
@@ -75,7 +75,7 @@ pub(crate) async fn run(
             Err(failure) => failure,
         };
         let router = &around.snapshot.config.router;
-        if note(around, plan, id, &failure, router) && 1 < left.count() {
+        if note(around, plan, id, &failure, call) && 1 < left.count() {
             left.remove(deployment.position);
             tier.remove(deployment.position);
         }
@@ -123,12 +123,18 @@ fn first_order(snapshot: &Snapshot, plan: &Plan<'_>, among: &Members) -> Members
 }
 
 /// Takes note of a failure; says whether the deployment cools down now.
-fn note(around: &Around<'_>, plan: &Plan<'_>, id: DeploymentId, failure: &Failure, router: &Router) -> bool {
+fn note(around: &Around<'_>, plan: &Plan<'_>, id: DeploymentId, failure: &Failure, call: &Call<'_>) -> bool {
     if !failure.is_providers() {
         return false;
     }
     let alone = plan.group.deployments.len() < 2;
+    let router = &around.snapshot.config.router;
+    // Behind a wildcard the client names the model, and not every provider has every endpoint: what it cannot
+    // find then says nothing of the deployment.
+    let chosen_by_client = around.snapshot.deployment(id).model_json.is_none()
+        || matches!(call.endpoint, Endpoint::Responses | Endpoint::Completions);
     let fault = match failure.status().as_u16() {
+        404 if chosen_by_client => return false,
         // A wrong key or model fails every request.
         401 | 404 => Fault::Certain,
         // With nobody to take over, a cooldown would only turn one failure into many.
@@ -137,7 +143,8 @@ fn note(around: &Around<'_>, plan: &Plan<'_>, id: DeploymentId, failure: &Failur
         400..500 => return false,
         _ => Fault::Chance,
     };
-    let cools = around.board.failed(id, fault, failure.retry_after(), router, Instant::now());
+    let asked = failure.retry_after().filter(|asked| *asked <= LONGEST_RETRY_AFTER);
+    let cools = around.board.failed(id, fault, asked, router, Instant::now());
     if cools {
         let deployment = around.snapshot.deployment(id).entry.info.id.as_str();
         tracing::warn!(

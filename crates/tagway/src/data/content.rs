@@ -1,7 +1,6 @@
 //! One call of one deployment: the request is built from the client's bytes, sent, and the answer read as far
 //! as it must be before the client may see anything of it.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -19,7 +18,7 @@ use super::failure::{Failure, deployment_info};
 use super::intake::Call;
 use super::mock;
 use super::refused::Refused;
-use super::relay::Relay;
+use super::relay::{Relay, Whose};
 use super::upstream::{self, Broken, Exchange};
 
 /// An answer that does not stream, or an error's, may be this large.
@@ -101,6 +100,8 @@ async fn answered(
     if !parts.status.is_success() {
         let body = whole(&mut exchange, &parts.headers, deployment).await?;
         let mut refused = Refused::read(parts.status, parts.headers, &body, &deployment.blame, model);
+        // Some providers repeat the key they refuse.
+        refused.message = without_key(deployment, refused.message);
         if matches!(refused.status, StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT) {
             refused.message.push_str(&deployment_info(deployment.entry.timeout));
         }
@@ -186,15 +187,24 @@ async fn stream(
         if let Some(payload) = &map.seen().error
             && map.seen().events == 0
         {
-            let detail = error_text(payload);
+            let detail = without_key(deployment, error_text(payload));
             return Err(Failure::Event { blame: deployment.blame.clone(), detail });
         }
         if !first.is_empty() {
             break;
         }
     }
-    let relay = Relay::new(exchange, map, first.into(), silence, Arc::from(deployment.blame.as_str()));
+    let whose = Whose { blame: deployment.blame.clone(), key: deployment.entry.api_key.clone() };
+    let relay = Relay::new(exchange, map, first.into(), silence, whose);
     Ok(Content::Stream(Box::new(relay)))
+}
+
+/// A provider's words without the key it was called with.
+fn without_key(deployment: &Deployment, text: String) -> String {
+    match &deployment.entry.api_key {
+        Some(key) => key.hide_in(text),
+        None => text,
+    }
 }
 
 /// The message of an error event.

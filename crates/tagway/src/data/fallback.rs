@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde_json::{Map, Value};
 use tagway_core::config::Router;
+use tagway_core::wire::json::text_of;
 use tagway_core::wire::peek::Peek;
 
 use super::attempt::{self, Around, Reply, Tries};
@@ -58,11 +59,20 @@ pub(crate) async fn run<'s>(
     Err(failure)
 }
 
-/// The body of a call with other fields.
+/// The body of a call with other fields. Whether it streams has been said to the client's side already.
 fn with_fields(call: &Call<'_>, fields: &Map<String, Value>) -> String {
-    let mut body: Map<String, Value> = serde_json::from_str(call.peek.text()).unwrap_or_default();
-    body.extend(fields.clone());
-    Value::Object(body).to_string()
+    let text = call.peek.text();
+    let mut parts = Vec::new();
+    for field in call.peek.fields() {
+        let span = &field.span;
+        let name = text_of(&text[span.key.start - 1..span.key.end + 1]).unwrap_or_default();
+        if name == "stream" || !fields.contains_key(&*name) {
+            parts.push(text[span.key.start - 1..span.value.end].to_owned());
+        }
+    }
+    let others = fields.iter().filter(|(name, _)| *name != "stream");
+    parts.extend(others.map(|(name, value)| format!("{}:{value}", Value::from(name.as_str()))));
+    format!("{{{}}}", parts.join(","))
 }
 
 /// LiteLLM's words on what became of fallbacks.

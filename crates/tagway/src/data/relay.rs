@@ -4,12 +4,12 @@
 //! whole one.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::json;
+use tagway_core::secret::Secret;
 use tagway_core::wire::sse::SseMap;
 use tokio::time::{Instant, Sleep};
 
@@ -20,6 +20,18 @@ use super::upstream::Exchange;
 /// A comment goes to the client after this much silence, so that proxies in between keep the connection.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
+/// Once the end mark has passed, the provider has this long to end its message, so that the connection can be
+/// used again.
+const AFTERMATH: Duration = Duration::from_secs(1);
+
+/// Whose stream it is.
+pub(crate) struct Whose {
+    /// The provider's name in messages.
+    pub(crate) blame: String,
+    /// The key it was called with: it must not come back in a message.
+    pub(crate) key: Option<Secret>,
+}
+
 /// A stream in progress.
 pub(crate) struct Relay {
     exchange: Exchange,
@@ -27,7 +39,7 @@ pub(crate) struct Relay {
     first: Bytes,
     /// The longest silence of the provider.
     silence: Duration,
-    blame: Arc<str>,
+    whose: Whose,
     last: Instant,
     beat: Instant,
     timer: Option<Pin<Box<Sleep>>>,
@@ -43,11 +55,11 @@ impl Relay {
         map: SseMap,
         first: Bytes,
         silence: Duration,
-        blame: Arc<str>,
+        whose: Whose,
     ) -> Self {
         let now = Instant::now();
         let (last, beat) = (now, now);
-        Self { exchange, map, first, silence, blame, last, beat, timer: None, ended: false, record: None }
+        Self { exchange, map, first, silence, whose, last, beat, timer: None, ended: false, record: None }
     }
 
     /// The next bytes for the client; `None` at the end.
@@ -64,14 +76,22 @@ impl Relay {
                 Poll::Ready(Some(Ok(data))) => {
                     self.last = Instant::now();
                     self.beat = self.last;
+                    if self.map.seen().done {
+                        continue;
+                    }
                     let mut out = Vec::with_capacity(data.len() + 256);
                     if self.map.push(&data, &mut out).is_err() || self.map.seen().error.is_some() {
                         return Poll::Ready(Some(self.fail_with(out, "upstream_error")));
+                    }
+                    if self.map.seen().done {
+                        self.timer = None;
                     }
                     if !out.is_empty() {
                         return Poll::Ready(Some(out.into()));
                     }
                 }
+                // All has been said: how the connection ends is no matter to the client.
+                Poll::Ready(Some(Err(_))) if self.map.seen().done => self.ended = true,
                 Poll::Ready(Some(Err(broken))) => {
                     tracing::warn!(error = %broken, "a provider broke a stream");
                     return Poll::Ready(Some(self.fail_with(Vec::new(), "upstream_broken")));
@@ -98,13 +118,22 @@ impl Relay {
 
     fn poll_timer(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
-            let due = (self.last + self.silence).min(self.beat + HEARTBEAT);
+            let done = self.map.seen().done;
+            let due = if done {
+                self.last + AFTERMATH
+            } else {
+                (self.last + self.silence).min(self.beat + HEARTBEAT)
+            };
             let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
             if timer.as_mut().poll(context).is_pending() {
                 return Poll::Pending;
             }
             // The timer is set anew only when it rings: data in between costs it nothing.
             let now = Instant::now();
+            if done && due <= now {
+                self.ended = true;
+                return Poll::Ready(None);
+            }
             if self.last + self.silence <= now {
                 return Poll::Ready(Some(self.fail_with(Vec::new(), "timeout")));
             }
@@ -120,7 +149,11 @@ impl Relay {
     fn fail_with(&mut self, mut out: Vec<u8>, reason: &'static str) -> Bytes {
         self.ended = true;
         let detail = match &self.map.seen().error {
-            Some(payload) => error_text(payload),
+            Some(payload) => self
+                .whose
+                .key
+                .as_ref()
+                .map_or_else(|| error_text(payload), |key| key.hide_in(error_text(payload))),
             None if reason == "timeout" => {
                 format!("The stream was silent for {} s.", self.silence.as_secs_f64())
             }
@@ -129,7 +162,8 @@ impl Relay {
         if let Some(record) = &mut self.record {
             record.broke(reason);
         }
-        let message = format!("litellm.APIConnectionError: APIConnectionError: {} - {detail}", self.blame);
+        let message =
+            format!("litellm.APIConnectionError: APIConnectionError: {} - {detail}", self.whose.blame);
         let error = json!({"message": message, "type": null, "param": null, "code": "500", "reason": reason});
         out.extend_from_slice(format!("data: {{\"error\": {error}}}\n\n").as_bytes());
         out.into()

@@ -34,6 +34,9 @@ const KEEP: usize = 512;
 /// How long opening a connection, TLS included, may take.
 const CONNECT: Duration = Duration::from_secs(10);
 
+/// A kept connection that fails within this time was closed before the request reached the provider.
+const STALE: Duration = Duration::from_secs(1);
+
 /// Why a provider gave no answer, or stopped in the middle of one.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Broken {
@@ -50,14 +53,19 @@ type Driver = Pin<Box<Connection<TokioIo<Stream>, Full<Bytes>>>>;
 /// One open connection.
 struct Line {
     sender: SendRequest<Full<Bytes>>,
-    driver: Driver,
+    /// `None` once it has ended: dropping it fails what it still had to send.
+    driver: Option<Driver>,
     used: Instant,
 }
 
 impl Line {
     /// Gives the connection a turn; `false` once it has ended.
     fn turn(&mut self, context: &mut Context<'_>) -> bool {
-        self.driver.as_mut().poll(context).is_pending()
+        let open = self.driver.as_mut().is_some_and(|driver| driver.as_mut().poll(context).is_pending());
+        if !open {
+            self.driver = None;
+        }
+        open
     }
 }
 
@@ -130,8 +138,13 @@ pub(crate) async fn send(
         Some(line) => line,
         None => connect(origin).await?,
     };
+    let began = Instant::now();
     let mut sent = exchange(&mut line, request()).await;
-    if reused && sent.as_ref().is_err_and(|error| error.is_incomplete_message() || error.is_canceled()) {
+    // Only a connection that was dead already fails at once; later the provider may have done the work.
+    let stale = |error: &hyper::Error| {
+        error.is_canceled() || (error.is_incomplete_message() && began.elapsed() < STALE)
+    };
+    if reused && sent.as_ref().is_err_and(stale) {
         line = connect(origin).await?;
         sent = exchange(&mut line, request()).await;
     }
@@ -147,11 +160,10 @@ async fn exchange(
     request: http::Request<Full<Bytes>>,
 ) -> Result<http::Response<Incoming>, hyper::Error> {
     let mut answer = pin!(line.sender.send_request(request));
-    let mut open = true;
     poll_fn(|context| {
         // The driver writes the request and reads the head; the answer is then there at once.
-        if open {
-            open = line.driver.as_mut().poll(context).is_pending();
+        if line.driver.as_mut().is_some_and(|driver| driver.as_mut().poll(context).is_ready()) {
+            line.driver = None;
         }
         answer.as_mut().poll(context)
     })
@@ -166,7 +178,7 @@ async fn connect(origin: &Origin) -> Result<Line, Broken> {
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|error| Broken::Wire { origin: Arc::clone(&origin.key), error })?;
-    Ok(Line { sender, driver: Box::pin(driver), used: Instant::now() })
+    Ok(Line { sender, driver: Some(Box::pin(driver)), used: Instant::now() })
 }
 
 async fn open(origin: &Origin) -> io::Result<Stream> {

@@ -56,6 +56,18 @@ async fn without_a_known_key_every_endpoint_refuses_and_never_echoes_the_key() {
 }
 
 #[tokio::test]
+async fn an_empty_master_key_does_not_start_and_an_empty_key_opens_nothing() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let path = dir.path().join("config.yaml");
+    std::fs::write(&path, one().replace(KEY, "''")).unwrap();
+    let output = crate::gateway::command().arg("--config").arg(&path).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let gateway = Gateway::start(&one());
+    let request = gateway.client.post(format!("{}/v1/chat/completions", gateway.url)).header("x-api-key", "");
+    assert_eq!(error(request.json(&chat_body("m", json!({})))).await.0, 401);
+}
+
+#[tokio::test]
 async fn without_a_master_key_the_gateway_is_open_and_says_so_loudly() {
     let config = format!("model_list:\n{}", deployment("m", "one", "model: openai/x, mock_response: a"));
     let gateway = Gateway::start(&config);

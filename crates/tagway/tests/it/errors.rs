@@ -58,6 +58,13 @@ async fn a_providers_refusal_keeps_its_status_and_message() {
 }
 
 #[tokio::test]
+async fn a_key_the_provider_repeats_is_hidden() {
+    let (_, body, _fake) = refused_with(Reply::error(401, "Incorrect API key provided: sk-upstream")).await;
+    let message = body["error"]["message"].as_str().unwrap();
+    assert!(message.contains("Incorrect API key provided: ***"), "{message}");
+}
+
+#[tokio::test]
 async fn a_provider_that_answers_nonsense_is_a_500() {
     let mut seen = Vec::new();
     for reply in [

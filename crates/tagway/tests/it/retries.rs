@@ -106,6 +106,29 @@ async fn a_prompt_that_is_too_long_goes_to_the_groups_for_long_prompts() {
 }
 
 #[tokio::test]
+async fn a_model_the_client_made_up_cools_nothing_down() {
+    let fake = Fake::script([Reply::error(404, "no such model"), Reply::completion("a", 1, 1)]).await;
+    let params = format!("model: 'openai/*', api_base: '{}/v1', api_key: k", fake.url());
+    let gateway =
+        Gateway::start(&config(&[deployment("'openai/*'", "wild", &params)], &settings("num_retries: 0")));
+    assert_eq!(error(gateway.chat("openai/typo", json!({}))).await.0, 404);
+    assert_eq!(gateway.chat("openai/gpt-4o", json!({})).send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn an_endless_retry_after_does_not_take_a_deployment_away() {
+    let fake =
+        Fake::script([Reply::error(429, "slow down").header("retry-after", "1e18"), Reply::error(500, "no")])
+            .await;
+    let deployments = [at("m", "one", &fake.url(), "[a]"), at("m", "two", &fake.url(), "[b]")];
+    let more = settings("num_retries: 0, cooldown_time: 7");
+    let gateway = Gateway::start(&config(&deployments, &more));
+    assert_eq!(error(gateway.chat("m", json!({"tags": ["a"]}))).await.0, 429);
+    let answer = gateway.chat("m", json!({"tags": ["a"]})).send().await.unwrap();
+    assert!(answer.header("retry-after").parse::<u64>().unwrap() <= 7);
+}
+
+#[tokio::test]
 async fn a_rate_limited_deployment_cools_down_and_says_for_how_long() {
     let (limited, other) =
         (Fake::script([Reply::error(429, "slow down").retry_after(30)]).await, Fake::start().await);

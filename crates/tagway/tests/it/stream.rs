@@ -122,6 +122,20 @@ async fn a_stream_that_just_stops_still_gets_its_end() {
 }
 
 #[tokio::test]
+async fn what_comes_behind_the_end_mark_is_no_matter() {
+    let chunk =
+        json!({"id": "c", "model": "x", "choices": [{"index": 0, "delta": {"content": "a"}}]}).to_string();
+    let whole = || Reply::sse([chunk.clone(), "[DONE]".to_owned()]);
+    for reply in [whole().close(After::Body), whole().reset(After::Body), whole().stall(After::Body)] {
+        let fake = Fake::script([reply]).await;
+        let gateway = one(&fake).await;
+        let text = streamed(&gateway, json!({})).await;
+        assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
+        assert_eq!(text.matches("data: ").count(), 2, "{text}");
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_cancels_its_upstream_call() {
     let fake = Fake::script([Reply::chat(["a", "b"]).stall(After::Chunks(2))]).await;
     let gateway = one(&fake).await;

@@ -8,6 +8,7 @@
 //! nothing here knows HTTP status codes of tagway's own answers; nothing here can fail for any other reason
 //! than its input.
 
+pub mod access;
 pub mod config;
 pub mod dialect;
 pub mod secret;

@@ -1,0 +1,196 @@
+//! What a key and everything above it allow: models, paths, tags. One shape for a key, its team, project,
+//! organization, user and customer; a request meets the policies of all of them. Knows neither stores nor HTTP.
+
+use crate::config::Tier;
+use crate::tag::name::{TagName, covers};
+use crate::tag::{Expression, Origin, RequestTag};
+use crate::wildcard::stars;
+
+/// What one owner (a key, a team, …) gives to requests and demands of them.
+#[derive(Debug)]
+pub struct Policy {
+    /// What kind of owner it is.
+    pub origin: Origin,
+    /// Its id.
+    pub id: Box<str>,
+    /// Whether its requests are refused.
+    pub blocked: bool,
+    /// The tags its requests inherit.
+    pub tags: Vec<Box<str>>,
+    /// Patterns of the tags a caller may send; any when absent.
+    pub allowed_tags: Option<Vec<Box<str>>>,
+    /// Whether a caller may send tags at all.
+    pub allow_client_tags: bool,
+    /// Holds for each of its requests.
+    pub expression: Option<Expression>,
+    /// Turns tag filtering on.
+    pub tag_filtering: bool,
+    /// The tier of deployments it may use.
+    pub tier: Option<Tier>,
+    /// The models it may use.
+    pub models: Models,
+    /// Other names for models.
+    pub aliases: Vec<(Box<str>, Box<str>)>,
+    /// The paths it may call.
+    pub routes: Routes,
+}
+
+/// Why a caller may not send a tag.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TagForbidden {
+    /// Not this one.
+    #[error("Tag '{tag}' is not allowed: {owner} allows {allowed}.")]
+    Outside {
+        /// The tag.
+        tag: String,
+        /// Whose rule it is: `key`, `team`, ….
+        owner: &'static str,
+        /// The patterns that are allowed.
+        allowed: String,
+    },
+    /// None at all.
+    #[error("Tags are not allowed in requests: {owner} has allow_client_tags set to false. Remove '{tag}'.")]
+    All {
+        /// The first tag.
+        tag: String,
+        /// Whose rule it is.
+        owner: &'static str,
+    },
+}
+
+impl Policy {
+    /// Whether a caller may send these tags; inherited ones are not asked about. `prefix` is the router's
+    /// `tag_routing_prefix`.
+    ///
+    /// # Errors
+    /// The first tag that may not be sent.
+    pub fn check_tags(&self, tags: &[RequestTag<'_>], prefix: &str) -> Result<(), TagForbidden> {
+        if self.allow_client_tags && self.allowed_tags.is_none() {
+            return Ok(());
+        }
+        let owner = self.origin.as_str();
+        for tag in tags.iter().filter(|tag| tag.from_caller() && !tag.is_inherited()) {
+            let text = tag.text();
+            if !self.allow_client_tags {
+                return Err(TagForbidden::All { tag: text.to_owned(), owner });
+            }
+            let Some(allowed) = &self.allowed_tags else { continue };
+            // A marker says what to do with a tag, not which one it is; a lone one is nothing.
+            let Some(TagName { name, .. }) = TagName::parse(text, prefix) else { continue };
+            if !allowed.iter().any(|pattern| covers(pattern, name)) {
+                let list = allowed.iter().map(|pattern| format!("'{pattern}'")).collect::<Vec<_>>().join(", ");
+                let allowed = if list.is_empty() { "none".to_owned() } else { list };
+                return Err(TagForbidden::Outside { tag: text.to_owned(), owner, allowed });
+            }
+        }
+        Ok(())
+    }
+
+    /// What `model` is another name for.
+    pub fn alias(&self, model: &str) -> Option<&str> {
+        self.aliases.iter().find(|(name, _)| &**name == model).map(|(_, model)| &**model)
+    }
+}
+
+/// A list of models.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Models {
+    /// Names, wildcards and access groups; everything when empty.
+    names: Vec<Box<str>>,
+    /// `all-team-models`: whatever the team may use.
+    teams: bool,
+    /// `no-default-models`: nothing but what is named.
+    none: bool,
+}
+
+impl Models {
+    /// LiteLLM's list: model names, wildcards, access groups and its words for all and none.
+    pub fn new(list: &[String]) -> Self {
+        if list.iter().any(|name| matches!(name.as_str(), "all-proxy-models" | "*")) {
+            return Self::default();
+        }
+        let mut models = Self::default();
+        for name in list {
+            match name.as_str() {
+                "all-team-models" => models.teams = true,
+                "no-default-models" => models.none = true,
+                name => models.names.push(name.into()),
+            }
+        }
+        models
+    }
+
+    /// Whether this list leaves everything to others.
+    pub fn any(&self) -> bool {
+        self.names.is_empty() && !self.none || self.teams
+    }
+
+    /// Whether a model may be used that goes by `names` (as asked, its group's name, an id) and belongs to these
+    /// access groups.
+    pub fn allow<'a>(&self, names: impl Iterator<Item = &'a str> + Clone, groups: &[String]) -> bool {
+        self.any()
+            || self.names.iter().any(|listed| {
+                names.clone().any(|name| **listed == *name || listed.contains('*') && stars(listed, name).is_some())
+                    || groups.iter().any(|group| **group == **listed)
+            })
+    }
+
+    /// The names, for an error message.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let none = self.none.then_some("no-default-models");
+        self.names.iter().map(|name| &**name).chain(none)
+    }
+}
+
+/// What a path is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Calls a model, or lists models.
+    Llm,
+    /// Shows an object of the gateway.
+    Info,
+    /// Changes one.
+    Management,
+}
+
+/// The paths a key may call.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Routes {
+    /// Paths, wildcards and LiteLLM's names of groups; everything when empty.
+    listed: Vec<Box<str>>,
+}
+
+impl Routes {
+    /// LiteLLM's list: paths, patterns with `*`, and the groups `llm_api_routes`, `openai_routes`,
+    /// `info_routes`, `management_routes`.
+    pub fn new(list: &[String]) -> Self {
+        Self { listed: list.iter().map(|path| path.as_str().into()).collect() }
+    }
+
+    /// Whether everything is allowed.
+    pub fn any(&self) -> bool {
+        self.listed.is_empty()
+    }
+
+    /// Whether a path may be called.
+    pub fn allow(&self, path: &str, purpose: Purpose) -> bool {
+        self.any()
+            || self.listed.iter().any(|listed| match &**listed {
+                "llm_api_routes" | "openai_routes" => purpose == Purpose::Llm,
+                "info_routes" => purpose == Purpose::Info,
+                "management_routes" => purpose != Purpose::Llm,
+                listed => same_path(listed, path),
+            })
+    }
+
+    /// The list, for an error message.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.listed.iter().map(|path| &**path)
+    }
+}
+
+/// Whether a listed path means this one: itself, with or without `/v1`, or a pattern of it.
+fn same_path(listed: &str, path: &str) -> bool {
+    let bare = |path| -> &str { str::strip_prefix(path, "/v1").filter(|rest| rest.starts_with('/')).unwrap_or(path) };
+    listed == path || bare(listed) == bare(path) || listed.contains('*') && stars(listed, path).is_some()
+}

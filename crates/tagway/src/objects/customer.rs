@@ -1,0 +1,49 @@
+//! Customers: the end users that requests name (`user` in the body).
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tagway_core::access::Policy;
+use tagway_core::tag::Origin;
+use utoipa::ToSchema;
+
+use super::policy::{self, Given};
+use super::{Kind, Limits, Links, Object, Owner, Unfit, tags_of};
+
+/// A customer.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub(crate) struct Customer {
+    /// A name for people.
+    pub(crate) alias: Option<String>,
+    /// Whether requests that name it are refused.
+    pub(crate) blocked: bool,
+    /// A budget that gives the limits which the customer has not itself.
+    pub(crate) budget_id: Option<String>,
+    /// Free-form; `tags` and `tier` in it take part in routing.
+    pub(crate) metadata: Map<String, Value>,
+    #[serde(flatten)]
+    pub(crate) limits: Limits,
+    /// Fields of LiteLLM that tagway keeps and does not act on.
+    #[schema(read_only)]
+    pub(crate) ignored: Map<String, Value>,
+}
+
+impl Object for Customer {
+    const KIND: Kind = Kind::Customer;
+
+    fn links(&self) -> Links<'_> {
+        Links { name: self.alias.as_deref(), budget: self.budget_id.as_deref(), ..Links::default() }
+    }
+
+    fn tags(&self) -> Vec<&str> {
+        tags_of(&self.metadata)
+    }
+}
+
+impl Owner for Customer {
+    const ORIGIN: Origin = Origin::Customer;
+
+    fn policy(&self, id: &str) -> Result<Policy, Unfit> {
+        policy::of(Given { blocked: self.blocked, ..Given::plain(Self::ORIGIN, id, &self.metadata) })
+    }
+}

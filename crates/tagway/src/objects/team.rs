@@ -1,0 +1,103 @@
+//! Teams.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tagway_core::access::{Models, Policy, Routes};
+use tagway_core::tag::Origin;
+use utoipa::ToSchema;
+
+use super::policy::{self, Given};
+use super::{Kind, Limits, Links, Object, Owner, RouterSettings, Unfit, tags_of};
+
+/// A team: its keys share its models, tags, limits and budget.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub(crate) struct Team {
+    /// A name for people.
+    pub(crate) team_alias: Option<String>,
+    pub(crate) organization_id: Option<String>,
+    /// Whether requests with its keys are refused.
+    pub(crate) blocked: bool,
+    /// What its keys may use at most; everything when empty.
+    pub(crate) models: Vec<String>,
+    /// Other names for models: `{"fast": "gpt-4o-mini"}`.
+    pub(crate) model_aliases: BTreeMap<String, String>,
+    /// Free-form; `tags` and `tier` in it take part in routing.
+    pub(crate) metadata: Map<String, Value>,
+    /// Patterns of the tags its requests may send (`customer:*`); any when absent.
+    pub(crate) allowed_tags: Option<Vec<String>>,
+    /// Whether its requests may send tags at all.
+    pub(crate) allow_client_tags: Option<bool>,
+    /// An expression that holds for every request of its keys.
+    pub(crate) tag_expression: Option<String>,
+    pub(crate) router_settings: RouterSettings,
+    #[serde(flatten)]
+    pub(crate) limits: Limits,
+    /// Its members, and what they are in it.
+    pub(crate) members_with_roles: Vec<Member>,
+    /// What members may do with the team's keys, by path (`/key/generate`).
+    pub(crate) team_member_permissions: Vec<String>,
+    /// Fields of LiteLLM that tagway keeps and does not act on.
+    #[schema(read_only)]
+    pub(crate) ignored: Map<String, Value>,
+}
+
+/// A member of a team.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub(crate) struct Member {
+    pub(crate) user_id: Option<String>,
+    pub(crate) user_email: Option<String>,
+    /// `admin` or `user`.
+    pub(crate) role: String,
+    /// Dollars this member may spend in the team.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max_budget_in_team: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tpm_limit: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rpm_limit: Option<u64>,
+}
+
+impl Object for Team {
+    const KIND: Kind = Kind::Team;
+
+    fn links(&self) -> Links<'_> {
+        Links {
+            name: self.team_alias.as_deref(),
+            organization: self.organization_id.as_deref(),
+            ..Links::default()
+        }
+    }
+
+    fn tags(&self) -> Vec<&str> {
+        tags_of(&self.metadata)
+    }
+
+    fn members(&self) -> Vec<(&str, &str)> {
+        let known = self.members_with_roles.iter();
+        known.filter_map(|member| Some((member.user_id.as_deref()?, member.role.as_str()))).collect()
+    }
+}
+
+impl Owner for Team {
+    const ORIGIN: Origin = Origin::Team;
+
+    fn policy(&self, id: &str) -> Result<Policy, Unfit> {
+        policy::of(Given {
+            origin: Self::ORIGIN,
+            id,
+            blocked: self.blocked,
+            metadata: &self.metadata,
+            allowed_tags: self.allowed_tags.as_deref(),
+            allow_client_tags: self.allow_client_tags,
+            tag_expression: self.tag_expression.as_deref(),
+            router_settings: Some(&self.router_settings),
+            models: Models::new(&self.models),
+            aliases: &self.model_aliases,
+            routes: Routes::default(),
+        })
+    }
+}

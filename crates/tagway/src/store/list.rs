@@ -1,0 +1,161 @@
+//! Lists of objects: filtered, ordered, a page at a time.
+
+use super::StoreError;
+use super::db::{Arg, Db};
+use super::row::{COLUMNS, ObjectRow, Stored};
+use crate::objects::{Kind, Object};
+
+/// Which objects. Everything that is given must hold.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Filter<'a> {
+    pub(crate) ids: Option<&'a [String]>,
+    /// The name exactly.
+    pub(crate) name: Option<&'a str>,
+    /// A part of the name, whatever its case.
+    pub(crate) name_part: Option<&'a str>,
+    pub(crate) team: Option<&'a str>,
+    pub(crate) user: Option<&'a str>,
+    pub(crate) organization: Option<&'a str>,
+    pub(crate) project: Option<&'a str>,
+    pub(crate) budget: Option<&'a str>,
+    /// Carries this tag.
+    pub(crate) tag: Option<&'a str>,
+    /// Has this user among its members.
+    pub(crate) member: Option<&'a str>,
+    /// Belongs to this user, or to one of these teams: what somebody may see who may not see everything.
+    pub(crate) seen_by: Option<SeenBy<'a>>,
+    /// Was made by this user.
+    pub(crate) created_by: Option<&'a str>,
+}
+
+/// A user and the teams whose objects it may see.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct SeenBy<'a> {
+    pub(crate) user: &'a str,
+    pub(crate) teams: &'a [String],
+}
+
+/// What a list is ordered by; the id decides between equals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Order {
+    #[default]
+    Created,
+    Updated,
+    Name,
+    Id,
+    Spend,
+    MaxBudget,
+}
+
+/// Which part of a list.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Page<'a> {
+    pub(crate) order: Order,
+    pub(crate) descending: bool,
+    pub(crate) limit: i64,
+    pub(crate) offset: i64,
+    /// Begin after the object with this id, in the order of creation: the same cost on every page.
+    pub(crate) after: Option<&'a str>,
+}
+
+/// The condition of a filter, with its arguments from `$1` on.
+pub(super) fn condition(kind: Kind, filter: &Filter<'_>) -> (String, Vec<Arg>) {
+    let mut parts = Vec::new();
+    let mut args: Vec<Arg> = Vec::new();
+    let mut place = |arg: Arg| {
+        args.push(arg);
+        format!("${}", args.len())
+    };
+    let mut listed = |column: &str, list: &[String], place: &mut dyn FnMut(Arg) -> String| {
+        let places: Vec<String> = list.iter().map(|item| place(item.as_str().into())).collect();
+        if places.is_empty() { "1 = 0".to_owned() } else { format!("{column} IN ({})", places.join(", ")) }
+    };
+    if let Some(ids) = filter.ids {
+        parts.push(listed("id", ids, &mut place));
+    }
+    for (column, value) in [
+        ("name", filter.name),
+        ("team_id", filter.team),
+        ("user_id", filter.user),
+        ("organization_id", filter.organization),
+        ("project_id", filter.project),
+        ("budget_id", filter.budget),
+        ("created_by", filter.created_by),
+    ] {
+        if let Some(value) = value {
+            parts.push(format!("{column} = {}", place(value.into())));
+        }
+    }
+    if let Some(part) = filter.name_part {
+        let escaped = part.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+        parts.push(format!("lower(name) LIKE {} ESCAPE '\\'", place(Arg::Text(format!("%{escaped}%")))));
+    }
+    let name = kind.as_str();
+    if let Some(tag) = filter.tag {
+        let place = place(tag.into());
+        parts.push(format!("id IN (SELECT id FROM carried_tags WHERE tag = {place} AND kind = '{name}')"));
+    }
+    if let Some(user) = filter.member {
+        let place = place(user.into());
+        parts.push(format!("id IN (SELECT id FROM members WHERE user_id = {place} AND kind = '{name}')"));
+    }
+    if let Some(SeenBy { user, teams }) = filter.seen_by {
+        let own = format!("user_id = {}", place(user.into()));
+        parts.push(format!("({own} OR {})", listed("team_id", teams, &mut place)));
+    }
+    if parts.is_empty() {
+        parts.push("1 = 1".to_owned());
+    }
+    (parts.join(" AND "), args)
+}
+
+impl Db {
+    /// A page of objects.
+    pub(crate) async fn list<T: Object>(
+        &self,
+        filter: &Filter<'_>,
+        page: &Page<'_>,
+    ) -> Result<Vec<Stored<T>>, StoreError> {
+        let table = T::KIND.table();
+        let (mut condition, mut args) = condition(T::KIND, filter);
+        let (direction, beyond) = if page.descending { ("DESC", "<") } else { ("ASC", ">") };
+        if let Some(after) = page.after {
+            args.push(after.into());
+            let place = args.len();
+            condition.push_str(&format!(
+                " AND (created_at, id) {beyond} (SELECT created_at, id FROM {table} WHERE id = ${place})"
+            ));
+        }
+        let order = match page.order {
+            Order::Created => "created_at".to_owned(),
+            Order::Updated => "updated_at".to_owned(),
+            Order::Name => "coalesce(name, '')".to_owned(),
+            Order::Id => "id".to_owned(),
+            Order::Spend => format!(
+                "coalesce((SELECT amount FROM spend WHERE spend.kind = '{}' AND spend.id = {table}.id), 0)",
+                T::KIND
+            ),
+            Order::MaxBudget if self.is_postgres() => {
+                "coalesce((body::json ->> 'max_budget')::float8, 0)".to_owned()
+            }
+            Order::MaxBudget => "coalesce(json_extract(body, '$.max_budget'), 0)".to_owned(),
+        };
+        args.push(page.limit.into());
+        args.push(page.offset.into());
+        // The page is chosen by index first; bodies are read for it alone.
+        let sql = format!(
+            "SELECT {COLUMNS} FROM {table} WHERE {condition} ORDER BY {order} {direction}, id {direction} LIMIT ${} OFFSET ${}",
+            args.len() - 1,
+            args.len()
+        );
+        let rows: Vec<ObjectRow> = self.all(&sql, &args).await?;
+        rows.into_iter().map(Stored::from_row).collect()
+    }
+
+    /// How many objects a filter finds.
+    pub(crate) async fn count(&self, kind: Kind, filter: &Filter<'_>) -> Result<i64, StoreError> {
+        let (condition, args) = condition(kind, filter);
+        let sql = format!("SELECT count(*) FROM {} WHERE {condition}", kind.table());
+        Ok(self.one::<(i64,)>(&sql, &args).await?.map_or(0, |(count,)| count))
+    }
+}

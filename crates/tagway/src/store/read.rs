@@ -1,0 +1,89 @@
+//! Reading single objects, and small things about them.
+
+use std::collections::HashMap;
+
+use super::StoreError;
+use super::db::{Arg, Db};
+use super::row::{COLUMNS, ObjectRow, Stored};
+use crate::objects::{Kind, Object};
+
+/// As many ids go into one statement.
+const MOST_IDS: usize = 500;
+
+impl Db {
+    /// An object by its id.
+    pub(crate) async fn find<T: Object>(&self, id: &str) -> Result<Option<Stored<T>>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM {} WHERE id = $1", T::KIND.table());
+        self.one::<ObjectRow>(&sql, &[id.into()]).await?.map(Stored::from_row).transpose()
+    }
+
+    /// Those of these objects that are there.
+    pub(crate) async fn find_all<T: Object>(&self, ids: &[String]) -> Result<Vec<Stored<T>>, StoreError> {
+        let mut found = Vec::with_capacity(ids.len());
+        for part in ids.chunks(MOST_IDS) {
+            let sql = format!("SELECT {COLUMNS} FROM {} WHERE id IN ({})", T::KIND.table(), places(part.len()));
+            let args: Vec<Arg> = part.iter().map(|id| id.as_str().into()).collect();
+            for row in self.all::<ObjectRow>(&sql, &args).await? {
+                found.push(Stored::from_row(row)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// All objects of a kind: for kinds of which there are few.
+    pub(crate) async fn everything<T: Object>(&self) -> Result<Vec<Stored<T>>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM {} ORDER BY created_at, id", T::KIND.table());
+        self.all::<ObjectRow>(&sql, &[]).await?.into_iter().map(Stored::from_row).collect()
+    }
+
+    /// The versions of those of these objects that are there.
+    pub(crate) async fn versions(&self, kind: Kind, ids: &[String]) -> Result<HashMap<String, i64>, StoreError> {
+        let mut versions = HashMap::with_capacity(ids.len());
+        for part in ids.chunks(MOST_IDS) {
+            let sql = format!("SELECT id, version FROM {} WHERE id IN ({})", kind.table(), places(part.len()));
+            let args: Vec<Arg> = part.iter().map(|id| id.as_str().into()).collect();
+            versions.extend(self.all::<(String, i64)>(&sql, &args).await?);
+        }
+        Ok(versions)
+    }
+
+    /// All ids of a kind.
+    pub(crate) async fn ids(&self, kind: Kind) -> Result<Vec<String>, StoreError> {
+        let rows: Vec<(String,)> = self.all(&format!("SELECT id FROM {}", kind.table()), &[]).await?;
+        Ok(rows.into_iter().map(|(id,)| id).collect())
+    }
+
+    /// What was spent on these objects, in nano-dollars; nothing where it is not listed.
+    pub(crate) async fn spend(&self, kind: Kind, ids: &[String]) -> Result<HashMap<String, i64>, StoreError> {
+        let mut spend = HashMap::new();
+        for part in ids.chunks(MOST_IDS) {
+            let sql = format!("SELECT id, amount FROM spend WHERE kind = '{kind}' AND id IN ({})", places(part.len()));
+            let args: Vec<Arg> = part.iter().map(|id| id.as_str().into()).collect();
+            spend.extend(self.all::<(String, i64)>(&sql, &args).await?);
+        }
+        Ok(spend)
+    }
+
+    /// The teams or organizations a user is member of, and as what.
+    pub(crate) async fn memberships(&self, kind: Kind, user: &str) -> Result<Vec<(String, String)>, StoreError> {
+        let sql = "SELECT id, role FROM members WHERE user_id = $1 AND kind = $2 ORDER BY id";
+        self.all(sql, &[user.into(), kind.as_str().into()]).await
+    }
+
+    /// Whether the store answers.
+    pub(crate) async fn ping(&self) -> Result<(), StoreError> {
+        self.all::<(i32,)>("SELECT 1", &[]).await.map(|_| ())
+    }
+}
+
+/// `$1, $2, …`
+pub(super) fn places(count: usize) -> String {
+    let mut places = String::new();
+    for place in 1..=count {
+        if 1 < place {
+            places.push_str(", ");
+        }
+        places.push_str(&format!("${place}"));
+    }
+    places
+}

@@ -135,7 +135,12 @@ impl Models {
             })
     }
 
-    /// The names, for an error message.
+    /// Whether some of the names are wildcards.
+    pub fn has_patterns(&self) -> bool {
+        self.names.iter().any(|name| name.contains('*'))
+    }
+
+    /// The names listed.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let none = self.none.then_some("no-default-models");
         self.names.iter().map(|name| &**name).chain(none)
@@ -183,14 +188,62 @@ impl Routes {
             })
     }
 
+    /// Whether a path is listed as it is, or by a pattern, and not as one of a group.
+    pub fn names_path(&self, path: &str) -> bool {
+        self.listed.iter().any(|listed| same_path(listed, path))
+    }
+
     /// The list, for an error message.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.listed.iter().map(|path| &**path)
     }
 }
 
-/// Whether a listed path means this one: itself, with or without `/v1`, or a pattern of it.
+/// Whether a listed path means this one: itself, what lies below it, or a pattern of it.
 fn same_path(listed: &str, path: &str) -> bool {
-    let bare = |path| -> &str { str::strip_prefix(path, "/v1").filter(|rest| rest.starts_with('/')).unwrap_or(path) };
-    listed == path || bare(listed) == bare(path) || listed.contains('*') && stars(listed, path).is_some()
+    path.strip_prefix(listed).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        || listed.contains('*') && stars(listed, path).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn models(list: &[&str]) -> Models {
+        Models::new(&list.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
+    }
+
+    fn allows(list: &[&str], name: &str, groups: &[&str]) -> bool {
+        let groups: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
+        models(list).allow(std::iter::once(name), &groups)
+    }
+
+    #[test]
+    fn an_empty_list_and_the_words_for_all_allow_everything() {
+        for list in [&[][..], &["all-proxy-models"], &["a", "*"], &["a", "all-team-models"]] {
+            assert!(allows(list, "gpt-4o", &[]), "{list:?}");
+        }
+    }
+
+    #[test]
+    fn names_patterns_and_access_groups_allow_what_they_say() {
+        assert!(allows(&["gpt-4o"], "gpt-4o", &[]) && !allows(&["gpt-4o"], "gpt-4", &[]));
+        assert!(allows(&["openai/*"], "openai/gpt-4", &[]) && !allows(&["openai/*"], "azure/gpt-4", &[]));
+        assert!(allows(&["beta"], "gpt-4o", &["beta"]) && !allows(&["beta"], "gpt-4o", &["alpha"]));
+        assert!(!allows(&["no-default-models"], "gpt-4o", &[]));
+        assert!(allows(&["no-default-models", "gpt-4o"], "gpt-4o", &[]));
+    }
+
+    #[test]
+    fn routes_are_paths_patterns_and_groups() {
+        let routes = |list: &[&str]| Routes::new(&list.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>());
+        let chat = "/v1/chat/completions";
+        assert!(routes(&[]).allow("/key/generate", Purpose::Management));
+        assert!(routes(&["llm_api_routes"]).allow(chat, Purpose::Llm));
+        assert!(!routes(&["llm_api_routes"]).allow("/key/info", Purpose::Info));
+        assert!(routes(&["/v1/chat"]).allow(chat, Purpose::Llm));
+        assert!(!routes(&["/v1/chat"]).allow("/v1/chatter", Purpose::Llm));
+        assert!(routes(&["/v1/*"]).allow(chat, Purpose::Llm) && !routes(&["/v1/*"]).allow("/chat", Purpose::Llm));
+        assert!(routes(&["management_routes"]).allow("/key/info", Purpose::Info));
+    }
 }

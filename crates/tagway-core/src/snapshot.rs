@@ -126,6 +126,8 @@ pub struct Group {
     pub index: GroupIndex,
     /// Header with the group's name.
     pub header: HeaderValue,
+    /// `model_info.access_groups` of any of its deployments: names that lists of models may use for it.
+    pub access_groups: Vec<String>,
 }
 
 /// What a model name stands for.
@@ -184,9 +186,15 @@ impl Snapshot {
                     deployments: Vec::new(),
                     index: GroupIndex::build(&config.router.tags, &config.tags, &[]),
                     header: header_value(&entry.model_name),
+                    access_groups: Vec::new(),
                 });
             }
-            let members = &mut groups[group.0 as usize].deployments;
+            let Group { deployments: members, access_groups, .. } = &mut groups[group.0 as usize];
+            for name in &entry.info.access_groups {
+                if !access_groups.contains(name) {
+                    access_groups.push(name.clone());
+                }
+            }
             let id = DeploymentId(u32::try_from(deployments.len()).unwrap_or(u32::MAX));
             deployments.push(deployment(entry, group, members.len())?);
             members.push(id);
@@ -264,7 +272,7 @@ impl Snapshot {
 }
 
 /// A bare known name with its provider in front: `gpt-4o` is served by `openai/*` too.
-fn with_provider(model: &str) -> Option<String> {
+pub fn with_provider(model: &str) -> Option<String> {
     if model.contains('/') {
         return None;
     }

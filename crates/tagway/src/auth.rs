@@ -1,13 +1,21 @@
-//! Who is calling: reads the key from the request's headers and compares it in constant time. Knows nothing of
-//! what the caller wants.
+//! Who is calling: reads the key from the request's headers, compares or looks up its digest, and says whether
+//! its bearer may come in at all. Knows nothing of what the caller wants.
 
-use http::{HeaderMap, HeaderName, header};
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, StatusCode, header};
+use jiff::Timestamp;
+use smallvec::SmallVec;
 use subtle::ConstantTimeEq as _;
+use tagway_core::access::{Policy, Purpose};
 use tagway_core::secret;
 use tagway_core::snapshot::Snapshot;
+use tagway_core::tag::Origin;
 
-/// Why a caller is not known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+use crate::directory::{Bearer, Directory, Grant, Unreachable};
+
+/// Why a caller may not come in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Denied {
     /// No key at all.
     #[error("Authentication Error, No api key passed in.")]
@@ -18,55 +26,183 @@ pub(crate) enum Denied {
     /// A key nobody knows.
     #[error("Authentication Error, Invalid proxy server token passed. The key is not known to this gateway.")]
     Unknown,
+    /// The key, or what it belongs to, is blocked.
+    #[error("Authentication Error, {}", blocked(*.origin, .id))]
+    Blocked { origin: Origin, id: String },
+    /// The key is past its end.
+    #[error("Authentication Error - Expired Key. Key Expiry time {end} and current time {now}")]
+    Expired { end: Timestamp, now: Timestamp, key_name: String },
+    /// What the key belongs to is gone.
+    #[error(
+        "Authentication Error, the key belongs to a {0} that does not exist any more. Ask for a new key."
+    )]
+    Orphan(&'static str),
+    /// The key is not for this path.
+    #[error(
+        "Virtual key is not allowed to call this route. Only allowed to call routes: [{allowed}]. Tried to call route: {path}"
+    )]
+    Route { allowed: String, path: String },
+    /// The key is not in memory, and the store cannot be asked.
+    #[error(transparent)]
+    Unreachable(#[from] Unreachable),
 }
 
-impl Denied {
-    /// `error.type` of the answer.
-    pub(crate) fn kind(self) -> &'static str {
-        match self {
-            Self::Missing | Self::Malformed => "auth_error",
-            Self::Unknown => "token_not_found_in_db",
+fn blocked(origin: Origin, id: &str) -> String {
+    match origin {
+        Origin::Key => "Key is blocked. Update via `/key/unblock` if you're an admin.".to_owned(),
+        Origin::Team => format!("Team={id} is blocked. Update via `/team/unblock` if you're an admin."),
+        Origin::Project => format!("Project={id} is blocked. Update via `/project/update` if you're an admin."),
+        Origin::Customer => {
+            format!("Customer={id} is blocked. Update via `/customer/unblock` if you're an admin.")
+        }
+        Origin::User => format!("User={id} is blocked. Update via `/user/update` if you're an admin."),
+        other => {
+            let kind = other.as_str();
+            format!("The {kind} {id} is blocked. Update via `/{kind}/update` if you're an admin.")
         }
     }
 }
 
-/// Somebody whose request may proceed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Caller {
+impl Denied {
+    /// The HTTP status.
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::Route { .. } => StatusCode::FORBIDDEN,
+            Self::Unreachable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Missing
+            | Self::Malformed
+            | Self::Unknown
+            | Self::Blocked { .. }
+            | Self::Expired { .. }
+            | Self::Orphan(_) => StatusCode::UNAUTHORIZED,
+        }
+    }
+
+    /// `error.type` of the answer.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Missing | Self::Malformed | Self::Blocked { .. } | Self::Orphan(_) | Self::Route { .. } => {
+                "auth_error"
+            }
+            Self::Unknown => "token_not_found_in_db",
+            Self::Expired { .. } => "expired_key",
+            Self::Unreachable(_) => "service_unavailable_error",
+        }
+    }
+
+    /// `error.param` of the answer.
+    pub(crate) fn param(&self) -> &str {
+        match self {
+            Self::Unknown => "key",
+            Self::Expired { key_name, .. } => key_name,
+            // Python's None as text.
+            _ => "None",
+        }
+    }
+}
+
+/// Who it is.
+#[derive(Debug, Clone)]
+pub(crate) enum Who {
     /// The bearer of the master key.
     Master,
     /// Anybody: the gateway has no master key.
     Open,
+    /// The bearer of a virtual key.
+    Key(Arc<Bearer>),
+}
+
+/// Somebody whose request may proceed, with everything the request inherits and must obey.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    pub(crate) who: Who,
+    grants: SmallVec<[Arc<Grant>; 6]>,
 }
 
 impl Caller {
-    /// How the log names the key; never the key.
-    pub(crate) fn alias(self) -> &'static str {
-        match self {
-            Self::Master => "master",
-            Self::Open => "none",
+    /// The policies its requests meet: the key's first, then those of what stands above it.
+    pub(crate) fn policies(&self) -> impl DoubleEndedIterator<Item = &Policy> {
+        self.grants.iter().map(|grant| &grant.policy)
+    }
+
+    /// The virtual key.
+    pub(crate) fn bearer(&self) -> Option<&Bearer> {
+        match &self.who {
+            Who::Key(bearer) => Some(bearer),
+            Who::Master | Who::Open => None,
         }
     }
+
+    /// Adds the customer that the request names.
+    ///
+    /// # Errors
+    /// The customer is blocked, or the store cannot be asked about it.
+    pub(crate) async fn on_behalf_of(&mut self, directory: &Directory, customer: &str) -> Result<(), Denied> {
+        let Some(grant) = directory.customer(customer).await? else { return Ok(()) };
+        let policy = &grant.policy;
+        if policy.blocked {
+            return Err(Denied::Blocked { origin: policy.origin, id: policy.id.to_string() });
+        }
+        self.grants.push(grant);
+        Ok(())
+    }
+}
+
+/// What a request says of its sender.
+#[derive(Clone, Copy)]
+pub(crate) struct Presented<'a> {
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) path: &'a str,
+    pub(crate) purpose: Purpose,
 }
 
 /// Finds out who is calling.
 ///
 /// # Errors
-/// No key, a malformed one, or one that is not known.
-pub(crate) fn identify(snapshot: &Snapshot, headers: &HeaderMap) -> Result<Caller, Denied> {
-    let Some(master) = &snapshot.master_digest else { return Ok(Caller::Open) };
-    let key = presented(snapshot.config.general.key_header.as_ref(), headers)?;
+/// No key, a malformed one, one that is not known, or one whose bearer may not come in.
+pub(crate) async fn identify(
+    snapshot: &Snapshot,
+    directory: &Directory,
+    presented: Presented<'_>,
+) -> Result<Caller, Denied> {
+    let Some(master) = &snapshot.master_digest else {
+        return Ok(Caller { who: Who::Open, grants: SmallVec::new() });
+    };
+    let key = key_of(snapshot.config.general.key_header.as_ref(), presented.headers)?;
     if key.is_empty() {
         return Err(Denied::Missing);
     }
-    // Digests have one length, so that the comparison tells nothing of the key's.
-    let known = secret::digest(key).ct_eq(master);
-    if bool::from(known) { Ok(Caller::Master) } else { Err(Denied::Unknown) }
+    let digest = secret::digest(key);
+    // Digests have one length, so that the comparison tells nothing of the key's. Looking one up tells nothing
+    // either: who can choose digests at will has broken SHA-256.
+    if bool::from(digest.ct_eq(master)) {
+        return Ok(Caller { who: Who::Master, grants: SmallVec::new() });
+    }
+    let bearer = directory.key(digest).await?.ok_or(Denied::Unknown)?;
+    let grants = bearer.grants().map_err(Denied::Orphan)?;
+    for policy in grants.iter().map(|grant| &grant.policy) {
+        if policy.blocked {
+            return Err(Denied::Blocked { origin: policy.origin, id: policy.id.to_string() });
+        }
+    }
+    if let Some(end) = bearer.ends() {
+        let now = Timestamp::now();
+        if end <= now {
+            let key_name = bearer.key.object.key_name.clone().unwrap_or_default();
+            return Err(Denied::Expired { end, now, key_name });
+        }
+    }
+    let routes = &bearer.policy().routes;
+    if !routes.allow(presented.path, presented.purpose) {
+        let allowed = routes.names().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
+        return Err(Denied::Route { allowed, path: presented.path.to_owned() });
+    }
+    Ok(Caller { who: Who::Key(bearer), grants })
 }
 
 /// The key a request presents. LiteLLM's own header goes before `Authorization`, other SDKs' after it, so that a
 /// client with a foreign `Authorization` can still name its key.
-fn presented<'h>(own: Option<&HeaderName>, headers: &'h HeaderMap) -> Result<&'h str, Denied> {
+fn key_of<'h>(own: Option<&HeaderName>, headers: &'h HeaderMap) -> Result<&'h str, Denied> {
     let text = |name: &HeaderName| headers.get(name).map(|value| value.to_str().map_err(|_| Denied::Unknown));
     for name in own.into_iter().chain(&[HeaderName::from_static("x-litellm-api-key")]) {
         if let Some(value) = text(name) {

@@ -8,15 +8,25 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use tagway_core::config::Config;
 use tagway_core::snapshot::Snapshot;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::admin::{Admin, Shared};
+use crate::catalog::Catalog;
 use crate::data::probe;
+use crate::directory::{self, Directory};
 use crate::listen::{self, Workers};
 use crate::live::{self, Live};
+use crate::objects::Kind;
+use crate::peers::{self, Peers};
+use crate::seal::Seal;
+use crate::store::{self, Change, Db, Place};
 use crate::tasks::Tasks;
 use crate::telemetry;
+
+/// What keeps the directory has this long to end.
+const KEEPERS_GRACE: Duration = Duration::from_secs(2);
 
 /// How to run.
 pub(crate) struct Plan {
@@ -29,8 +39,18 @@ pub(crate) struct Plan {
     pub(crate) grace: Duration,
     pub(crate) json_logs: bool,
     pub(crate) verbose: bool,
+    /// Where the store's file is, unless the configuration names a database.
+    pub(crate) data: DataFolder,
     /// Things to tell at start.
     pub(crate) notes: Vec<String>,
+}
+
+/// The folder of the store's file.
+pub(crate) enum DataFolder {
+    /// The operator said so.
+    Given(PathBuf),
+    /// Nobody said anything: a store there is welcome, but not required.
+    Usual(PathBuf),
 }
 
 /// The configuration cannot be used: all its problems, as text for people.
@@ -45,6 +65,7 @@ pub(crate) fn run(plan: &Plan) -> anyhow::Result<()> {
     for note in &plan.notes {
         tracing::warn!("{note}");
     }
+    let place = place(prepared.config(), &plan.data);
     let live = Arc::new(Live::new(plan.config.clone(), prepared));
     // Admin work and signals; requests for models run on the workers.
     let control = tokio::runtime::Builder::new_multi_thread()
@@ -52,7 +73,7 @@ pub(crate) fn run(plan: &Plan) -> anyhow::Result<()> {
         .thread_name("control")
         .enable_all()
         .build()?;
-    let left = control.block_on(serve(plan, live, control.handle().clone()))?;
+    let left = control.block_on(serve(plan, live, &place, control.handle().clone()))?;
     match left {
         0 => tracing::info!("stopped"),
         left => tracing::warn!(connections = left, "stopped; requests in progress were cut off"),
@@ -61,24 +82,48 @@ pub(crate) fn run(plan: &Plan) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn serve(plan: &Plan, live: Arc<Live>, control: tokio::runtime::Handle) -> anyhow::Result<usize> {
+async fn serve(
+    plan: &Plan,
+    live: Arc<Live>,
+    place: &Place,
+    control: tokio::runtime::Handle,
+) -> anyhow::Result<usize> {
     let address = address(&plan.host, plan.port)?;
     let listener = listen::bind(address).with_context(|| format!("cannot listen on {address}"))?;
     let address = listener.local_addr()?;
     let mut tasks = Tasks::new();
     let stop = tasks.stop_sign();
+    let db = open(place, &plan.data).await?;
+    let (directory, orders) = Directory::new();
+    let catalog = Arc::new(Catalog::new(db.clone(), Arc::clone(&live), Seal::from_environment()));
+    let peers = Arc::new(Peers::new());
+    if !matches!(db, Db::Absent) {
+        directory.prepare(&db).await.context("cannot read the store")?;
+        catalog.refresh().await;
+    }
     let shared = Shared {
         live: Arc::clone(&live),
+        directory: Arc::clone(&directory),
+        catalog: Arc::clone(&catalog),
+        peers: Arc::clone(&peers),
+        db: db.clone(),
         draining: Arc::new(AtomicBool::new(false)),
         probe: |current, id| {
             Box::pin(async move { probe::call(current, id).await.map_err(|failure| failure.to_string()) })
         },
     };
     let draining = Arc::clone(&shared.draining);
-    let admin = Admin::new(shared, control);
+    let admin = Admin::new(shared, control.clone());
     let count = plan.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let workers = Workers::start(count, &live, &admin, &stop, plan.grace)?;
+    let workers = Workers::start(count, &live, &directory, &admin, &stop, plan.grace)?;
     tasks.spawn("reload", |stop| live::watch(Arc::clone(&live), stop));
+    // Requests in progress need these to the end: they stop after the workers.
+    let mut keepers = Tasks::new();
+    keepers.spawn("directory", |stop| directory::keep(Arc::clone(&directory), db.clone(), orders, stop));
+    if !matches!(db, Db::Absent) {
+        keepers.spawn("listen", |stop| peers::listen(db.clone(), Arc::clone(&peers.call), stop));
+        keepers.spawn("changes", |stop| directory::watch(directory, db.clone(), Arc::clone(&peers.call), told(catalog), stop));
+    }
     announce(&live.current().snapshot, address, count);
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
@@ -92,7 +137,51 @@ async fn serve(plan: &Plan, live: Arc<Live>, control: tokio::runtime::Handle) ->
         "stopping: no new connections, requests in progress may end"
     );
     tasks.stop_within(plan.grace).await;
-    Ok(tokio::task::spawn_blocking(move || workers.join()).await?)
+    let cut = tokio::task::spawn_blocking(move || workers.join()).await?;
+    keepers.stop_within(KEEPERS_GRACE).await;
+    db.close().await;
+    Ok(cut)
+}
+
+/// Where the store is.
+fn place(config: &Config, data: &DataFolder) -> Place {
+    let general = &config.general;
+    match (&general.database_url, data) {
+        (Some(url), _) => {
+            Place::Postgres { url: url.expose().to_owned(), connections: general.database_connections }
+        }
+        (None, DataFolder::Given(folder) | DataFolder::Usual(folder)) => Place::Folder(folder.clone()),
+    }
+}
+
+/// Opens the store. Without a place for it a gateway still serves what its configuration says.
+async fn open(place: &Place, data: &DataFolder) -> anyhow::Result<Db> {
+    let error = match (store::open(place).await, place, data) {
+        (Ok(db), ..) => return Ok(db),
+        (Err(error), Place::Folder(_), DataFolder::Usual(_)) => error,
+        (Err(error), ..) => {
+            return Err(error).with_context(|| format!("cannot open the store, {}", place.shown()));
+        }
+    };
+    tracing::warn!(
+        "NO STORE: {} cannot be opened ({error:#}). Virtual keys, teams and the management API are off; give --data-dir or DATABASE_URL.",
+        place.shown()
+    );
+    Ok(Db::Absent)
+}
+
+/// What else depends on stored objects: the configuration, with stored deployments and tags.
+fn told(catalog: Arc<Catalog>) -> directory::Told {
+    Box::new(move |changes: Vec<Change>| {
+        let catalog = Arc::clone(&catalog);
+        Box::pin(async move {
+            // None named: anything may have changed.
+            let concerned = |change: &Change| matches!(change.kind, Kind::Model | Kind::Tag);
+            if changes.is_empty() || changes.iter().any(concerned) {
+                catalog.refresh().await;
+            }
+        })
+    })
 }
 
 fn address(host: &str, port: u16) -> anyhow::Result<SocketAddr> {

@@ -19,6 +19,7 @@ use crate::admin::Admin;
 use crate::data::answer::Body;
 use crate::data::pipeline::{self, Gateway};
 use crate::data::upstream;
+use crate::directory::Directory;
 use crate::live::Live;
 use crate::tasks::{Stop, Tasks};
 use crate::{call, cors};
@@ -46,6 +47,7 @@ impl Workers {
     pub(crate) fn start(
         count: usize,
         live: &Arc<Live>,
+        directory: &Arc<Directory>,
         admin: &Admin,
         stop: &Stop,
         grace: Duration,
@@ -55,11 +57,13 @@ impl Workers {
             let (inbox, connections) = mpsc::unbounded_channel();
             let load = Arc::new(AtomicUsize::new(0));
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            let (live, admin, stop, of) = (Arc::clone(live), admin.clone(), stop.clone(), Arc::clone(&load));
+            let pool = Arc::new(upstream::Pool::default());
+            let gateway = Gateway { live: Arc::clone(live), directory: Arc::clone(directory), pool };
+            let (admin, stop, of) = (admin.clone(), stop.clone(), Arc::clone(&load));
             threads.push(
                 std::thread::Builder::new()
                     .name(format!("worker-{number}"))
-                    .spawn(move || runtime.block_on(work(live, admin, connections, of, stop, grace)))?,
+                    .spawn(move || runtime.block_on(work(gateway, admin, connections, of, stop, grace)))?,
             );
             all.push(Worker { inbox, load });
         }
@@ -115,15 +119,15 @@ pub(crate) async fn accept(listener: TcpListener, workers: &Workers, mut stop: S
 }
 
 async fn work(
-    live: Arc<Live>,
+    gateway: Gateway,
     admin: Admin,
     mut connections: mpsc::UnboundedReceiver<std::net::TcpStream>,
     load: Arc<AtomicUsize>,
     mut stop: Stop,
     grace: Duration,
 ) -> usize {
-    let pool = Arc::new(upstream::Pool::default());
-    let gateway = Arc::new(Gateway { live, pool: Arc::clone(&pool) });
+    let gateway = Arc::new(gateway);
+    let pool = Arc::clone(&gateway.pool);
     let mut tasks = Tasks::new();
     tasks.spawn("sweep", |stop| sweep(pool, stop));
     loop {

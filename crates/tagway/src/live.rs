@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use tagway_core::config;
+use tagway_core::config::{self, Config, Deployment, TagDeclaration};
 use tagway_core::snapshot::Snapshot;
 
 use crate::health::Board;
@@ -24,14 +24,52 @@ type Files = Vec<(PathBuf, String)>;
 pub(crate) struct Current {
     pub(crate) snapshot: Snapshot,
     pub(crate) board: Board,
+    /// What the files alone say.
+    base: Arc<Config>,
     /// The files it was read from, with their contents.
     files: Files,
+}
+
+/// What the store adds to the files.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Added {
+    /// Deployments, beside those of the files.
+    pub(crate) deployments: Vec<Deployment>,
+    /// Declared tags, with the deployments (ids or model names) that carry them.
+    pub(crate) tags: Vec<(TagDeclaration, Vec<String>)>,
+}
+
+impl Added {
+    /// The configuration with all of it.
+    fn to(&self, base: &Config) -> Config {
+        let mut config = base.clone();
+        for deployment in &self.deployments {
+            // What the file says goes first: its deployments cannot be replaced over the API.
+            if !config.deployments.iter().any(|known| known.info.id == deployment.info.id) {
+                config.deployments.push(deployment.clone());
+            }
+        }
+        for (tag, carriers) in &self.tags {
+            for deployment in &mut config.deployments {
+                let names = [&deployment.info.id, &deployment.model_name];
+                let carries = carriers.iter().any(|carrier| names.contains(&carrier));
+                if carries && !deployment.tags.contains(&tag.name) {
+                    deployment.tags.push(tag.name.clone());
+                }
+            }
+            config.tags.retain(|declared| declared.name != tag.name);
+            config.tags.push(tag.clone());
+        }
+        config
+    }
 }
 
 /// The configuration in force.
 pub(crate) struct Live {
     path: PathBuf,
     current: ArcSwap<Current>,
+    /// What the store adds.
+    added: ArcSwap<Added>,
     /// Reloads rejected in a row.
     rejected: AtomicU64,
     /// One reload at a time.
@@ -49,6 +87,7 @@ impl Live {
         Self {
             path,
             current: ArcSwap::from_pointee(prepared.current),
+            added: ArcSwap::default(),
             rejected: AtomicU64::default(),
             reloading: Mutex::default(),
             in_flight: Arc::default(),
@@ -72,7 +111,7 @@ impl Live {
     pub(crate) fn reload(&self) -> Result<Vec<String>, String> {
         let _one = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.current();
-        match read(&self.path, Some(&before.board)) {
+        match read(&self.path, &self.added.load(), Some(&before.board)) {
             Ok(Prepared { current, notes }) => {
                 let (deployments, groups) =
                     (current.snapshot.deployments.len(), current.snapshot.groups.len());
@@ -87,6 +126,19 @@ impl Live {
                 Err(problems)
             }
         }
+    }
+
+    /// Puts what the store adds in force, beside what the files say.
+    ///
+    /// # Errors
+    /// It cannot be used; what was in force stays.
+    pub(crate) fn adopt(&self, added: Added) -> Result<(), String> {
+        let _one = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.current();
+        let current = compile(Arc::clone(&before.base), before.files.clone(), &added, Some(&before.board))?;
+        self.added.store(Arc::new(added));
+        self.current.store(Arc::new(current));
+        Ok(())
     }
 
     /// Reloads if `asked`, or if a file is no longer what was `seen` last. Gives what was seen now.
@@ -111,6 +163,11 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
+    /// What the files say.
+    pub(crate) fn config(&self) -> &Config {
+        &self.current.base
+    }
+
     /// `litellm_settings.json_logs`
     pub(crate) fn wants_json_logs(&self) -> bool {
         self.current.snapshot.config.proxy.json_logs
@@ -122,16 +179,21 @@ impl Prepared {
 /// # Errors
 /// All problems of the file, as text for people.
 pub(crate) fn prepare(path: &Path) -> Result<Prepared, String> {
-    read(path, None)
+    read(path, &Added::default(), None)
 }
 
-fn read(path: &Path, before: Option<&Board>) -> Result<Prepared, String> {
+fn read(path: &Path, added: &Added, before: Option<&Board>) -> Result<Prepared, String> {
     let loaded = config::load(path, &System).map_err(|problems| problems.to_string())?;
     let notes = loaded.notes.iter().map(ToString::to_string).collect();
-    let snapshot =
-        Snapshot::compile(loaded.config).map_err(|unusable| format!("{}: {unusable}", path.display()))?;
+    let current = compile(Arc::new(loaded.config), loaded.files, added, before)
+        .map_err(|why| format!("{}: {why}", path.display()))?;
+    Ok(Prepared { current, notes })
+}
+
+fn compile(base: Arc<Config>, files: Files, added: &Added, before: Option<&Board>) -> Result<Current, String> {
+    let snapshot = Snapshot::compile(added.to(&base)).map_err(|unusable| unusable.to_string())?;
     let board = Board::new(&snapshot, before, Instant::now());
-    Ok(Prepared { current: Current { snapshot, board, files: loaded.files }, notes })
+    Ok(Current { snapshot, board, base, files })
 }
 
 /// Reloads when a file's content changes or the process gets SIGHUP. Contents are compared, not dates: a mounted

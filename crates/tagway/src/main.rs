@@ -3,20 +3,25 @@
 //! `cli` reads the command line, `boot` puts the gateway together, `listen` serves connections, `data` is the
 //! path of a request, `admin` everything else. Imports point down only; a test holds that.
 
+mod access;
 mod admin;
 mod auth;
 mod boot;
 mod call;
+mod catalog;
 mod cli;
 mod cors;
 mod data;
+mod directory;
 mod error;
 mod health;
 mod host;
 mod listen;
 mod live;
 mod objects;
+mod peers;
 mod route;
+mod seal;
 mod store;
 mod tags;
 mod tasks;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
+use tagway_core::config::Tier;
 use tagway_core::snapshot::{DeploymentId, Group, Named, Snapshot, header_value};
 use tagway_core::tag::{
     Ask, Decision, Explanation, Expression, Members, Origin, Refusal, RequestTag, Silent, explain,
@@ -56,10 +57,31 @@ pub(crate) struct Wanted<'a> {
     pub(crate) model: &'a str,
     /// Its tags.
     pub(crate) tags: &'a [RequestTag<'a>],
-    /// Its tag expression.
-    pub(crate) expression: Option<&'a Expression>,
+    /// Its tag expressions: the caller's, and those of its key and of everything above it.
+    pub(crate) expressions: &'a [(&'a Expression, Origin)],
+    /// Whether its key or team turns tag filtering on.
+    pub(crate) turn_on: bool,
+    /// The tier of its key or team.
+    pub(crate) tier: Option<Tier>,
     /// Its User-Agent.
     pub(crate) user_agent: Option<&'a str>,
+}
+
+impl<'a> Wanted<'a> {
+    /// What a request asks for that only says a model and tags.
+    pub(crate) fn new(model: &'a str, tags: &'a [RequestTag<'a>]) -> Self {
+        Self { model, tags, expressions: &[], turn_on: false, tier: None, user_agent: None }
+    }
+
+    fn ask(&self) -> Ask<'a> {
+        Ask {
+            tags: self.tags,
+            user_agent: self.user_agent,
+            turn_on: self.turn_on,
+            expressions: self.expressions,
+            tier: self.tier,
+        }
+    }
 }
 
 /// The deployments that may serve a request, all of one model group.
@@ -97,18 +119,21 @@ pub(crate) fn plan<'s>(
 ) -> Result<Plan<'s>, NoRoute> {
     match snapshot.find(wanted.model) {
         Some(Named::Group(id)) => decide(snapshot, snapshot.group(id), board, wanted, now, trail),
-        Some(Named::Deployment(id)) => Ok(single(snapshot, id, wanted.model)),
+        Some(Named::Deployment(id)) => single(snapshot, id, wanted),
         None => Err(NoRoute::UnknownModel { model: wanted.model.to_owned() }),
     }
 }
 
-/// A deployment asked for by its id: a caller's tags do not choose there.
-fn single<'s>(snapshot: &'s Snapshot, id: DeploymentId, asked: &str) -> Plan<'s> {
+/// A deployment asked for by its id: the caller's tags do not choose there, what it inherits holds all the same.
+fn single<'s>(snapshot: &'s Snapshot, id: DeploymentId, wanted: &Wanted<'_>) -> Result<Plan<'s>, NoRoute> {
     let deployment = snapshot.deployment(id);
     let group = snapshot.group(deployment.group);
+    if !group.index.permitted(&wanted.ask()).contains(deployment.position) {
+        return Err(refused(snapshot, &Refusal::OutsideBoundary, wanted));
+    }
     let mut candidates = Members::none(group.deployments.len());
     candidates.insert(deployment.position);
-    Plan { group, asked: header_value(asked), candidates, matched: None }
+    Ok(Plan { group, asked: header_value(wanted.model), candidates, matched: None })
 }
 
 fn decide<'s>(
@@ -119,9 +144,7 @@ fn decide<'s>(
     now: Instant,
     trail: &mut Trail,
 ) -> Result<Plan<'s>, NoRoute> {
-    let expression = wanted.expression.map(|expression| (expression, Origin::Body));
-    let ask =
-        Ask { user_agent: wanted.user_agent, expressions: expression.as_slice(), ..Ask::new(wanted.tags) };
+    let ask = wanted.ask();
     let healthy = board.healthy(group, now);
     let decided = match trail {
         None => group.index.decide(&ask, &healthy, &mut Silent),
@@ -148,6 +171,10 @@ fn decide<'s>(
         let wait = board.wait(group, &decision.candidates, now);
         return Err(NoRoute::CoolingDown { model: wanted.model.to_owned(), wait });
     }
+    Err(refused(snapshot, &refusal, wanted))
+}
+
+fn refused(snapshot: &Snapshot, refusal: &Refusal, wanted: &Wanted<'_>) -> NoRoute {
     let status = match refusal {
         Refusal::UnknownTag { .. } => StatusCode::BAD_REQUEST,
         Refusal::CoolingDown => StatusCode::TOO_MANY_REQUESTS,
@@ -155,9 +182,9 @@ fn decide<'s>(
             StatusCode::from_u16(snapshot.config.router.tag_error_status).unwrap_or(StatusCode::UNAUTHORIZED)
         }
     };
-    Err(NoRoute::Tags {
+    NoRoute::Tags {
         status,
         message: refusal.message(wanted.model, wanted.tags),
         reason: refusal.reason(),
-    })
+    }
 }

@@ -1,16 +1,30 @@
-//! The tags of a request, from everywhere a caller may put them. One function for every endpoint: routing,
-//! budgets, limits and logs read its one result.
+//! The tags of a request, from everywhere a caller may put them and from everything it inherits. One function for
+//! every endpoint: routing, budgets, limits and logs read its one result.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use http::HeaderMap;
 use serde::de::IgnoredAny;
-use tagway_core::config::General;
+use tagway_core::access::TagForbidden;
+use tagway_core::config::{Config, General};
 use tagway_core::snapshot::Endpoint;
 use tagway_core::tag::{Origin, RequestTags};
 use tagway_core::wire::json::{Walk, text_of};
 use tagway_core::wire::peek::{Known, Peek};
+
+use crate::auth::Caller;
+
+/// Why a request's tags are refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadTags {
+    /// Something holds what it cannot hold.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// The caller may not send them.
+    #[error(transparent)]
+    Forbidden(#[from] TagForbidden),
+}
 
 /// A field of the request holds what it cannot hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -25,12 +39,34 @@ pub(crate) struct Malformed {
 /// The most tags a request may carry: far more than anybody routes or accounts by.
 const MOST_TAGS: usize = 256;
 
-/// Resolves the tags of a request: `metadata.tags`, `litellm_metadata.tags`, then body `tags` or, without them,
-/// the `x-litellm-tags` header. On `/responses` the metadata's come last, as in LiteLLM.
+/// Resolves the tags of a request: the caller's first, then those it inherits from its key, team, project,
+/// organization, user and customer.
 ///
 /// # Errors
-/// A field that should hold tags holds something else.
+/// A field that should hold tags holds something else, or the caller may not send such a tag.
 pub(crate) fn resolve<'a>(
+    config: &Config,
+    caller: &'a Caller,
+    headers: &'a HeaderMap,
+    peek: &Peek<'a>,
+    endpoint: Endpoint,
+) -> Result<RequestTags<'a>, BadTags> {
+    let mut tags = of_caller(&config.general, headers, peek, endpoint)?;
+    for policy in caller.policies() {
+        for tag in &policy.tags {
+            tags.push(&**tag, policy.origin);
+        }
+    }
+    // Only now: a tag that is inherited as well may be repeated.
+    for policy in caller.policies() {
+        policy.check_tags(&tags, &config.router.tags.prefix)?;
+    }
+    Ok(tags)
+}
+
+/// The tags that the request itself gives: `metadata.tags`, `litellm_metadata.tags`, then body `tags` or, without
+/// them, the `x-litellm-tags` header. On `/responses` the metadata's come last, as in LiteLLM.
+fn of_caller<'a>(
     general: &General,
     headers: &'a HeaderMap,
     peek: &Peek<'a>,

@@ -213,6 +213,7 @@ fn build(
             tier: info.tier,
             enable_tag_filtering: info.enable_tag_filtering,
             allow_fail_open: info.allow_fail_open,
+            access_groups: info.access_groups,
             fields: info.fields,
         },
     })

@@ -20,6 +20,8 @@ pub(super) struct Draft {
     pub(super) key_header: Option<http::HeaderName>,
     pub(super) reject_client_metadata_tags: bool,
     pub(super) global_max_parallel_requests: Option<u32>,
+    pub(super) database_url: Option<Secret>,
+    pub(super) database_connections: Option<u32>,
 }
 
 pub(super) fn request_size(draft: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
@@ -68,6 +70,8 @@ pub(super) fn read(at: Option<&At<'_>>, scope: &mut Scope<'_>) -> General {
         key_header: draft.key_header,
         reject_client_metadata_tags: draft.reject_client_metadata_tags,
         global_max_parallel_requests: draft.global_max_parallel_requests,
+        database_url: draft.database_url.or_else(|| scope.env("DATABASE_URL").map(Secret::new)),
+        database_connections: draft.database_connections.unwrap_or(10),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Every key of `general_settings` and its rule.
 
 use super::general::{Draft, key_header, request_size};
-use super::scope::{Rule, Table};
+use super::scope::{At, Rule, Scope, Table};
 use crate::secret::Secret;
 
 const NO_ACCESS: &str = "remove it only if everybody with a valid key may do what this would refuse";
@@ -119,7 +119,7 @@ pub(super) const GENERAL_KEYS: Table<Draft> = &[
     ("coordination_redis", Rule::Ignored),
     ("database_args", Rule::Ignored),
     ("database_connect_timeout", Rule::Ignored),
-    ("database_connection_pool_limit", Rule::Ignored),
+    ("database_connection_pool_limit", Rule::Works(|general, at, scope| general.database_connections = scope.count(at).map(|count| count.max(1)))),
     ("database_connection_pool_timeout", Rule::Ignored),
     ("database_connection_timeout", Rule::Ignored),
     ("database_disable_prepared_statements", Rule::Ignored),
@@ -127,7 +127,7 @@ pub(super) const GENERAL_KEYS: Table<Draft> = &[
     ("database_max_idle_connection_lifetime", Rule::Ignored),
     ("database_socket_timeout", Rule::Ignored),
     ("database_type", Rule::Ignored),
-    ("database_url", Rule::Ignored),
+    ("database_url", Rule::Works(database_url)),
     ("disable_adding_master_key_hash_to_db", Rule::Ignored),
     ("disable_auto_add_proxy_admin_to_teams", Rule::Ignored),
     ("disable_batch_input_file_rate_limiting", Rule::Ignored),
@@ -241,3 +241,14 @@ pub(super) const GENERAL_KEYS: Table<Draft> = &[
     ("team_metadata_validation_error_message", Rule::Ignored),
     ("team_metadata_validation_timeout", Rule::Ignored),
 ];
+
+fn database_url(general: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
+    let Some(url) = scope.text(at) else { return };
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        scope
+            .error(at, "must begin with `postgresql://`")
+            .help("leave it out to keep keys and teams in an SQLite file (`--data-dir`)");
+        return;
+    }
+    general.database_url = Some(Secret::new(url));
+}

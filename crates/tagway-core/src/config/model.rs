@@ -109,6 +109,8 @@ pub struct ModelInfo {
     pub enable_tag_filtering: Option<bool>,
     /// `allow_fail_open`.
     pub allow_fail_open: bool,
+    /// `access_groups`: names under which lists of models may mean this deployment's.
+    pub access_groups: Vec<String>,
     /// Every field as written (`mode`, `base_model`, free-form ones too), for `/model/info`.
     pub fields: Map<String, Value>,
 }
@@ -188,6 +190,10 @@ pub struct General {
     pub reject_client_metadata_tags: bool,
     /// `global_max_parallel_requests`.
     pub global_max_parallel_requests: Option<u32>,
+    /// `database_url`, or `DATABASE_URL`: PostgreSQL instead of a file.
+    pub database_url: Option<Secret>,
+    /// `database_connection_pool_limit`; LiteLLM's default is 10.
+    pub database_connections: u32,
 }
 
 /// One declared tag or tag pattern (`customer:*`) of `tags`.

@@ -14,6 +14,7 @@ pub(super) struct Info {
     pub(super) tier: Option<Tier>,
     pub(super) enable_tag_filtering: Option<bool>,
     pub(super) allow_fail_open: bool,
+    pub(super) access_groups: Vec<String>,
     pub(super) prices: Vec<(String, f64)>,
     pub(super) fields: Map<String, Value>,
 }
@@ -44,6 +45,7 @@ const INFO: Table<Info> = &[
         "allow_fail_open",
         Rule::Works(|info, at, scope| info.allow_fail_open = scope.bool(at).unwrap_or(false)),
     ),
+    ("access_groups", Rule::Works(|info, at, scope| info.access_groups = scope.texts(at))),
     ("token_limits", Rule::Refused(NO_LIMITS)),
     ("request_limits", Rule::Refused(NO_LIMITS)),
     ("dollar_limits", Rule::Refused(NO_LIMITS)),
@@ -65,6 +67,9 @@ pub(super) fn read(at: &At<'_>, scope: &mut Scope<'_>) -> Info {
             };
             info.fields.insert(entry.key.clone(), value);
         }
+    }
+    if !info.access_groups.is_empty() {
+        info.fields.insert("access_groups".to_owned(), Value::from(info.access_groups.clone()));
     }
     if let Some(id) = &info.id {
         info.fields.insert("id".to_owned(), Value::from(id.as_str()));

@@ -161,7 +161,7 @@ impl GroupIndex {
         self.decide(ask, &self.all, &mut Silent).is_ok()
     }
 
-    fn filtering(&self, turn_on: bool) -> (bool, Switch) {
+    pub(super) fn filtering(&self, turn_on: bool) -> (bool, Switch) {
         match (turn_on, self.switch) {
             (true, _) => (true, Switch::Request),
             (false, Some(on)) => (on, Switch::Group),
@@ -226,7 +226,7 @@ impl GroupIndex {
     }
 
     /// Takes out of the group what tier and operators' expressions forbid.
-    fn shrink(&self, ask: &Ask<'_>, pool: &mut Members, observer: &mut impl Observer) {
+    pub(super) fn shrink(&self, ask: &Ask<'_>, pool: &mut Members, observer: &mut impl Observer) {
         if let Some(tier) = ask.tier
             && let Some(members) = self.of_tier(tier)
         {

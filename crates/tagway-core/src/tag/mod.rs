@@ -8,6 +8,7 @@ mod index;
 mod members;
 pub mod name;
 mod observe;
+mod permit;
 mod refusal;
 mod request;
 

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tagway_core::snapshot::{Deployment, DeploymentId, Named, Snapshot};
 use tokio::task::JoinSet;
 
+use super::Shared;
+use super::actor::Actor;
+use super::given::Asked;
 use super::models::without_query;
-use super::{Known, Shared};
+use super::refusal::Refusal;
 
 /// Deployments called at a time.
 const AT_ONCE: usize = 16;
@@ -27,10 +30,11 @@ pub(super) struct Which {
 /// Checks. A question for one model or deployment is answered 503 when none is healthy.
 pub(super) async fn check(
     State(shared): State<Shared>,
-    known: Known,
-    Query(which): Query<Which>,
-) -> (StatusCode, Json<Value>) {
-    let current = &known.current;
+    actor: Actor,
+    Asked(which): Asked<Which>,
+) -> Result<(StatusCode, Json<Value>), Refusal> {
+    actor.must_see_all()?;
+    let current = &actor.current;
     let (mut healthy, mut unhealthy) = (Vec::new(), Vec::new());
     for some in asked(&current.snapshot, &which).chunks(AT_ONCE) {
         let mut calls = JoinSet::new();
@@ -52,7 +56,7 @@ pub(super) async fn check(
         "healthy_endpoints": healthy, "unhealthy_endpoints": unhealthy,
         "healthy_count": healthy.len(), "unhealthy_count": unhealthy.len(),
     });
-    (status, Json(body))
+    Ok((status, Json(body)))
 }
 
 /// The deployments asked for. A wildcard has no model to be called by.

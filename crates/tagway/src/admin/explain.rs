@@ -8,29 +8,31 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 use std::time::Instant;
 use tagway_core::snapshot::Endpoint;
-use tagway_core::tag::Expression;
+use tagway_core::tag::{Expression, Origin};
 use tagway_core::wire::peek::{Known as Field, Peek};
 
-use super::{Known, Refusal, Shared};
+use super::Shared;
+use super::actor::Actor;
+use super::refusal::Refusal;
 use crate::route::{self, Trail, Wanted};
 use crate::tags;
 
 /// Explains. `user_agent` in the body stands for the header of the request in question.
 pub(super) async fn explain(
     State(_shared): State<Shared>,
-    known: Known,
+    actor: Actor,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, Refusal> {
-    let current = &known.current;
+    actor.must_see_all()?;
+    let current = &actor.current;
     let snapshot = &current.snapshot;
     let peek = Peek::read(&body)
         .map_err(|why| Refusal::field("request_body", format!("Invalid JSON payload: {why}")))?;
     let Some(model) = peek.string(Field::Model) else {
         return Err(Refusal::field("model", "'model' must be a string: the model group to explain."));
     };
-    let tags = tags::resolve(&snapshot.config.general, &headers, &peek, Endpoint::Chat)
-        .map_err(|malformed| Refusal::field(malformed.name, malformed.message))?;
+    let tags = tags::resolve(&snapshot.config, &actor.caller, &headers, &peek, Endpoint::Chat)?;
     let expression = match peek.string(Field::TagExpression) {
         Some(text) => Some(Expression::parse(&text).map_err(|error| {
             Refusal::field("tag_expression", format!("Invalid 'tag_expression': {error}"))
@@ -39,7 +41,9 @@ pub(super) async fn explain(
     };
     let agent = peek.json_of("user_agent").and_then(tagway_core::wire::json::text_of);
     let agent = agent.as_deref().or_else(|| headers.get(http::header::USER_AGENT)?.to_str().ok());
-    let wanted = Wanted { model: &model, tags: &tags, expression: expression.as_ref(), user_agent: agent };
+    let expression = expression.as_ref().map(|expression| (expression, Origin::Body));
+    let wanted =
+        Wanted { expressions: expression.as_slice(), user_agent: agent, ..Wanted::new(&model, &tags) };
     let mut trail: Trail = Some(Vec::new());
     let planned = route::plan(snapshot, &current.board, &wanted, Instant::now(), &mut trail);
     let hop = trail.into_iter().flatten().next();

@@ -1,11 +1,20 @@
-//! Everything that is not a call to a model: health, models, explanation, reload. Runs on the control runtime,
-//! so that no admin work ever delays a worker thread.
+//! The management API, and everything else that is not a call to a model. Runs on the control runtime, so that no
+//! admin work ever delays a worker thread. One file per resource; each operation is read top to bottom in one
+//! place: who may, what is asked, the work, the answer.
 
+mod actor;
+mod change;
 mod check;
+mod docs;
 mod explain;
+mod given;
 mod health;
+mod keys;
 mod models;
+mod paging;
+mod refusal;
 mod reload;
+mod shown;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,18 +22,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use http::{HeaderMap, HeaderValue, Request, StatusCode, header, request};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
 use serde_json::json;
 use tagway_core::snapshot::DeploymentId;
 use tower::ServiceExt as _;
+use utoipa_axum::router::OpenApiRouter;
 
-use crate::auth::{self, Caller, Denied};
-use crate::error::error_json;
+use crate::catalog::Catalog;
+use crate::directory::Directory;
 use crate::live::{Current, Live};
+use crate::peers::Peers;
+use crate::store::Db;
+use actor::Known;
+use refusal::Refusal;
 
 /// The management API, callable from any thread.
 #[derive(Clone)]
@@ -37,6 +50,10 @@ pub(crate) struct Admin {
 #[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) live: Arc<Live>,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) db: Db,
     /// Set while the gateway shuts down.
     pub(crate) draining: Arc<AtomicBool>,
     pub(crate) probe: Probe,
@@ -51,7 +68,9 @@ impl Admin {
     /// An API whose work runs on `control`.
     pub(crate) fn new(shared: Shared, control: tokio::runtime::Handle) -> Self {
         let liveness = get(health::liveness).options(health::liveness);
-        let router = Router::new()
+        let (documented, document) = documented().split_for_parts();
+        let router = documented
+            .merge(docs::routes(document))
             .route("/health/liveliness", liveness.clone())
             .route("/health/liveness", liveness)
             .route("/health", get(check::check))
@@ -83,6 +102,11 @@ impl Admin {
     }
 }
 
+/// The operations of the OpenAPI document.
+fn documented() -> OpenApiRouter<Shared> {
+    OpenApiRouter::with_openapi(docs::document()).merge(keys::routes())
+}
+
 /// Paths of calls to a model answer POST only, and are served elsewhere.
 async fn unknown(request: Request<Body>) -> Response {
     if crate::call::recognise(request.uri().path()).is_some() { post_only() } else { not_found() }
@@ -100,61 +124,6 @@ fn post_only() -> Response {
 
 fn not_found() -> Response {
     (StatusCode::NOT_FOUND, axum::Json(json!({"detail": "Not Found"}))).into_response()
-}
-
-/// A caller who has been identified, with the configuration it was identified by.
-pub(crate) struct Known {
-    pub(crate) current: Arc<Current>,
-}
-
-impl FromRequestParts<Shared> for Known {
-    type Rejection = Refusal;
-
-    async fn from_request_parts(parts: &mut request::Parts, shared: &Shared) -> Result<Self, Refusal> {
-        let current = shared.live.current();
-        match auth::identify(&current.snapshot, &parts.headers) {
-            Ok(Caller::Master | Caller::Open) => Ok(Self { current }),
-            Err(denied) => Err(denied.into()),
-        }
-    }
-}
-
-/// An error of the management API.
-#[derive(Debug)]
-pub(crate) struct Refusal {
-    status: StatusCode,
-    kind: &'static str,
-    param: Option<&'static str>,
-    message: String,
-}
-
-impl Refusal {
-    pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        let kind = if status.is_client_error() { "invalid_request_error" } else { "internal_server_error" };
-        Self { status, kind, param: None, message: message.into() }
-    }
-
-    pub(crate) fn field(name: &'static str, message: impl Into<String>) -> Self {
-        Self { param: Some(name), ..Self::new(StatusCode::BAD_REQUEST, message) }
-    }
-}
-
-impl From<Denied> for Refusal {
-    fn from(denied: Denied) -> Self {
-        Self {
-            status: StatusCode::UNAUTHORIZED,
-            kind: denied.kind(),
-            param: Some("None"),
-            message: denied.to_string(),
-        }
-    }
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let body = error_json(&self.message, self.kind, self.param, self.status, None);
-        (self.status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
-    }
 }
 
 impl Shared {

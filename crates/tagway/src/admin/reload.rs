@@ -5,10 +5,13 @@ use axum::extract::State;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Known, Refusal, Shared};
+use super::Shared;
+use super::actor::Actor;
+use super::refusal::Refusal;
 
 /// Reloads; the answer lists what deserves a look. All problems come back in the error.
-pub(super) async fn reload(State(shared): State<Shared>, _known: Known) -> Result<Json<Value>, Refusal> {
+pub(super) async fn reload(State(shared): State<Shared>, actor: Actor) -> Result<Json<Value>, Refusal> {
+    actor.must_be_admin()?;
     let live = shared.live;
     let reloaded =
         tokio::task::spawn_blocking(move || live.reload().map(|notes| (notes, live.current()))).await;

@@ -69,11 +69,11 @@ pub(crate) fn run(args: &ExplainArgs) -> ExitCode {
     args.tags.iter().for_each(|list| tags.push_header(list));
     let now = Instant::now();
     let board = Board::new(&snapshot, None, now);
+    let expression = expression.as_ref().map(|expression| (expression, Origin::Body));
     let wanted = Wanted {
-        model: &args.model,
-        tags: &tags,
-        expression: expression.as_ref(),
+        expressions: expression.as_slice(),
         user_agent: args.user_agent.as_deref(),
+        ..Wanted::new(&args.model, &tags)
     };
     let mut trail: Trail = Some(Vec::new());
     let planned = route::plan(&snapshot, &board, &wanted, now, &mut trail);

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::boot::{self, Misconfigured};
+use crate::boot::{self, DataFolder, Misconfigured};
 
 /// An LLM gateway that routes by tags. Serves LiteLLM's config.yaml over OpenAI's API.
 #[derive(Debug, Parser)]
@@ -49,6 +49,9 @@ struct Serve {
     /// Seconds that requests in progress have to end when the gateway is told to stop.
     #[arg(long, env = "TAGWAY_SHUTDOWN_GRACE", default_value_t = 30)]
     shutdown_grace: u64,
+    /// Folder for keys, teams and spend; not used with DATABASE_URL. [default: tagway in the XDG data folder]
+    #[arg(long, env = "TAGWAY_DATA_DIR")]
+    data_dir: Option<PathBuf>,
     /// Log JSON, a line an event.
     #[arg(long, env = "TAGWAY_JSON_LOGS")]
     json_logs: bool,
@@ -109,6 +112,16 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// The folder asked for; else `tagway` in the XDG data folder; else, without a home, one below the current folder.
+fn data_folder(asked: Option<PathBuf>) -> DataFolder {
+    if let Some(folder) = asked {
+        return DataFolder::Given(folder);
+    }
+    let base = variable("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = base.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".local/share")));
+    DataFolder::Usual(base.map_or_else(|| PathBuf::from("tagway-data"), |base| base.join("tagway")))
+}
+
 fn serve(args: Serve) -> ExitCode {
     let Some(config) = args.config.or_else(|| variable("CONFIG_FILE_PATH").map(PathBuf::from)) else {
         return fail("no configuration: give --config FILE, or set CONFIG_FILE_PATH", 64);
@@ -129,6 +142,7 @@ fn serve(args: Serve) -> ExitCode {
         grace: Duration::from_secs(args.shutdown_grace),
         json_logs: args.json_logs,
         verbose: args.verbose,
+        data: data_folder(args.data_dir),
         notes: args.foreign.notes(),
     };
     match boot::run(&plan) {

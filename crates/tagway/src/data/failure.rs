@@ -5,12 +5,14 @@
 use std::time::Duration;
 
 use http::StatusCode;
+use tagway_core::access::TagForbidden;
 use tagway_core::wire::peek::Unreadable;
 
 use super::refused::Refused;
+use crate::access::Forbidden;
 use crate::auth::Denied;
 use crate::route::NoRoute;
-use crate::tags::Malformed;
+use crate::tags::{BadTags, Malformed};
 
 /// A request that failed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -37,6 +39,10 @@ pub(crate) enum Failure {
     UnknownModel { route: &'static str, model: String },
     #[error(transparent)]
     Malformed(#[from] Malformed),
+    #[error(transparent)]
+    TagForbidden(#[from] TagForbidden),
+    #[error(transparent)]
+    ModelForbidden(#[from] Forbidden),
     #[error(transparent)]
     NoRoute(#[from] NoRoute),
     #[error(
@@ -118,13 +124,24 @@ pub(crate) enum Retry {
     Anywhere,
 }
 
+impl From<BadTags> for Failure {
+    fn from(bad: BadTags) -> Self {
+        match bad {
+            BadTags::Malformed(malformed) => malformed.into(),
+            BadTags::Forbidden(forbidden) => forbidden.into(),
+        }
+    }
+}
+
 impl Failure {
     /// The HTTP status.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             // A client that chooses an upstream or a credential asks for what it may not have.
             Self::Unreadable(Unreadable::Refused(key)) if for_tests(key) => StatusCode::BAD_REQUEST,
-            Self::Denied(_) | Self::Unreadable(Unreadable::Refused(_)) => StatusCode::UNAUTHORIZED,
+            Self::Denied(denied) => denied.status(),
+            Self::Unreadable(Unreadable::Refused(_)) => StatusCode::UNAUTHORIZED,
+            Self::TagForbidden(_) | Self::ModelForbidden(_) => StatusCode::FORBIDDEN,
             Self::Unreadable(_)
             | Self::BrokenBody
             | Self::ModelNotText
@@ -149,6 +166,8 @@ impl Failure {
         match self {
             Self::Denied(denied) => denied.kind(),
             Self::Unreadable(Unreadable::Refused(key)) if !for_tests(key) => "auth_error",
+            Self::TagForbidden(_) => "permission_error",
+            Self::ModelForbidden(forbidden) => forbidden.kind(),
             Self::ModelNotText => "bad_request_error",
             Self::Malformed(malformed) if malformed.name.ends_with("metadata") => "bad_request_error",
             Self::NoRoute(NoRoute::Tags { status, .. }) if *status == StatusCode::BAD_REQUEST => {
@@ -177,8 +196,9 @@ impl Failure {
     /// `error.param`; `None` is `null`.
     pub(crate) fn param(&self) -> Option<&str> {
         match self {
-            // LiteLLM's authentication errors carry Python's None as text.
-            Self::Denied(_) => Some("None"),
+            Self::Denied(denied) => Some(denied.param()),
+            Self::TagForbidden(_) => Some("tags"),
+            Self::ModelForbidden(_) => Some("model"),
             Self::Unreadable(Unreadable::Refused(key)) => (!for_tests(key)).then_some("None"),
             Self::Unreadable(Unreadable::Repeated(key)) => Some(key),
             Self::Unreadable(_) | Self::TooLarge { .. } | Self::SlowBody(_) | Self::BrokenBody => {
@@ -205,6 +225,9 @@ impl Failure {
             Self::NoRoute(NoRoute::Tags { reason, .. }) => Some(reason),
             Self::NoRoute(NoRoute::CoolingDown { .. }) => Some("cooling_down"),
             Self::Busy { .. } => Some("overload"),
+            Self::TagForbidden(_) => Some("tag_policy"),
+            Self::ModelForbidden(_) => Some("model_access"),
+            Self::Denied(Denied::Unreachable(_)) => Some("store_unreachable"),
             Self::Timeout { .. } => Some("timeout"),
             Self::Unreachable { .. } | Self::Garbled { .. } => Some("upstream_broken"),
             Self::Event { .. } => Some("upstream_error"),
@@ -242,6 +265,8 @@ impl Failure {
             | Self::MissingParameter { .. }
             | Self::UnknownModel { .. }
             | Self::Malformed(_)
+            | Self::TagForbidden(_)
+            | Self::ModelForbidden(_)
             | Self::NoRoute(_)
             // The provider took the request and began to answer.
             | Self::Event { .. }
@@ -253,7 +278,7 @@ impl Failure {
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::NoRoute(NoRoute::CoolingDown { wait, .. }) => Some(*wait),
-            Self::Busy { .. } => Some(Duration::from_secs(1)),
+            Self::Busy { .. } | Self::Denied(Denied::Unreachable(_)) => Some(Duration::from_secs(1)),
             Self::Refused(refused) => refused.retry_after,
             _ => None,
         }

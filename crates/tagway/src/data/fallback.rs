@@ -13,11 +13,14 @@ use super::failure::Failure;
 use super::intake::Call;
 use super::refused::Class;
 use super::wanted_fallbacks::{Target, Targets};
+use crate::access;
+use crate::auth::Caller;
 use crate::route::{self, NoRoute, Plan, Trail, Wanted};
 
 /// Serves a call by the group it names, or by one of its fallbacks.
 pub(crate) async fn run<'s>(
     around: &Around<'s>,
+    caller: &Caller,
     wanted: &Wanted<'_>,
     call: &Call<'_>,
     trail: &mut Trail,
@@ -36,12 +39,14 @@ pub(crate) async fn run<'s>(
     for Target { model, fields } in targets(router, wanted.model, call, &failure)
         .iter()
         .filter(|target| target.model != wanted.model || !target.fields.is_empty())
+        // What the caller may not use is no fallback for it.
+        .filter(|target| access::check(around.snapshot, caller, &target.model).is_ok())
         .take(most)
     {
         // LiteLLM counts how deep fallbacks are nested, not how many were tried.
         tries.fallbacks = 1;
         // What may be chosen is decided anew, with the same tags, in the other group.
-        let wanted = Wanted { model, ..*wanted };
+        let wanted = Wanted { model: access::meant(caller, model), ..*wanted };
         let served = if fields.is_empty() {
             hop(around, &wanted, call, trail, tries).await
         } else {

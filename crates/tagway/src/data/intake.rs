@@ -50,6 +50,12 @@ pub(crate) struct Call<'a> {
 }
 
 impl Call<'_> {
+    /// The models it names as fallbacks of `model`.
+    pub(crate) fn named_fallbacks(&self, model: &str) -> Vec<String> {
+        let all = [&self.fallbacks, &self.context_fallbacks, &self.policy_fallbacks];
+        all.into_iter().flatten().flat_map(|targets| targets.names(model)).map(str::to_owned).collect()
+    }
+
     /// The same call with another body.
     pub(crate) fn with<'b>(&self, peek: Peek<'b>) -> Call<'b> {
         Call {

@@ -5,6 +5,7 @@ pub(crate) mod answer;
 pub(crate) mod attempt;
 pub(crate) mod content;
 mod cost;
+mod customer;
 pub(crate) mod explain;
 pub(crate) mod failure;
 mod fallback;

@@ -6,6 +6,9 @@ use std::time::Instant;
 
 use http::{Request, Response, request};
 use hyper::body::Incoming;
+use smallvec::SmallVec;
+use tagway_core::access::{Policy, Purpose, TagForbidden};
+use tagway_core::tag::{Expression, Origin};
 use tagway_core::wire::peek::Peek;
 
 use super::answer::{self, Body};
@@ -15,15 +18,18 @@ use super::failure::Failure;
 use super::fallback;
 use super::record::Record;
 use super::upstream::Pool;
-use super::{admit, intake};
+use super::{admit, customer, intake};
 use crate::call::Route;
+use crate::auth::{Caller, Presented};
+use crate::directory::Directory;
 use crate::live::{Current, Live};
 use crate::route::{Trail, Wanted};
-use crate::{auth, tags};
+use crate::{access, auth, tags};
 
 /// What a worker thread serves requests with.
 pub(crate) struct Gateway {
     pub(crate) live: Arc<Live>,
+    pub(crate) directory: Arc<Directory>,
     pub(crate) pool: Arc<Pool>,
 }
 
@@ -50,28 +56,62 @@ async fn proceed(
     record: &mut Record,
 ) -> Result<answer::Answer, Failure> {
     let snapshot = &current.snapshot;
-    let caller = auth::identify(snapshot, &head.headers)?;
-    record.known(caller);
+    let presented = Presented { headers: &head.headers, path: head.uri.path(), purpose: Purpose::Llm };
+    let mut caller = auth::identify(snapshot, &gateway.directory, presented).await?;
+    record.known(&caller.who);
     record.hold = admit::reserve(&gateway.live, snapshot)?;
     let body = intake::body(body, snapshot.config.general.max_request_bytes).await?;
     let peek = Peek::read(if body.is_empty() { b"{}" } else { &body }).map_err(Failure::Unreadable)?;
     let (call, model) = intake::call(route.endpoint, route.model.as_deref(), &head.headers, peek)?;
-    let tags = tags::resolve(&snapshot.config.general, &head.headers, &call.peek, call.endpoint)?;
-    record.asked(model.as_deref(), &tags, call.stream);
+    if gateway.directory.has_customers()
+        && let Some(customer) = customer::of(&head.headers, &call.peek)
+    {
+        caller.on_behalf_of(&gateway.directory, &customer).await?;
+    }
+    let caller = caller;
     // Not even a wildcard serves a request that names no model.
     let unnamed = || Failure::UnknownModel { route: call.endpoint.path(), model: "None".to_owned() };
     let model = model.ok_or_else(unnamed)?;
+    record.asked(&model, call.stream);
+    let own_fallbacks = call.named_fallbacks(&model);
+    for model in own_fallbacks.iter().map(String::as_str).chain([&*model]) {
+        access::check(snapshot, &caller, model)?;
+    }
+    let tags = tags::resolve(&snapshot.config, &caller, &head.headers, &call.peek, call.endpoint)?;
+    record.tagged(&tags);
     let wanted = Wanted {
-        model: &model,
+        model: access::meant(&caller, &model),
         tags: &tags,
-        expression: call.expression.as_ref(),
+        expressions: &expressions(&caller, call.expression.as_ref())?,
+        turn_on: caller.policies().any(|policy| policy.tag_filtering),
+        // The key's tier goes before its team's.
+        tier: caller.policies().find_map(|policy| policy.tier),
         user_agent: intake::user_agent(&head.headers),
     };
     let around = Around { snapshot, board: &current.board, pool: &gateway.pool };
     let mut tries = Tries::default();
-    let served = fallback::run(&around, &wanted, &call, trail, &mut tries).await;
+    let served = fallback::run(&around, &caller, &wanted, &call, trail, &mut tries).await;
     record.tried(tries);
     let (plan, reply) = served?;
     record.served(&plan, &reply);
     Ok(answer::build(&around, &plan, reply, record, trail, Instant::now()))
+}
+
+/// The expressions that hold for a request: the caller's, and those it inherits.
+fn expressions<'a>(
+    caller: &'a Caller,
+    own: Option<&'a Expression>,
+) -> Result<SmallVec<[(&'a Expression, Origin); 2]>, Failure> {
+    let mut all = SmallVec::new();
+    if let Some(own) = own {
+        // It names tags, too.
+        if let Some(policy) = caller.policies().find(|policy| !policy.allow_client_tags) {
+            let owner = policy.origin.as_str();
+            return Err(TagForbidden::All { tag: "tag_expression".to_owned(), owner }.into());
+        }
+        all.push((own, Origin::Body));
+    }
+    let inherited = |policy: &'a Policy| Some((policy.expression.as_ref()?, policy.origin));
+    all.extend(caller.policies().filter_map(inherited));
+    Ok(all)
 }

@@ -12,7 +12,7 @@ use tagway_core::usage::Usage;
 use super::admit::Hold;
 use super::attempt::{Reply, Tries};
 use super::failure::Failure;
-use crate::auth::Caller;
+use crate::auth::Who;
 use crate::live::Current;
 use crate::route::Plan;
 
@@ -22,7 +22,7 @@ pub(crate) struct Record {
     pub(crate) call_id: HeaderValue,
     pub(crate) endpoint: Endpoint,
     pub(crate) current: Arc<Current>,
-    pub(crate) key: &'static str,
+    pub(crate) who: Option<Who>,
     pub(crate) model: String,
     pub(crate) group: Option<String>,
     pub(crate) tags: String,
@@ -50,7 +50,7 @@ impl Record {
             call_id,
             endpoint,
             current,
-            key: "",
+            who: None,
             model: String::new(),
             group: None,
             tags: String::new(),
@@ -70,14 +70,38 @@ impl Record {
     }
 
     /// The caller is known.
-    pub(crate) fn known(&mut self, caller: Caller) {
-        self.key = caller.alias();
+    pub(crate) fn known(&mut self, who: &Who) {
+        self.who = Some(who.clone());
+    }
+
+    /// How the log names the key; never the key.
+    fn key(&self) -> &str {
+        match &self.who {
+            None => "",
+            Some(Who::Master) => "master",
+            Some(Who::Open) => "none",
+            Some(Who::Key(bearer)) => {
+                let key = &bearer.key;
+                key.object.key_alias.as_deref().unwrap_or(&key.id)
+            }
+        }
+    }
+
+    fn team(&self) -> Option<&str> {
+        match &self.who {
+            Some(Who::Key(bearer)) => bearer.key.object.team_id.as_deref(),
+            _ => None,
+        }
     }
 
     /// It is known what the request asks for.
-    pub(crate) fn asked(&mut self, model: Option<&str>, tags: &RequestTags<'_>, stream: bool) {
-        model.unwrap_or("None").clone_into(&mut self.model);
+    pub(crate) fn asked(&mut self, model: &str, stream: bool) {
+        model.clone_into(&mut self.model);
         self.stream = stream;
+    }
+
+    /// Its tags are known.
+    pub(crate) fn tagged(&mut self, tags: &RequestTags<'_>) {
         for tag in tags.iter() {
             if !self.tags.is_empty() {
                 self.tags.push(',');
@@ -134,7 +158,8 @@ impl Drop for Record {
         tracing::info!(
             target: "tagway::request",
             call_id = self.call_id.to_str().unwrap_or_default(),
-            key = self.key,
+            key = self.key(),
+            team = self.team(),
             endpoint = self.endpoint.path(),
             model = self.model,
             group = self.group,

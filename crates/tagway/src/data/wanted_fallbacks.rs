@@ -31,6 +31,12 @@ impl Targets {
         self.0.is_empty()
     }
 
+    /// The names of those for a request that asked for `model`.
+    pub(crate) fn names(&self, model: &str) -> impl Iterator<Item = &str> {
+        let meant = self.0.iter().filter(move |(from, _)| from.as_deref().is_none_or(|from| from == model));
+        meant.map(|(_, target)| target.model.as_str())
+    }
+
     /// Those for a request that asked for `model`.
     pub(crate) fn of(&self, model: &str) -> Vec<Target> {
         let meant = self.0.iter().filter(|(from, _)| from.as_deref().is_none_or(|from| from == model));

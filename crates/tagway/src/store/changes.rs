@@ -80,3 +80,24 @@ impl Db {
         tx.commit().await
     }
 }
+
+/// Hears PostgreSQL's notifications.
+pub(crate) struct Ears(sqlx::postgres::PgListener);
+
+impl Ears {
+    /// Waits for the next one.
+    pub(crate) async fn heard(&mut self) -> Result<(), StoreError> {
+        self.0.recv().await?;
+        Ok(())
+    }
+}
+
+impl Db {
+    /// Begins to listen for changes; SQLite has nobody to hear.
+    pub(crate) async fn listener(&self) -> Result<Option<Ears>, StoreError> {
+        let Self::Postgres(pool) = self else { return Ok(None) };
+        let mut listener = sqlx::postgres::PgListener::connect_with(pool).await?;
+        listener.listen("tagway_changes").await?;
+        Ok(Some(Ears(listener)))
+    }
+}

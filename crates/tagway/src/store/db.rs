@@ -16,6 +16,8 @@ pub(crate) enum Db {
         read: SqlitePool,
     },
     Postgres(PgPool),
+    /// No store: the place for it cannot be written, and nobody asked for it.
+    Absent,
 }
 
 /// An argument of a statement.
@@ -83,6 +85,7 @@ impl Db {
         Ok(match self {
             Self::Sqlite { read, .. } => bound!(sqlx::query_as(sql), args).fetch_all(read).await,
             Self::Postgres(pool) => bound!(sqlx::query_as(sql), args).fetch_all(pool).await,
+            Self::Absent => return Err(StoreError::Absent),
         }?)
     }
 
@@ -96,6 +99,7 @@ impl Db {
         Ok(match self {
             Self::Sqlite { write, .. } => Tx::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
             Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+            Self::Absent => return Err(StoreError::Absent),
         })
     }
 
@@ -112,6 +116,7 @@ impl Db {
                 write.close().await;
             }
             Self::Postgres(pool) => pool.close().await,
+            Self::Absent => {}
         }
     }
 }

@@ -141,6 +141,13 @@ impl Edit {
         self.note::<T>(T::KIND, id, "deleted", Some(&gone.object), None).await
     }
 
+    /// What was spent on an object, in nano-dollars.
+    pub(crate) async fn spend_of(&mut self, kind: Kind, id: &str) -> Result<i64, StoreError> {
+        let sql = "SELECT amount FROM spend WHERE kind = $1 AND id = $2";
+        let rows: Vec<(i64,)> = self.tx.all(sql, &[kind.as_str().into(), id.into()]).await?;
+        Ok(rows.first().map_or(0, |(amount,)| *amount))
+    }
+
     /// Sets what was spent on an object, in nano-dollars.
     pub(crate) async fn set_spend(&mut self, kind: Kind, id: &str, amount: i64) -> Result<(), StoreError> {
         let sql = "INSERT INTO spend (kind, id, amount) VALUES ($1, $2, $3) ON CONFLICT (kind, id) DO UPDATE SET amount = excluded.amount";

@@ -8,6 +8,7 @@ use sqlx::FromRow;
 use super::StoreError;
 use super::db::{Arg, Db};
 use super::edit::Edit;
+use super::list::Filter;
 use super::read::places;
 use super::row::{COLUMNS, ObjectRow, Stored, time};
 use crate::objects::Key;
@@ -78,6 +79,12 @@ impl Edit {
             Some((id,)) => self.find(&id).await,
             None => Ok(None),
         }
+    }
+
+    /// The key with this alias.
+    pub(crate) async fn named_key(&mut self, alias: &str) -> Result<Option<Stored<Key>>, StoreError> {
+        let filter = Filter { name: Some(alias), ..Filter::default() };
+        Ok(self.filtered(&filter).await?.into_iter().next())
     }
 
     /// Lets a key's digests end at a time, or forgets them at once.

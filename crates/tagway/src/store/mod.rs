@@ -13,11 +13,11 @@ mod row;
 mod seen;
 
 pub(crate) use audit::{AuditFilter, AuditRow};
-pub(crate) use changes::{Change, Changes, News};
+pub(crate) use changes::{Change, Changes, Ears, News};
 pub(crate) use db::{Arg, Db};
 pub(crate) use edit::{Actor, Edit};
 pub(crate) use keys::Digested;
-pub(crate) use list::{Filter, Order, Page};
+pub(crate) use list::{Filter, Order, Page, SeenBy};
 pub(crate) use open::{Place, open};
 pub(crate) use row::Stored;
 pub(crate) use seen::SeenTag;
@@ -28,6 +28,9 @@ pub(crate) enum StoreError {
     /// It cannot be reached, or is too busy.
     #[error("the store cannot be reached: {0}")]
     Unavailable(sqlx::Error),
+    /// There is none.
+    #[error("this gateway has no store: give it a folder it may write to (--data-dir), or DATABASE_URL")]
+    Absent,
     /// Something with this id or name is there already.
     #[error("it is there already")]
     Taken,

@@ -39,6 +39,7 @@ impl Gateway {
             .arg("--config")
             .arg(dir.path().join("config.yaml"))
             .args(["--host", "127.0.0.1", "--port", "0"])
+            .env("TAGWAY_DATA_DIR", dir.path().join("data"))
             .args(args)
             .envs(env.iter().copied())
             .stdout(Stdio::piped())
@@ -122,7 +123,7 @@ impl Drop for Gateway {
 pub fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tagway"));
     for name in
-        ["LITELLM_MASTER_KEY", "TAGWAY_MASTER_KEY", "CONFIG_FILE_PATH", "PORT", "RUST_LOG", "OPENAI_API_KEY"]
+        ["LITELLM_MASTER_KEY", "TAGWAY_MASTER_KEY", "CONFIG_FILE_PATH", "PORT", "RUST_LOG", "OPENAI_API_KEY", "DATABASE_URL"]
     {
         command.env_remove(name);
     }

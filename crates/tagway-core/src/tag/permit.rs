@@ -1,0 +1,43 @@
+//! What the operator permits, whatever the caller asks: for a deployment that is named by its id, where a caller's
+//! own tags do not choose.
+
+use super::InheritedTags;
+use super::decide::Ask;
+use super::index::GroupIndex;
+use super::members::Members;
+use super::name::{Marker, TagName};
+use super::observe::Silent;
+use crate::config::TagKind;
+
+impl GroupIndex {
+    /// The deployments that tier, operators' expressions and inherited tags permit, healthy or not.
+    pub fn permitted(&self, ask: &Ask<'_>) -> Members {
+        let mut pool = self.all.clone();
+        self.shrink(ask, &mut pool, &mut Silent);
+        if !self.filtering(ask.turn_on).0 {
+            return pool;
+        }
+        let (mut bounded, mut any) = (false, Members::none(self.len()));
+        for tag in ask.tags.iter().filter(|tag| tag.is_inherited() || tag.is_derived()) {
+            let Some(TagName { marker, name, .. }) = TagName::parse(tag.text(), &self.prefix) else { continue };
+            let posting = self.posting(name);
+            if !posting.is_known() && self.declared(name) == Some(TagKind::Attribution) {
+                continue;
+            }
+            match marker {
+                Marker::Excluded => pool.drop_all(posting.words()),
+                Marker::Required => pool.keep(posting.words()),
+                Marker::Positive if self.inherited == InheritedTags::Merge || !posting.is_known() => {}
+                Marker::Positive if self.match_any => {
+                    bounded = true;
+                    any.add(posting.words());
+                }
+                Marker::Positive => pool.keep(posting.words()),
+            }
+        }
+        if bounded {
+            pool.keep(any.words());
+        }
+        pool
+    }
+}

@@ -1,0 +1,101 @@
+//! What a caller may ask for: models by the lists of its key and of everything above it, under the names it may
+//! use for them. Asked before tags have a say.
+
+use std::borrow::Cow;
+
+use tagway_core::access::Policy;
+use tagway_core::snapshot::{Named, Snapshot};
+use tagway_core::tag::Origin;
+
+use crate::auth::Caller;
+
+/// A model the caller may not use.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", words(*.whose, .model))]
+pub(crate) struct Forbidden {
+    /// Whose list leaves it out.
+    pub(crate) whose: Origin,
+    pub(crate) model: String,
+}
+
+fn words(whose: Origin, model: &str) -> String {
+    if whose == Origin::Customer {
+        return format!(
+            "The requested model '{model}' is not in the allowed models for this customer. Check the models this customer can use and try again."
+        );
+    }
+    format!(
+        "The requested model '{model}' is not available for this API key, or the model name is invalid. Check the models available to you and try again."
+    )
+}
+
+impl Forbidden {
+    /// `error.type` of the answer.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self.whose {
+            Origin::Team => "team_model_access_denied",
+            Origin::Project => "project_model_access_denied",
+            Origin::Organization => "org_model_access_denied",
+            Origin::User => "user_model_access_denied",
+            Origin::Customer => "customer_model_access_denied",
+            _ => "key_model_access_denied",
+        }
+    }
+}
+
+/// What the caller means by `model`: the key's aliases come first, then the team's.
+pub(crate) fn meant<'a>(caller: &'a Caller, model: &'a str) -> &'a str {
+    caller.policies().find_map(|policy| policy.alias(model)).unwrap_or(model)
+}
+
+/// Whether the caller may use what it means by `model`.
+///
+/// # Errors
+/// The first list that leaves it out.
+pub(crate) fn check(snapshot: &Snapshot, caller: &Caller, model: &str) -> Result<(), Forbidden> {
+    let meant = meant(caller, model);
+    let asked = Asked::new(snapshot, model, meant);
+    for policy in caller.policies().filter(|policy| bears_on(caller, policy)) {
+        if !asked.allowed_by(policy) {
+            return Err(Forbidden { whose: policy.origin, model: model.to_owned() });
+        }
+    }
+    Ok(())
+}
+
+/// A user's list is for keys of its own: a team's keys have the team's.
+fn bears_on(caller: &Caller, policy: &Policy) -> bool {
+    policy.origin != Origin::User || !caller.policies().any(|policy| policy.origin == Origin::Team)
+}
+
+/// A model, by every name a list may know it under.
+struct Asked<'a> {
+    names: [Cow<'a, str>; 3],
+    groups: &'a [String],
+}
+
+impl<'a> Asked<'a> {
+    fn new(snapshot: &'a Snapshot, model: &'a str, meant: &'a str) -> Self {
+        let group = match snapshot.find(meant) {
+            Some(Named::Group(id)) => Some(snapshot.group(id)),
+            Some(Named::Deployment(id)) => Some(snapshot.group(snapshot.deployment(id).group)),
+            None => None,
+        };
+        // Behind a wildcard the group's name is a pattern: which of its models is meant, the name says.
+        let of_group = group.map(|group| group.name.as_str()).filter(|name| !name.contains('*'));
+        Self {
+            names: [model.into(), meant.into(), of_group.map_or_else(|| snapshot.meant(meant), Cow::Borrowed)],
+            groups: group.map_or(&[], |group| &group.access_groups),
+        }
+    }
+
+    fn allowed_by(&self, policy: &Policy) -> bool {
+        let models = &policy.models;
+        models.any()
+            || models.allow(self.names.iter().map(|name| &**name), self.groups)
+            || models.has_patterns()
+                && self.names.iter().filter_map(|name| tagway_core::snapshot::with_provider(name)).any(
+                    |name| models.allow(std::iter::once(name.as_str()), &[]),
+                )
+    }
+}

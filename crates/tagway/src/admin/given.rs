@@ -1,0 +1,242 @@
+//! The body of a management request: its fields, read against what an object knows. Says which field is wrong,
+//! keeps what tagway does not act on, and refuses what it must not ignore.
+
+use axum::extract::FromRequest;
+use axum::extract::rejection::BytesRejection;
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::refusal::Refusal;
+
+/// Fields of LiteLLM that decide who may do what, or what is enforced: to accept one and not to act on it would
+/// be worse than to refuse it.
+const REFUSED: &[&str] = &[
+    "access_group_ids",
+    "agent_id",
+    "allowed_cache_controls",
+    "allowed_model_region",
+    "allowed_passthrough_routes",
+    "allowed_vector_store_indexes",
+    "budget_fallbacks",
+    "budget_limits",
+    "config",
+    "default_estimated_output_tokens",
+    "default_estimated_output_tokens_per_model",
+    "default_model",
+    "default_team_member_models",
+    "denied_passthrough_routes",
+    "disable_global_guardrails",
+    "end_user_budget_id",
+    "enforced_params",
+    "guardrails",
+    "mcp_rpm_limit",
+    "model_itpm_limit",
+    "model_otpm_limit",
+    "new_master_key",
+    "object_permission",
+    "object_permission_id",
+    "permissions",
+    "policies",
+    "prompts",
+    "rpm_limit_type",
+    "tag_rpm_limit",
+    "team_member_budget",
+    "team_member_budget_duration",
+    "team_member_key_duration",
+    "team_member_rpm_limit",
+    "team_member_tpm_limit",
+    "temp_budget_expiry",
+    "temp_budget_increase",
+    "throttle_on_budget_exceeded",
+    "tpd_limit",
+    "tpm_limit_type",
+];
+
+/// The longest text an id or a name may be.
+const LONGEST_NAME: usize = 255;
+
+/// The fields of a request body that nobody has taken yet.
+#[derive(Debug, Default)]
+pub(crate) struct Given {
+    fields: Map<String, Value>,
+}
+
+impl<S: Send + Sync> FromRequest<S> for Given {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request<axum::body::Body>, state: &S) -> Result<Self, Refusal> {
+        let body = Bytes::from_request(request, state).await.map_err(unread)?;
+        if body.iter().all(u8::is_ascii_whitespace) {
+            return Ok(Self::default());
+        }
+        let value: Value = serde_json::from_slice(&body)
+            .map_err(|error| Refusal::field("request_body", format!("Invalid JSON payload: {error}")))?;
+        if holds_nul(&value) {
+            let message = "Texts in the request body must not hold the character U+0000.";
+            return Err(Refusal::field("request_body", message));
+        }
+        match value {
+            Value::Object(fields) => Ok(Self { fields }),
+            _ => Err(Refusal::field("request_body", "The request body must be a JSON object.")),
+        }
+    }
+}
+
+fn unread(rejection: BytesRejection) -> Refusal {
+    let status = rejection.status();
+    if status == StatusCode::PAYLOAD_TOO_LARGE {
+        return Refusal::new(status, "The request body is too large for the management API (2 MB).");
+    }
+    Refusal::field("request_body", "The request body could not be read.")
+}
+
+/// PostgreSQL keeps no such text.
+fn holds_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(holds_nul),
+        Value::Object(fields) => fields.iter().any(|(name, value)| name.contains('\0') || holds_nul(value)),
+        _ => false,
+    }
+}
+
+impl From<Map<String, Value>> for Given {
+    fn from(fields: Map<String, Value>) -> Self {
+        Self { fields }
+    }
+}
+
+impl Given {
+    /// Whether the body gives this field, be it `null`.
+    pub(crate) fn gives(&self, name: &str) -> bool {
+        self.fields.contains_key(name)
+    }
+
+    /// Takes the fields that `T` knows; the others keep their defaults.
+    ///
+    /// # Errors
+    /// The first field of the wrong type.
+    pub(crate) fn take<T: DeserializeOwned + Serialize + Default>(&mut self) -> Result<T, Refusal> {
+        self.overlay(&T::default(), &[])
+    }
+
+    /// `onto` with the fields that the body gives in place of its own, which are taken. `null` means the default.
+    /// Fields of `kept` are not the client's to give.
+    ///
+    /// # Errors
+    /// The first field of the wrong type.
+    pub(crate) fn overlay<T: DeserializeOwned + Serialize + Default>(
+        &mut self,
+        onto: &T,
+        kept: &[&str],
+    ) -> Result<T, Refusal> {
+        let overlaid = self.peek(onto, kept)?;
+        self.drop::<T>(kept);
+        Ok(overlaid)
+    }
+
+    /// Takes the fields that `T` knows away, those of `kept` excepted.
+    pub(crate) fn drop<T: Serialize + Default>(&mut self, kept: &[&str]) {
+        for name in object(&T::default()).keys().filter(|name| !kept.contains(&name.as_str())) {
+            self.fields.shift_remove(name);
+        }
+    }
+
+    /// As [`Self::overlay`], but leaves the fields where they are.
+    ///
+    /// # Errors
+    /// The first field of the wrong type.
+    pub(crate) fn peek<T: DeserializeOwned + Serialize + Default>(
+        &self,
+        onto: &T,
+        kept: &[&str],
+    ) -> Result<T, Refusal> {
+        let (mut merged, defaults) = (object(onto), object(&T::default()));
+        for (name, value) in self.fields.iter().filter(|(name, _)| !kept.contains(&name.as_str())) {
+            let Some(default) = defaults.get(name) else { continue };
+            let value = if value.is_null() { default } else { value };
+            let alone = Map::from_iter([(name.clone(), value.clone())]);
+            if let Err(error) = serde_json::from_value::<T>(Value::Object(alone)) {
+                return Err(Refusal::field(name, format!("Invalid value for '{name}': {error}.")));
+            }
+            let long = value.as_str().is_some_and(|text| LONGEST_NAME < text.chars().count());
+            if long && (name.ends_with("_id") || name.ends_with("alias") || name == "name") {
+                let message = format!("'{name}' must be no longer than {LONGEST_NAME} characters.");
+                return Err(Refusal::field(name, message));
+            }
+            merged.insert(name.clone(), value.clone());
+        }
+        serde_json::from_value(Value::Object(merged))
+            .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, format!("Invalid request: {error}.")))
+    }
+
+    /// What is left: fields that have no effect here.
+    ///
+    /// # Errors
+    /// One of them must not be ignored.
+    pub(crate) fn rest(self) -> Result<Map<String, Value>, Refusal> {
+        let mut rest = Map::new();
+        for (name, value) in self.fields {
+            if says_nothing(&value) {
+                continue;
+            }
+            if REFUSED.contains(&name.as_str()) {
+                let message = format!(
+                    "'{name}' is not supported by tagway, and ignoring it would change what is allowed or enforced. Remove it from the request."
+                );
+                return Err(Refusal::field(name, message));
+            }
+            rest.insert(name, value);
+        }
+        Ok(rest)
+    }
+
+    /// Makes sure that nothing is left.
+    ///
+    /// # Errors
+    /// The first field this request does not have.
+    pub(crate) fn nothing_else(self) -> Result<(), Refusal> {
+        match self.rest()?.keys().next() {
+            None => Ok(()),
+            Some(name) => Err(Refusal::field(name, format!("Unknown field '{name}'."))),
+        }
+    }
+}
+
+/// Values that ask for nothing: clients of LiteLLM send them for fields they do not use.
+fn says_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        Value::Number(_) | Value::String(_) | Value::Bool(true) => false,
+    }
+}
+
+/// The fields of a value that is an object.
+pub(super) fn object<T: Serialize>(value: &T) -> Map<String, Value> {
+    match serde_json::to_value(value) {
+        Ok(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    }
+}
+
+/// The query of a management request.
+#[derive(Debug)]
+pub(crate) struct Asked<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> axum::extract::FromRequestParts<S> for Asked<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut http::request::Parts, _: &S) -> Result<Self, Refusal> {
+        let query = axum::extract::Query::<T>::try_from_uri(&parts.uri)
+            .map_err(|error| Refusal::field("query", format!("Invalid query: {}.", error.body_text())))?;
+        if parts.uri.query().is_some_and(|query| query.contains("%00")) {
+            return Err(Refusal::field("query", "Parameters must not hold the character U+0000."));
+        }
+        Ok(Self(query.0))
+    }
+}

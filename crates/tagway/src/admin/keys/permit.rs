@@ -1,0 +1,203 @@
+//! Who may do what with which key: LiteLLM's rules for owners, teams and admins, and tagway's own for what is an
+//! admin's matter.
+
+use http::StatusCode;
+
+use super::super::actor::Actor;
+use super::super::given::Given;
+use super::super::refusal::Refusal;
+use crate::objects::{Key, Team};
+use crate::store::{Edit, Stored};
+
+/// Fields that decide where requests go, which paths they may take, or how much they may cost in the end: an
+/// admin's matter.
+const ADMINS: &[(&str, &str)] = &[
+    ("tags", "Only proxy admins can set tags on a key: they decide where its requests may go."),
+    ("allowed_tags", "Only proxy admins can set `allowed_tags` on a key."),
+    ("allow_client_tags", "Only proxy admins can set `allow_client_tags` on a key."),
+    ("tag_expression", "Only proxy admins can set `tag_expression` on a key."),
+    ("router_settings", "Only proxy admins can set `router_settings` on a key."),
+    (
+        "allowed_routes",
+        "Only proxy admins can set `allowed_routes` on a key. Use `key_type` to pick a preset route bucket instead.",
+    ),
+    ("spend", "Only proxy admins can set `spend` on a key."),
+    ("budget_id", "Only proxy admins can set `budget_id` on a key."),
+    ("blocked", "Only proxy admins can block a key this way; use /key/block."),
+];
+
+/// Whether the fields given are the actor's to give. `before` is the key as it was.
+pub(super) fn fields(actor: &Actor, given: &Given, before: &Key, after: &Key) -> Result<(), Refusal> {
+    if actor.is_admin() {
+        return Ok(());
+    }
+    for (field, why) in ADMINS {
+        if given.gives(field) {
+            return Err(Refusal::forbidden(*why).param(*field));
+        }
+    }
+    for field in ["tags", "tier"] {
+        if before.metadata.get(field) != after.metadata.get(field) {
+            let message = format!("Only proxy admins can change metadata.{field}: it decides where requests go.");
+            return Err(Refusal::forbidden(message).param(format!("metadata.{field}")));
+        }
+    }
+    Ok(())
+}
+
+/// What nobody but an admin changes on an existing key: whose it is, and what it may cost.
+pub(super) fn money(actor: &Actor, before: &Key, after: &Key) -> Result<(), Refusal> {
+    if actor.is_admin() {
+        return Ok(());
+    }
+    if before.user_id != after.user_id {
+        let name = |user: &Option<String>| user.clone().unwrap_or("None".to_owned());
+        let message = format!(
+            "Non-admin caller is not allowed to rebind the key from user={} to user={}",
+            name(&before.user_id),
+            name(&after.user_id)
+        );
+        return Err(Refusal::forbidden(message).param("user_id"));
+    }
+    let (one, other) = (&before.limits, &after.limits);
+    let money = one.max_budget != other.max_budget
+        || one.soft_budget != other.soft_budget
+        || one.budget_duration != other.budget_duration
+        || one.model_max_budget != other.model_max_budget;
+    if money {
+        let message = format!(
+            "Only proxy admins can call /key/update (max_budget/spend). user_role={}, user_id={}",
+            actor.role_name(),
+            actor.user.as_deref().unwrap_or("None")
+        );
+        return Err(Refusal::forbidden(message).param("max_budget"));
+    }
+    for (field, same) in [
+        ("team_id", before.team_id == after.team_id),
+        ("organization_id", before.organization_id == after.organization_id),
+        ("project_id", before.project_id == after.project_id),
+    ] {
+        if !same {
+            let message = format!("Only proxy admins can change `{field}` of a key.");
+            return Err(Refusal::forbidden(message).param(field));
+        }
+    }
+    Ok(())
+}
+
+/// Whether the actor may make a key for this user and team.
+pub(super) async fn make(actor: &Actor, edit: &mut Edit, key: &Key) -> Result<(), Refusal> {
+    if actor.is_admin() {
+        return Ok(());
+    }
+    if let Some(user) = key.user_id.as_deref().filter(|user| !actor.is_user(user)) {
+        let message = format!(
+            "User can only create keys for themselves. Got user_id={user}, Your ID={}",
+            actor.user.as_deref().unwrap_or("None")
+        );
+        return Err(Refusal::forbidden(message));
+    }
+    let Some(team) = &key.team_id else { return Ok(()) };
+    if actor.is_team_admin(team) {
+        return Ok(());
+    }
+    if !actor.is_member(team) {
+        let user = actor.user.as_deref().unwrap_or("None");
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, format!("User={user} not assigned to team={team}")));
+    }
+    member_may(actor, edit, team).await
+}
+
+/// Whether a plain member of a team may call this path for the team's keys.
+async fn member_may(actor: &Actor, edit: &mut Edit, team: &str) -> Result<(), Refusal> {
+    let stored: Option<Stored<Team>> = edit.find(team).await?;
+    let permissions = stored.map(|stored| stored.object.team_member_permissions).unwrap_or_default();
+    let path = actor.path();
+    if permissions.iter().any(|permission| permission == path) {
+        return Ok(());
+    }
+    let mut may = vec!["/key/health".to_owned(), "/key/info".to_owned()];
+    may.extend(permissions);
+    let list = may.iter().map(|path| format!("'{path}'")).collect::<Vec<_>>().join(", ");
+    Err(Refusal::new(
+        StatusCode::UNAUTHORIZED,
+        format!(
+            "Team member does not have permissions for endpoint: {path}. You only have access to the following endpoints: [{list}] for team {team}. To create keys for this team, please ask your proxy admin to check the team member permission settings and update the settings to allow team member users to create keys."
+        ),
+    )
+    .typed("team_member_permission_error")
+    .param(path))
+}
+
+/// What somebody wants with a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Deed {
+    /// Change its fields.
+    Update,
+    /// Take it away, or put another in its place.
+    End,
+    /// Block it, or count its spend anew.
+    Block,
+}
+
+/// Whether the actor may do this with a key.
+pub(super) async fn touch(
+    actor: &Actor,
+    edit: &mut Edit,
+    key: &Stored<Key>,
+    deed: Deed,
+) -> Result<(), Refusal> {
+    if actor.is_admin() {
+        return Ok(());
+    }
+    let path = actor.path();
+    let owner = key.object.user_id.as_deref().is_some_and(|user| actor.is_user(user));
+    match &key.object.team_id {
+        Some(team) if actor.is_team_admin(team) => return Ok(()),
+        Some(team) if actor.is_member(team) && deed != Deed::Block => {
+            if owner && deed == Deed::End {
+                return Ok(());
+            }
+            return member_may(actor, edit, team).await;
+        }
+        Some(_) => {}
+        None if owner && deed == Deed::End => return Ok(()),
+        // What an admin made for somebody is the admin's to change.
+        None if owner && deed == Deed::Update && key.created_by.as_deref() == actor.user.as_deref() => {
+            return Ok(());
+        }
+        None => {}
+    }
+    Err(Refusal::forbidden(match deed {
+        Deed::End => "You are not authorized to delete or regenerate this key".to_owned(),
+        Deed::Update | Deed::Block => format!(
+            "Only proxy admins, team admins, or org admins can call {path}. user_role={}, user_id={}",
+            actor.role_name(),
+            actor.user.as_deref().unwrap_or("None")
+        ),
+    }))
+}
+
+/// Whether the actor may see a key.
+pub(super) fn see(actor: &Actor, key: &Stored<Key>) -> Result<(), Refusal> {
+    let own = key.object.user_id.as_deref().is_some_and(|user| actor.is_user(user));
+    let bearer = actor.caller.bearer();
+    let itself = bearer.is_some_and(|bearer| bearer.key.id == key.id);
+    let team = key.object.team_id.as_deref();
+    let teams = team.is_some_and(|team| actor.is_member(team));
+    // A team's key without a user stands for the team.
+    let same_team = team.is_some()
+        && bearer.is_some_and(|bearer| {
+            bearer.key.object.user_id.is_none() && bearer.key.object.team_id.as_deref() == team
+        });
+    if actor.sees_all() || own || itself || teams || same_team {
+        return Ok(());
+    }
+    Err(unseen(actor))
+}
+
+/// The refusal of one who may not see a key, whether there is one or not.
+pub(super) fn unseen(actor: &Actor) -> Refusal {
+    let role = actor.role_name();
+    Refusal::forbidden(format!("You are not allowed to access this key's info. Your role={role}"))
+}

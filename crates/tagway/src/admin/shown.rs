@@ -1,0 +1,57 @@
+//! Stored objects as answers show them: their fields, with what the store knows of them beside.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::store::Stored;
+
+/// When an object was made and changed, and by whom.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(super) struct History {
+    #[schema(value_type = String, format = DateTime)]
+    pub(super) created_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    pub(super) updated_at: Timestamp,
+    pub(super) created_by: Option<String>,
+    pub(super) updated_by: Option<String>,
+}
+
+impl<T> From<&Stored<T>> for History {
+    fn from(stored: &Stored<T>) -> Self {
+        Self {
+            created_at: stored.created_at,
+            updated_at: stored.updated_at,
+            created_by: stored.created_by.clone(),
+            updated_by: stored.updated_by.clone(),
+        }
+    }
+}
+
+/// The answer to a change that gave fields tagway does not act on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub(super) struct Ignored {
+    /// Fields of the request that were stored and have no effect.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub(super) ignored_fields: Vec<String>,
+}
+
+impl From<&Map<String, Value>> for Ignored {
+    fn from(fields: &Map<String, Value>) -> Self {
+        Self { ignored_fields: fields.keys().cloned().collect() }
+    }
+}
+
+/// Nano-dollars in dollars.
+#[expect(clippy::cast_precision_loss, reason = "shown to people; the store keeps the exact figure")]
+pub(super) fn dollars(nanos: i64) -> f64 {
+    nanos as f64 / 1e9
+}
+
+/// Dollars in nano-dollars.
+#[expect(clippy::cast_possible_truncation, reason = "saturates")]
+pub(super) fn nanos(dollars: f64) -> i64 {
+    (dollars * 1e9).round() as i64
+}

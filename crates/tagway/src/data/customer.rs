@@ -1,0 +1,26 @@
+//! Which customer (end user) a request is made for: LiteLLM's places for it, the first one that says something.
+
+use std::borrow::Cow;
+
+use http::HeaderMap;
+use tagway_core::wire::json::{Walk, text_of};
+use tagway_core::wire::peek::{Known, Peek};
+
+const HEADERS: [&str; 2] = ["x-litellm-customer-id", "x-litellm-end-user-id"];
+
+/// The customer's id.
+pub(super) fn of<'a>(headers: &'a HeaderMap, peek: &Peek<'a>) -> Option<Cow<'a, str>> {
+    let header = HEADERS.iter().find_map(|name| headers.get(*name)?.to_str().ok()).map(Cow::Borrowed);
+    header
+        .or_else(|| peek.string(Known::User))
+        .or_else(|| within(peek, Known::LitellmMetadata, "user"))
+        .or_else(|| within(peek, Known::Metadata, "user_id"))
+        .or_else(|| peek.json_of("safety_identifier").and_then(text_of))
+        .filter(|id| !id.is_empty())
+}
+
+fn within<'a>(peek: &Peek<'a>, known: Known, name: &str) -> Option<Cow<'a, str>> {
+    let text = peek.text();
+    let field = Walk::fields(text, peek.span(known)?)?.find(|field| &text[field.key.clone()] == name)?;
+    text_of(&text[field.value])
+}

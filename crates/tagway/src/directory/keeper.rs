@@ -1,0 +1,390 @@
+//! The one task that reads the store for the directory. Because reads and refreshes go through it one after the
+//! other, what it puts in memory is never older than the last change it was told of.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+use tagway_core::secret::{hex, unhex};
+use tokio::sync::{mpsc, oneshot};
+
+use super::grant::Slot;
+use super::{Bearer, Directory, Grant, Known, Unreachable};
+use crate::objects::{Customer, Kind, Organization, Owner, Project, Team, User};
+use crate::store::{Change, Db, Digested, Stored, StoreError};
+use crate::tasks::Stop;
+
+/// The store is read for keys nobody knows at most this often, for so many of them at once: a flood of invented
+/// keys costs it 100 small statements a second.
+const GAP: Duration = Duration::from_millis(10);
+const MOST_AT_ONCE: usize = 256;
+/// After a failure the store is left alone for so long.
+const REST: Duration = Duration::from_millis(500);
+
+/// What the keeper is told to do.
+pub(crate) enum Order {
+    /// Find a key.
+    Key { digest: [u8; 32], reply: Reply<Bearer> },
+    /// Find a customer.
+    Customer { id: Box<str>, reply: Reply<Grant> },
+    /// Take note of changes.
+    Refresh { changes: Vec<Change>, done: oneshot::Sender<()> },
+    /// Compare everything with the store.
+    CheckAll { done: oneshot::Sender<()> },
+}
+
+/// Where an answer goes.
+type Reply<T> = oneshot::Sender<Result<Option<Arc<T>>, Unreachable>>;
+
+/// Keeps the directory until asked to stop.
+pub(crate) async fn keep(directory: Arc<Directory>, db: Db, mut inbox: mpsc::Receiver<Order>, mut stop: Stop) {
+    let mut keeper = Keeper {
+        directory,
+        db,
+        owners: HashMap::new(),
+        rotated: HashMap::new(),
+        stale: Vec::new(),
+        rested: Instant::now(),
+    };
+    let mut orders = Vec::with_capacity(MOST_AT_ONCE);
+    loop {
+        tokio::select! {
+            () = stop.asked() => return,
+            count = inbox.recv_many(&mut orders, MOST_AT_ONCE) => if count == 0 { return },
+        }
+        keeper.carry_out(&mut orders).await;
+    }
+}
+
+struct Keeper {
+    directory: Arc<Directory>,
+    db: Db,
+    /// Owners that keys point to.
+    owners: HashMap<(Kind, Box<str>), Weak<Slot>>,
+    /// The digests of keys that answer to others than the one they were made with.
+    rotated: HashMap<String, Vec<[u8; 32]>>,
+    /// Changes the store could not be asked about yet.
+    stale: Vec<Change>,
+    /// When the store may be asked again.
+    rested: Instant,
+}
+
+impl Keeper {
+    async fn carry_out(&mut self, orders: &mut Vec<Order>) {
+        let mut keys: HashMap<[u8; 32], Vec<Reply<Bearer>>> = HashMap::new();
+        let mut customers: HashMap<Box<str>, Vec<Reply<Grant>>> = HashMap::new();
+        let mut finished = Vec::new();
+        let mut check = false;
+        for order in orders.drain(..) {
+            match order {
+                Order::Key { digest, reply } => keys.entry(digest).or_default().push(reply),
+                Order::Customer { id, reply } => customers.entry(id).or_default().push(reply),
+                Order::Refresh { changes, done } => {
+                    self.stale.extend(changes);
+                    finished.push(done);
+                }
+                Order::CheckAll { done } => {
+                    check = true;
+                    finished.push(done);
+                }
+            }
+        }
+        // What has changed comes first: those who ask then get the newest.
+        if let Err(error) = self.refresh(check).await {
+            self.failed(&error);
+        }
+        for done in finished {
+            // Whoever asked may have left.
+            let _ = done.send(());
+        }
+        if !keys.is_empty() {
+            self.answer_keys(keys).await;
+        }
+        if !customers.is_empty() {
+            self.answer_customers(customers).await;
+        }
+    }
+
+    fn failed(&mut self, error: &StoreError) {
+        self.rested = Instant::now() + REST;
+        if !self.directory.down.swap(true, Ordering::Relaxed) {
+            tracing::error!(%error, "the store fails: keys in memory keep working, others get 503");
+        }
+    }
+
+    fn succeeded(&mut self) {
+        if self.directory.down.swap(false, Ordering::Relaxed) {
+            tracing::info!("the store answers again");
+        }
+    }
+
+    async fn answer_keys(&mut self, asked: HashMap<[u8; 32], Vec<Reply<Bearer>>>) {
+        let digests: Vec<[u8; 32]> = asked.keys().copied().collect();
+        let mut found = match self.read_keys(&digests).await {
+            Ok(found) => Ok(found),
+            Err(error) => {
+                if let Some(error) = error {
+                    self.failed(&error);
+                }
+                Err(Unreachable)
+            }
+        };
+        for (digest, replies) in asked {
+            let answer = match &mut found {
+                Ok(found) => Ok(found.remove(&digest)),
+                Err(unreachable) => Err(*unreachable),
+            };
+            for reply in replies {
+                let _ = reply.send(answer.clone());
+            }
+        }
+    }
+
+    /// Reads keys into memory. Fails without an error while the store rests.
+    async fn read_keys(
+        &mut self,
+        digests: &[[u8; 32]],
+    ) -> Result<HashMap<[u8; 32], Arc<Bearer>>, Option<StoreError>> {
+        let now = Instant::now();
+        if now < self.rested && self.directory.down.load(Ordering::Relaxed) {
+            return Err(None);
+        }
+        tokio::time::sleep(self.rested.saturating_duration_since(now)).await;
+        self.rested = Instant::now() + GAP;
+        let stored = match self.db.keys_by_digest(digests).await {
+            Err(StoreError::Absent) => HashMap::new(),
+            read => read?,
+        };
+        let mut found = HashMap::new();
+        for digest in digests {
+            let known = match stored.get(digest) {
+                None => Known::Nobody(Instant::now()),
+                Some(digested) => match self.bearer(*digest, digested).await? {
+                    Some(bearer) => {
+                        found.insert(*digest, Arc::clone(&bearer));
+                        Known::Is(bearer)
+                    }
+                    None => Known::Nobody(Instant::now()),
+                },
+            };
+            self.directory.keys.insert(*digest, known);
+        }
+        self.succeeded();
+        Ok(found)
+    }
+
+    /// A key as requests meet it; none when its fields make no policy, which only a foreign hand can bring about.
+    async fn bearer(
+        &mut self,
+        digest: [u8; 32],
+        digested: &Digested,
+    ) -> Result<Option<Arc<Bearer>>, StoreError> {
+        let Digested { key, until } = digested;
+        let links = &key.object;
+        let Some(own) = grant(key, None) else { return Ok(None) };
+        let team = self.slot::<Team>(links.team_id.as_deref()).await?;
+        let project = self.slot::<Project>(links.project_id.as_deref()).await?;
+        let organization = self.slot::<Organization>(links.organization_id.as_deref()).await?;
+        let user = self.slot::<User>(links.user_id.as_deref()).await?;
+        if hex(&digest) != key.id {
+            let digests = self.rotated.entry(key.id.clone()).or_default();
+            if !digests.contains(&digest) {
+                digests.push(digest);
+            }
+        }
+        let ends = match (links.expires, *until) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        let own = Arc::new(own);
+        Ok(Some(Arc::new(Bearer { key: key.clone(), own, ends, team, project, organization, user })))
+    }
+
+    /// The place of an owner, read when nobody points to it yet.
+    async fn slot<T: Linked>(&mut self, id: Option<&str>) -> Result<Option<Arc<Slot>>, StoreError> {
+        let Some(id) = id else { return Ok(None) };
+        let name = (T::KIND, Box::<str>::from(id));
+        if let Some(slot) = self.owners.get(&name).and_then(Weak::upgrade) {
+            return Ok(Some(slot));
+        }
+        let slot = Arc::new(Slot { id: id.into(), grant: ArcSwapOption::empty() });
+        self.fill::<T>(&slot).await?;
+        self.owners.insert(name, Arc::downgrade(&slot));
+        if 2048 < self.owners.len() && self.owners.len().is_power_of_two() {
+            self.owners.retain(|_, slot| 0 < slot.strong_count());
+        }
+        Ok(Some(slot))
+    }
+
+    /// Reads an owner into its place.
+    async fn fill<T: Linked>(&mut self, slot: &Slot) -> Result<(), StoreError> {
+        let stored = self.db.find::<T>(&slot.id).await?;
+        let organization = match stored.as_ref().and_then(|stored| stored.object.organization()) {
+            // Organizations belong to none: this goes no deeper.
+            Some(id) => Box::pin(self.slot::<Organization>(Some(id))).await?,
+            None => None,
+        };
+        let grant = stored.and_then(|stored| grant(&stored, organization));
+        slot.grant.store(grant.map(Arc::new));
+        Ok(())
+    }
+
+    async fn answer_customers(&mut self, asked: HashMap<Box<str>, Vec<Reply<Grant>>>) {
+        for (id, replies) in asked {
+            let answer = match self.read_customer(&id).await {
+                Ok(grant) => Ok(grant),
+                Err(error) => {
+                    self.failed(&error);
+                    Err(Unreachable)
+                }
+            };
+            for reply in replies {
+                let _ = reply.send(answer.clone());
+            }
+        }
+    }
+
+    async fn read_customer(&mut self, id: &str) -> Result<Option<Arc<Grant>>, StoreError> {
+        let stored = self.db.find::<Customer>(id).await?;
+        let found = stored.and_then(|stored| grant(&stored, None)).map(Arc::new);
+        let known = found.clone().map_or(Known::Nobody(Instant::now()), Known::Is);
+        self.directory.customers.insert(id.into(), known);
+        self.succeeded();
+        Ok(found)
+    }
+
+    /// Reads again what has changed, or everything.
+    async fn refresh(&mut self, everything: bool) -> Result<(), StoreError> {
+        if everything {
+            self.note_differences().await?;
+        }
+        // What cannot be read now stays noted, and is tried again with the next order.
+        while let Some(Change { kind, id }) = self.stale.last().cloned() {
+            match kind {
+                Kind::Key => self.refresh_key(&id).await?,
+                Kind::Customer => {
+                    self.directory.perhaps_customers.add(&id);
+                    if self.directory.customers.contains_key(id.as_str()) {
+                        self.read_customer(&id).await?;
+                    }
+                }
+                Kind::Team => self.refresh_owner::<Team>(&id).await?,
+                Kind::User => self.refresh_owner::<User>(&id).await?,
+                Kind::Organization => self.refresh_owner::<Organization>(&id).await?,
+                Kind::Project => self.refresh_owner::<Project>(&id).await?,
+                // Requests meet these in the configuration.
+                Kind::Budget | Kind::Tag | Kind::Model => {}
+            }
+            self.stale.pop();
+        }
+        Ok(())
+    }
+
+    async fn refresh_key(&mut self, id: &str) -> Result<(), StoreError> {
+        let mut digests = self.db.digests(id).await?;
+        digests.extend(unhex(id));
+        digests.extend(self.rotated.remove(id).unwrap_or_default());
+        digests.sort_unstable();
+        digests.dedup();
+        let stored = self.db.keys_by_digest(&digests).await?;
+        for digest in digests {
+            // Who has not been asked about is read when somebody asks.
+            if !self.directory.keys.contains_key(&digest) {
+                continue;
+            }
+            let bearer = match stored.get(&digest) {
+                Some(digested) => self.bearer(digest, digested).await?,
+                None => None,
+            };
+            let known = bearer.map_or(Known::Nobody(Instant::now()), Known::Is);
+            self.directory.keys.insert(digest, known);
+        }
+        self.succeeded();
+        Ok(())
+    }
+
+    async fn refresh_owner<T: Linked>(&mut self, id: &str) -> Result<(), StoreError> {
+        let name = (T::KIND, Box::<str>::from(id));
+        if let Some(slot) = self.owners.get(&name).and_then(Weak::upgrade) {
+            self.fill::<T>(&slot).await?;
+        }
+        Ok(())
+    }
+
+    /// Compares all versions in memory with the store's, and notes what differs.
+    async fn note_differences(&mut self) -> Result<(), StoreError> {
+        let mut held: HashMap<Kind, Vec<(String, i64)>> = HashMap::new();
+        for (_, known) in self.directory.keys.iter() {
+            if let Known::Is(bearer) = known {
+                held.entry(Kind::Key).or_default().push((bearer.key.id.clone(), bearer.key.version));
+            }
+        }
+        for (id, known) in self.directory.customers.iter() {
+            if let Known::Is(grant) = known {
+                held.entry(Kind::Customer).or_default().push((id.to_string(), grant.version));
+            }
+        }
+        self.owners.retain(|_, slot| 0 < slot.strong_count());
+        for ((kind, id), slot) in &self.owners {
+            let Some(slot) = slot.upgrade() else { continue };
+            let version = slot.grant.load().as_ref().map_or(0, |grant| grant.version);
+            held.entry(*kind).or_default().push((id.to_string(), version));
+        }
+        for (kind, held) in held {
+            let ids: Vec<String> = held.iter().map(|(id, _)| id.clone()).collect();
+            let versions = self.db.versions(kind, &ids).await?;
+            for (id, version) in held {
+                if versions.get(&id).copied().unwrap_or(0) != version {
+                    self.stale.push(Change { kind, id });
+                }
+            }
+        }
+        // Customers others made meanwhile.
+        self.directory.prepare(&self.db).await?;
+        self.succeeded();
+        Ok(())
+    }
+}
+
+/// Owners, with the organization they belong to.
+trait Linked: Owner {
+    fn organization(&self) -> Option<&str>;
+}
+
+impl Linked for Team {
+    fn organization(&self) -> Option<&str> {
+        self.organization_id.as_deref()
+    }
+}
+
+impl Linked for Project {
+    fn organization(&self) -> Option<&str> {
+        None
+    }
+}
+
+impl Linked for User {
+    fn organization(&self) -> Option<&str> {
+        None
+    }
+}
+
+impl Linked for Organization {
+    fn organization(&self) -> Option<&str> {
+        None
+    }
+}
+
+/// An owner's policy. A stored one that makes none was checked when it was written, so that this is a foreign
+/// hand's doing: it counts as not there, and whoever depends on it is refused.
+fn grant<T: Owner>(stored: &Stored<T>, organization: Option<Arc<Slot>>) -> Option<Grant> {
+    match stored.object.policy(&stored.id) {
+        Ok(policy) => Some(Grant { policy, version: stored.version, organization }),
+        Err(unfit) => {
+            tracing::error!(kind = %T::KIND, id = stored.id, "cannot be used: {unfit}");
+            None
+        }
+    }
+}

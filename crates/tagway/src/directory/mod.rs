@@ -1,0 +1,148 @@
+//! Who is known, in memory: what the store says of keys and of everything above them, compiled to policies.
+//! Requests read it without waiting; what is missing is asked of one task, which reads the store for all of them.
+
+mod filter;
+mod grant;
+mod keeper;
+mod watch;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use quick_cache::sync::Cache;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::store::{Change, Db};
+use filter::Filter;
+pub(crate) use grant::{Bearer, Grant};
+pub(crate) use keeper::keep;
+use keeper::Order;
+pub(crate) use watch::{Told, watch};
+
+/// As many keys are remembered; the least used one makes room.
+const MOST_KEYS: usize = 200_000;
+/// As many customers.
+const MOST_CUSTOMERS: usize = 100_000;
+/// As many requests may wait for the store at once.
+const MOST_WAITING: usize = 4096;
+/// A key nobody knows is not asked about again for so long.
+const UNKNOWN_FOR: Duration = Duration::from_secs(10);
+
+/// The store could not be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("The key store cannot be reached. Try again.")]
+pub(crate) struct Unreachable;
+
+/// What is remembered under an id.
+enum Known<T> {
+    Is(Arc<T>),
+    /// Nobody, as of then.
+    Nobody(Instant),
+}
+
+impl<T> Clone for Known<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Is(it) => Self::Is(Arc::clone(it)),
+            Self::Nobody(since) => Self::Nobody(*since),
+        }
+    }
+}
+
+/// Everybody who is known.
+pub(crate) struct Directory {
+    keys: Cache<[u8; 32], Known<Bearer>>,
+    customers: Cache<Box<str>, Known<Grant>>,
+    /// Ids that may be customers: most requests name users who are none.
+    perhaps_customers: Filter,
+    orders: mpsc::Sender<Order>,
+    /// The store failed lately.
+    down: AtomicBool,
+}
+
+impl Directory {
+    /// An empty directory, and what its keeper listens to.
+    pub(crate) fn new() -> (Arc<Self>, mpsc::Receiver<Order>) {
+        let (orders, inbox) = mpsc::channel(MOST_WAITING);
+        let directory = Self {
+            keys: Cache::new(MOST_KEYS),
+            customers: Cache::new(MOST_CUSTOMERS),
+            perhaps_customers: Filter::default(),
+            orders,
+            down: AtomicBool::new(false),
+        };
+        (Arc::new(directory), inbox)
+    }
+
+    /// The key with this digest, if there is one.
+    ///
+    /// # Errors
+    /// It is not in memory and the store cannot be asked.
+    pub(crate) async fn key(&self, digest: [u8; 32]) -> Result<Option<Arc<Bearer>>, Unreachable> {
+        match self.keys.get(&digest) {
+            Some(Known::Is(bearer)) => return Ok(Some(bearer)),
+            Some(Known::Nobody(since)) if since.elapsed() < UNKNOWN_FOR => return Ok(None),
+            _ => {}
+        }
+        let (reply, answer) = oneshot::channel();
+        self.orders.try_send(Order::Key { digest, reply }).map_err(|_| Unreachable)?;
+        answer.await.map_err(|_| Unreachable)?
+    }
+
+    /// The customer with this id, if there is one.
+    ///
+    /// # Errors
+    /// It is not in memory and the store cannot be asked.
+    pub(crate) async fn customer(&self, id: &str) -> Result<Option<Arc<Grant>>, Unreachable> {
+        if !self.perhaps_customers.may_hold(id) {
+            return Ok(None);
+        }
+        match self.customers.get(id) {
+            Some(Known::Is(grant)) => return Ok(Some(grant)),
+            Some(Known::Nobody(since)) if since.elapsed() < UNKNOWN_FOR => return Ok(None),
+            _ => {}
+        }
+        let (reply, answer) = oneshot::channel();
+        self.orders.try_send(Order::Customer { id: id.into(), reply }).map_err(|_| Unreachable)?;
+        answer.await.map_err(|_| Unreachable)?
+    }
+
+    /// Takes note of changes; when this returns, the next request meets them.
+    pub(crate) async fn refresh(&self, changes: Vec<Change>) {
+        let (done, finished) = oneshot::channel();
+        if self.orders.send(Order::Refresh { changes, done }).await.is_ok() {
+            // A keeper that is gone serves no requests either.
+            let _ = finished.await;
+        }
+    }
+
+    /// Whether there are any customers at all.
+    pub(crate) fn has_customers(&self) -> bool {
+        self.perhaps_customers.holds_any()
+    }
+
+    /// Compares everything in memory with the store.
+    pub(crate) async fn check(&self) {
+        let (done, finished) = oneshot::channel();
+        if self.orders.send(Order::CheckAll { done }).await.is_ok() {
+            let _ = finished.await;
+        }
+    }
+
+    /// Whether the store answered last time.
+    pub(crate) fn reaches_store(&self) -> bool {
+        !self.down.load(Ordering::Relaxed)
+    }
+
+    /// Reads what must be known before the first request.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(crate) async fn prepare(&self, db: &Db) -> Result<(), crate::store::StoreError> {
+        for id in db.ids(crate::objects::Kind::Customer).await? {
+            self.perhaps_customers.add(&id);
+        }
+        Ok(())
+    }
+}

@@ -78,7 +78,8 @@ impl Policy {
             // A marker says what to do with a tag, not which one it is; a lone one is nothing.
             let Some(TagName { name, .. }) = TagName::parse(text, prefix) else { continue };
             if !allowed.iter().any(|pattern| covers(pattern, name)) {
-                let list = allowed.iter().map(|pattern| format!("'{pattern}'")).collect::<Vec<_>>().join(", ");
+                let list =
+                    allowed.iter().map(|pattern| format!("'{pattern}'")).collect::<Vec<_>>().join(", ");
                 let allowed = if list.is_empty() { "none".to_owned() } else { list };
                 return Err(TagForbidden::Outside { tag: text.to_owned(), owner, allowed });
             }
@@ -130,7 +131,9 @@ impl Models {
     pub fn allow<'a>(&self, names: impl Iterator<Item = &'a str> + Clone, groups: &[String]) -> bool {
         self.any()
             || self.names.iter().any(|listed| {
-                names.clone().any(|name| **listed == *name || listed.contains('*') && stars(listed, name).is_some())
+                names
+                    .clone()
+                    .any(|name| **listed == *name || listed.contains('*') && stars(listed, name).is_some())
                     || groups.iter().any(|group| **group == **listed)
             })
     }
@@ -236,14 +239,17 @@ mod tests {
 
     #[test]
     fn routes_are_paths_patterns_and_groups() {
-        let routes = |list: &[&str]| Routes::new(&list.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>());
+        let routes =
+            |list: &[&str]| Routes::new(&list.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>());
         let chat = "/v1/chat/completions";
         assert!(routes(&[]).allow("/key/generate", Purpose::Management));
         assert!(routes(&["llm_api_routes"]).allow(chat, Purpose::Llm));
         assert!(!routes(&["llm_api_routes"]).allow("/key/info", Purpose::Info));
         assert!(routes(&["/v1/chat"]).allow(chat, Purpose::Llm));
         assert!(!routes(&["/v1/chat"]).allow("/v1/chatter", Purpose::Llm));
-        assert!(routes(&["/v1/*"]).allow(chat, Purpose::Llm) && !routes(&["/v1/*"]).allow("/chat", Purpose::Llm));
+        assert!(
+            routes(&["/v1/*"]).allow(chat, Purpose::Llm) && !routes(&["/v1/*"]).allow("/chat", Purpose::Llm)
+        );
         assert!(routes(&["management_routes"]).allow("/key/info", Purpose::Info));
     }
 }

@@ -84,7 +84,11 @@ impl<'a> Asked<'a> {
         // Behind a wildcard the group's name is a pattern: which of its models is meant, the name says.
         let of_group = group.map(|group| group.name.as_str()).filter(|name| !name.contains('*'));
         Self {
-            names: [model.into(), meant.into(), of_group.map_or_else(|| snapshot.meant(meant), Cow::Borrowed)],
+            names: [
+                model.into(),
+                meant.into(),
+                of_group.map_or_else(|| snapshot.meant(meant), Cow::Borrowed),
+            ],
             groups: group.map_or(&[], |group| &group.access_groups),
         }
     }
@@ -94,8 +98,10 @@ impl<'a> Asked<'a> {
         models.any()
             || models.allow(self.names.iter().map(|name| &**name), self.groups)
             || models.has_patterns()
-                && self.names.iter().filter_map(|name| tagway_core::snapshot::with_provider(name)).any(
-                    |name| models.allow(std::iter::once(name.as_str()), &[]),
-                )
+                && self
+                    .names
+                    .iter()
+                    .filter_map(|name| tagway_core::snapshot::with_provider(name))
+                    .any(|name| models.allow(std::iter::once(name.as_str()), &[]))
     }
 }

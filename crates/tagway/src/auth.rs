@@ -51,7 +51,9 @@ fn blocked(origin: Origin, id: &str) -> String {
     match origin {
         Origin::Key => "Key is blocked. Update via `/key/unblock` if you're an admin.".to_owned(),
         Origin::Team => format!("Team={id} is blocked. Update via `/team/unblock` if you're an admin."),
-        Origin::Project => format!("Project={id} is blocked. Update via `/project/update` if you're an admin."),
+        Origin::Project => {
+            format!("Project={id} is blocked. Update via `/project/update` if you're an admin.")
+        }
         Origin::Customer => {
             format!("Customer={id} is blocked. Update via `/customer/unblock` if you're an admin.")
         }

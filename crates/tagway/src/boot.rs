@@ -122,7 +122,9 @@ async fn serve(
     keepers.spawn("directory", |stop| directory::keep(Arc::clone(&directory), db.clone(), orders, stop));
     if !matches!(db, Db::Absent) {
         keepers.spawn("listen", |stop| peers::listen(db.clone(), Arc::clone(&peers.call), stop));
-        keepers.spawn("changes", |stop| directory::watch(directory, db.clone(), Arc::clone(&peers.call), told(catalog), stop));
+        keepers.spawn("changes", |stop| {
+            directory::watch(directory, db.clone(), Arc::clone(&peers.call), told(catalog), stop)
+        });
     }
     announce(&live.current().snapshot, address, count);
     let mut terminate = signal(SignalKind::terminate())?;

@@ -11,7 +11,7 @@ use crate::host::System;
 use crate::live::{Added, Live};
 use crate::objects::{Model, Tag};
 use crate::seal::{Seal, Unsealable};
-use crate::store::{Db, Stored, StoreError};
+use crate::store::{Db, StoreError, Stored};
 
 /// Stored deployments and tags, and the configuration they go into.
 pub(crate) struct Catalog {
@@ -83,7 +83,11 @@ impl Catalog {
     ///
     /// # Errors
     /// There are secrets, and no salt key.
-    pub(crate) fn sealed(&self, id: &str, params: &Map<String, Value>) -> Result<Map<String, Value>, Unsealable> {
+    pub(crate) fn sealed(
+        &self,
+        id: &str,
+        params: &Map<String, Value>,
+    ) -> Result<Map<String, Value>, Unsealable> {
         map_secrets(params, &|text| {
             // A reference to a variable is no secret.
             let open = text.is_empty() || text.starts_with("os.environ/") || Seal::is_sealed(text);

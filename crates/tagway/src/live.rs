@@ -190,7 +190,12 @@ fn read(path: &Path, added: &Added, before: Option<&Board>) -> Result<Prepared, 
     Ok(Prepared { current, notes })
 }
 
-fn compile(base: Arc<Config>, files: Files, added: &Added, before: Option<&Board>) -> Result<Current, String> {
+fn compile(
+    base: Arc<Config>,
+    files: Files,
+    added: &Added,
+    before: Option<&Board>,
+) -> Result<Current, String> {
     let snapshot = Snapshot::compile(added.to(&base)).map_err(|unusable| unusable.to_string())?;
     let board = Board::new(&snapshot, before, Instant::now());
     Ok(Current { snapshot, board, base, files })

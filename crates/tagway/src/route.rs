@@ -182,9 +182,5 @@ fn refused(snapshot: &Snapshot, refusal: &Refusal, wanted: &Wanted<'_>) -> NoRou
             StatusCode::from_u16(snapshot.config.router.tag_error_status).unwrap_or(StatusCode::UNAUTHORIZED)
         }
     };
-    NoRoute::Tags {
-        status,
-        message: refusal.message(wanted.model, wanted.tags),
-        reason: refusal.reason(),
-    }
+    NoRoute::Tags { status, message: refusal.message(wanted.model, wanted.tags), reason: refusal.reason() }
 }

@@ -34,7 +34,8 @@ pub(crate) struct Seal {
 impl Seal {
     /// With the salt key of the environment, if there is one.
     pub(crate) fn from_environment() -> Self {
-        let salt = VARIABLES.into_iter().find_map(|name| std::env::var(name).ok().filter(|salt| !salt.is_empty()));
+        let salt =
+            VARIABLES.into_iter().find_map(|name| std::env::var(name).ok().filter(|salt| !salt.is_empty()));
         Self::new(salt.as_deref())
     }
 

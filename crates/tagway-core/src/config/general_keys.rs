@@ -119,7 +119,12 @@ pub(super) const GENERAL_KEYS: Table<Draft> = &[
     ("coordination_redis", Rule::Ignored),
     ("database_args", Rule::Ignored),
     ("database_connect_timeout", Rule::Ignored),
-    ("database_connection_pool_limit", Rule::Works(|general, at, scope| general.database_connections = scope.count(at).map(|count| count.max(1)))),
+    (
+        "database_connection_pool_limit",
+        Rule::Works(|general, at, scope| {
+            general.database_connections = scope.count(at).map(|count| count.max(1))
+        }),
+    ),
     ("database_connection_pool_timeout", Rule::Ignored),
     ("database_connection_timeout", Rule::Ignored),
     ("database_disable_prepared_statements", Rule::Ignored),

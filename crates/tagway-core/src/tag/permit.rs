@@ -19,7 +19,9 @@ impl GroupIndex {
         }
         let (mut bounded, mut any) = (false, Members::none(self.len()));
         for tag in ask.tags.iter().filter(|tag| tag.is_inherited() || tag.is_derived()) {
-            let Some(TagName { marker, name, .. }) = TagName::parse(tag.text(), &self.prefix) else { continue };
+            let Some(TagName { marker, name, .. }) = TagName::parse(tag.text(), &self.prefix) else {
+                continue;
+            };
             let posting = self.posting(name);
             if !posting.is_known() && self.declared(name) == Some(TagKind::Attribution) {
                 continue;

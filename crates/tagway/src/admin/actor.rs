@@ -70,8 +70,15 @@ impl FromRequestParts<Shared> for Actor {
 
     async fn from_request_parts(parts: &mut request::Parts, shared: &Shared) -> Result<Self, Refusal> {
         let Known { current, caller, path } = Known::from_request_parts(parts, shared).await?;
-        let mut actor =
-            Self { current, caller, path, role: None, user: None, teams: Vec::new(), organizations: Vec::new() };
+        let mut actor = Self {
+            current,
+            caller,
+            path,
+            role: None,
+            user: None,
+            teams: Vec::new(),
+            organizations: Vec::new(),
+        };
         match &actor.caller.who {
             Who::Master => {
                 actor.role = Some(Role::ProxyAdmin);

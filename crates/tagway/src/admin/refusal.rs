@@ -99,7 +99,9 @@ impl From<StoreError> for Refusal {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "The store cannot be reached. Try again.")
             }
             StoreError::Absent => Self::new(StatusCode::SERVICE_UNAVAILABLE, format!("{error}.")),
-            StoreError::Taken => Self::new(StatusCode::CONFLICT, "An object with this id or name exists already."),
+            StoreError::Taken => {
+                Self::new(StatusCode::CONFLICT, "An object with this id or name exists already.")
+            }
             StoreError::Dangling => {
                 Self::new(StatusCode::CONFLICT, "Something this refers to was deleted meanwhile. Try again.")
             }

@@ -15,7 +15,11 @@ pub(super) struct Filter {
 
 impl Default for Filter {
     fn default() -> Self {
-        Self { words: (0..WORDS).map(|_| AtomicU64::new(0)).collect(), hasher: RandomState::new(), any: AtomicBool::new(false) }
+        Self {
+            words: (0..WORDS).map(|_| AtomicU64::new(0)).collect(),
+            hasher: RandomState::new(),
+            any: AtomicBool::new(false),
+        }
     }
 }
 

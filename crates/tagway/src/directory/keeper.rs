@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::grant::Slot;
 use super::{Bearer, Directory, Grant, Known, Unreachable};
 use crate::objects::{Customer, Kind, Organization, Owner, Project, Team, User};
-use crate::store::{Change, Db, Digested, Stored, StoreError};
+use crate::store::{Change, Db, Digested, StoreError, Stored};
 use crate::tasks::Stop;
 
 /// The store is read for keys nobody knows at most this often, for so many of them at once: a flood of invented
@@ -39,7 +39,12 @@ pub(crate) enum Order {
 type Reply<T> = oneshot::Sender<Result<Option<Arc<T>>, Unreachable>>;
 
 /// Keeps the directory until asked to stop.
-pub(crate) async fn keep(directory: Arc<Directory>, db: Db, mut inbox: mpsc::Receiver<Order>, mut stop: Stop) {
+pub(crate) async fn keep(
+    directory: Arc<Directory>,
+    db: Db,
+    mut inbox: mpsc::Receiver<Order>,
+    mut stop: Stop,
+) {
     let mut keeper = Keeper {
         directory,
         db,

@@ -16,8 +16,8 @@ use tokio::sync::{mpsc, oneshot};
 use crate::store::{Change, Db};
 use filter::Filter;
 pub(crate) use grant::{Bearer, Grant};
-pub(crate) use keeper::keep;
 use keeper::Order;
+pub(crate) use keeper::keep;
 pub(crate) use watch::{Told, watch};
 
 /// As many keys are remembered; the least used one makes room.

@@ -92,7 +92,8 @@ mod tests {
         ] {
             assert_eq!(after(span, now), Some(at(then)), "{span}");
         }
-        for wrong in ["", "30", "d", "-1d", "0s", "1y", "30dxyz", "1.5h", "99999999999999999999d", "9999999d"] {
+        for wrong in ["", "30", "d", "-1d", "0s", "1y", "30dxyz", "1.5h", "99999999999999999999d", "9999999d"]
+        {
             assert_eq!(after(wrong, now), None, "{wrong}");
         }
     }

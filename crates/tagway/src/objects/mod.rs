@@ -24,7 +24,7 @@ use tagway_core::tag::Origin;
 
 pub(crate) use budget::Budget;
 pub(crate) use customer::Customer;
-pub(crate) use duration::{after, next_reset};
+pub(crate) use duration::after;
 pub(crate) use key::{Key, RouterSettings};
 pub(crate) use limits::Limits;
 pub(crate) use model::Model;
@@ -117,7 +117,9 @@ pub(crate) struct Links<'a> {
 
 /// A kind of object: plain data that is JSON in the store and in answers. Every field has a default, so that a
 /// request may give any subset of them.
-pub(crate) trait Object: Serialize + DeserializeOwned + Clone + Default + Send + Sync + 'static {
+pub(crate) trait Object:
+    Serialize + DeserializeOwned + Clone + Default + Send + Sync + 'static
+{
     const KIND: Kind;
 
     fn links(&self) -> Links<'_>;

@@ -67,12 +67,13 @@ pub(super) fn of(given: Given<'_>) -> Result<Policy, Unfit> {
             return Err(Unfit::new("metadata.tier", message));
         }
     };
-    let expression = match given.tag_expression.filter(|text| !text.is_empty()) {
-        None => None,
-        Some(text) => Some(Expression::parse(text).map_err(|error| {
-            Unfit::new("tag_expression", format!("Invalid 'tag_expression': {error}"))
-        })?),
-    };
+    let expression =
+        match given.tag_expression.filter(|text| !text.is_empty()) {
+            None => None,
+            Some(text) => Some(Expression::parse(text).map_err(|error| {
+                Unfit::new("tag_expression", format!("Invalid 'tag_expression': {error}"))
+            })?),
+        };
     Ok(Policy {
         origin: given.origin,
         id: given.id.into(),
@@ -81,10 +82,17 @@ pub(super) fn of(given: Given<'_>) -> Result<Policy, Unfit> {
         allowed_tags: given.allowed_tags.map(|tags| tags.iter().map(|tag| tag.as_str().into()).collect()),
         allow_client_tags: given.allow_client_tags.unwrap_or(true),
         expression,
-        tag_filtering: given.router_settings.and_then(|settings| settings.enable_tag_filtering).unwrap_or(false),
+        tag_filtering: given
+            .router_settings
+            .and_then(|settings| settings.enable_tag_filtering)
+            .unwrap_or(false),
         tier,
         models: given.models,
-        aliases: given.aliases.iter().map(|(name, model)| (name.as_str().into(), model.as_str().into())).collect(),
+        aliases: given
+            .aliases
+            .iter()
+            .map(|(name, model)| (name.as_str().into(), model.as_str().into()))
+            .collect(),
         routes: given.routes,
     })
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tagway_core::access::{Models, Policy, Routes};
+use tagway_core::access::{Models, Policy};
 use tagway_core::tag::Origin;
 use utoipa::ToSchema;
 

@@ -40,7 +40,8 @@ impl Db {
     pub(crate) async fn audit(&self, filter: &AuditFilter<'_>) -> Result<Vec<AuditRow>, StoreError> {
         let mut condition = "1 = 1".to_owned();
         let mut args: Vec<Arg> = Vec::new();
-        let texts = [("kind", filter.kind), ("id", filter.id), ("actor", filter.actor), ("action", filter.action)];
+        let texts =
+            [("kind", filter.kind), ("id", filter.id), ("actor", filter.actor), ("action", filter.action)];
         for (column, value) in texts {
             if let Some(value) = value {
                 args.push(value.into());

@@ -47,7 +47,10 @@ impl Edit {
     }
 
     /// All objects a filter finds.
-    pub(crate) async fn filtered<T: Object>(&mut self, filter: &Filter<'_>) -> Result<Vec<Stored<T>>, StoreError> {
+    pub(crate) async fn filtered<T: Object>(
+        &mut self,
+        filter: &Filter<'_>,
+    ) -> Result<Vec<Stored<T>>, StoreError> {
         let (condition, args) = list::condition(T::KIND, filter);
         let sql = format!("SELECT {COLUMNS} FROM {} WHERE {condition}{}", T::KIND.table(), self.tx.lock());
         let rows: Vec<ObjectRow> = self.tx.all(&sql, &args).await?;

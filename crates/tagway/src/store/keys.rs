@@ -35,7 +35,8 @@ impl Db {
         &self,
         digests: &[[u8; 32]],
     ) -> Result<HashMap<[u8; 32], Digested>, StoreError> {
-        let columns = COLUMNS.split(", ").map(|column| format!("keys.{column}")).collect::<Vec<_>>().join(", ");
+        let columns =
+            COLUMNS.split(", ").map(|column| format!("keys.{column}")).collect::<Vec<_>>().join(", ");
         let sql = format!(
             "SELECT key_digests.digest, key_digests.ends_at, {columns} FROM key_digests JOIN keys ON keys.id = key_digests.key_id WHERE key_digests.digest IN ({})",
             places(digests.len())
@@ -71,7 +72,10 @@ impl Edit {
     }
 
     /// The key that answers to a digest.
-    pub(crate) async fn key_by_digest(&mut self, digest: [u8; 32]) -> Result<Option<Stored<Key>>, StoreError> {
+    pub(crate) async fn key_by_digest(
+        &mut self,
+        digest: [u8; 32],
+    ) -> Result<Option<Stored<Key>>, StoreError> {
         let sql = "SELECT key_id FROM key_digests WHERE digest = $1 AND (ends_at IS NULL OR $2 < ends_at)";
         let now = self.now().as_millisecond();
         let rows: Vec<(String,)> = self.tx.all(sql, &[digest.as_slice().into(), now.into()]).await?;

@@ -66,7 +66,7 @@ pub(super) fn condition(kind: Kind, filter: &Filter<'_>) -> (String, Vec<Arg>) {
         args.push(arg);
         format!("${}", args.len())
     };
-    let mut listed = |column: &str, list: &[String], place: &mut dyn FnMut(Arg) -> String| {
+    let listed = |column: &str, list: &[String], place: &mut dyn FnMut(Arg) -> String| {
         let places: Vec<String> = list.iter().map(|item| place(item.as_str().into())).collect();
         if places.is_empty() { "1 = 0".to_owned() } else { format!("{column} IN ({})", places.join(", ")) }
     };

@@ -13,8 +13,8 @@ mod row;
 mod seen;
 
 pub(crate) use audit::{AuditFilter, AuditRow};
-pub(crate) use changes::{Change, Changes, Ears, News};
-pub(crate) use db::{Arg, Db};
+pub(crate) use changes::{Change, Changes, News};
+pub(crate) use db::Db;
 pub(crate) use edit::{Actor, Edit};
 pub(crate) use keys::Digested;
 pub(crate) use list::{Filter, Order, Page, SeenBy};
@@ -64,9 +64,9 @@ impl From<sqlx::Error> for StoreError {
                 match said.code().as_deref() {
                     // PostgreSQL: shutting down, starting, too many connections, cancelled by a timeout. SQLite:
                     // busy, locked, full disk, read-only after an I/O error.
-                    Some("57P01" | "57P02" | "57P03" | "53300" | "57014" | "55P03" | "5" | "6" | "10" | "13") => {
-                        Self::Unavailable(error)
-                    }
+                    Some(
+                        "57P01" | "57P02" | "57P03" | "53300" | "57014" | "55P03" | "5" | "6" | "10" | "13",
+                    ) => Self::Unavailable(error),
                     Some(code) if code.starts_with("08") || code == "261" || code == "517" => {
                         Self::Unavailable(error)
                     }

@@ -21,7 +21,8 @@ impl Db {
     pub(crate) async fn find_all<T: Object>(&self, ids: &[String]) -> Result<Vec<Stored<T>>, StoreError> {
         let mut found = Vec::with_capacity(ids.len());
         for part in ids.chunks(MOST_IDS) {
-            let sql = format!("SELECT {COLUMNS} FROM {} WHERE id IN ({})", T::KIND.table(), places(part.len()));
+            let sql =
+                format!("SELECT {COLUMNS} FROM {} WHERE id IN ({})", T::KIND.table(), places(part.len()));
             let args: Vec<Arg> = part.iter().map(|id| id.as_str().into()).collect();
             for row in self.all::<ObjectRow>(&sql, &args).await? {
                 found.push(Stored::from_row(row)?);
@@ -37,10 +38,15 @@ impl Db {
     }
 
     /// The versions of those of these objects that are there.
-    pub(crate) async fn versions(&self, kind: Kind, ids: &[String]) -> Result<HashMap<String, i64>, StoreError> {
+    pub(crate) async fn versions(
+        &self,
+        kind: Kind,
+        ids: &[String],
+    ) -> Result<HashMap<String, i64>, StoreError> {
         let mut versions = HashMap::with_capacity(ids.len());
         for part in ids.chunks(MOST_IDS) {
-            let sql = format!("SELECT id, version FROM {} WHERE id IN ({})", kind.table(), places(part.len()));
+            let sql =
+                format!("SELECT id, version FROM {} WHERE id IN ({})", kind.table(), places(part.len()));
             let args: Vec<Arg> = part.iter().map(|id| id.as_str().into()).collect();
             versions.extend(self.all::<(String, i64)>(&sql, &args).await?);
         }
@@ -57,7 +63,10 @@ impl Db {
     pub(crate) async fn spend(&self, kind: Kind, ids: &[String]) -> Result<HashMap<String, i64>, StoreError> {
         let mut spend = HashMap::new();
         for part in ids.chunks(MOST_IDS) {
-            let sql = format!("SELECT id, amount FROM spend WHERE kind = '{kind}' AND id IN ({})", places(part.len()));
+            let sql = format!(
+                "SELECT id, amount FROM spend WHERE kind = '{kind}' AND id IN ({})",
+                places(part.len())
+            );
             let args: Vec<Arg> = part.iter().map(|id| id.as_str().into()).collect();
             spend.extend(self.all::<(String, i64)>(&sql, &args).await?);
         }
@@ -65,7 +74,11 @@ impl Db {
     }
 
     /// The teams or organizations a user is member of, and as what.
-    pub(crate) async fn memberships(&self, kind: Kind, user: &str) -> Result<Vec<(String, String)>, StoreError> {
+    pub(crate) async fn memberships(
+        &self,
+        kind: Kind,
+        user: &str,
+    ) -> Result<Vec<(String, String)>, StoreError> {
         let sql = "SELECT id, role FROM members WHERE user_id = $1 AND kind = $2 ORDER BY id";
         self.all(sql, &[user.into(), kind.as_str().into()]).await
     }

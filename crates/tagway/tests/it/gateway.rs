@@ -122,9 +122,15 @@ impl Drop for Gateway {
 /// The binary, without this process's environment of settings.
 pub fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tagway"));
-    for name in
-        ["LITELLM_MASTER_KEY", "TAGWAY_MASTER_KEY", "CONFIG_FILE_PATH", "PORT", "RUST_LOG", "OPENAI_API_KEY", "DATABASE_URL"]
-    {
+    for name in [
+        "LITELLM_MASTER_KEY",
+        "TAGWAY_MASTER_KEY",
+        "CONFIG_FILE_PATH",
+        "PORT",
+        "RUST_LOG",
+        "OPENAI_API_KEY",
+        "DATABASE_URL",
+    ] {
         command.env_remove(name);
     }
     command

@@ -57,9 +57,7 @@ pub(super) async fn update(
     actor.must_manage_keys()?;
     let (asked, stored, ignored) = apply(&shared, &actor, given).await?;
     let mut answer = object(&ignored);
-    answer.extend(
-        shown(&stored, spent(&shared, &stored.id).await?).as_object().cloned().unwrap_or_default(),
-    );
+    answer.extend(shown(&stored, spent(&shared, &stored.id).await?).as_object().cloned().unwrap_or_default());
     // What was sent may be the key itself, which is shown once, when it is made.
     let key = if is_key(&asked) { stored.object.token.clone() } else { asked };
     answer.insert("key".to_owned(), key.into());

@@ -19,7 +19,7 @@ use super::super::refusal::{Refusal, Refusals};
 use super::super::shown::{Ignored, nanos};
 use super::{permit, shown};
 use crate::objects::{Key, Kind, Organization, Owner as _, Project, Team, after};
-use crate::store::{Edit, Stored, StoreError};
+use crate::store::{Edit, StoreError, Stored};
 
 /// Fields of a key that only the gateway sets.
 pub(super) const KEPT: &[&str] =
@@ -102,7 +102,12 @@ pub(super) async fn service_account(
     make(&shared, &actor, given, true).await
 }
 
-async fn make(shared: &Shared, actor: &Actor, mut given: Given, service: bool) -> Result<Json<Value>, Refusal> {
+async fn make(
+    shared: &Shared,
+    actor: &Actor,
+    mut given: Given,
+    service: bool,
+) -> Result<Json<Value>, Refusal> {
     let blank = Key::default();
     let mut key: Key = given.peek(&blank, KEPT)?;
     let wishes: Wishes = given.peek(&Wishes::default(), &[])?;
@@ -253,7 +258,8 @@ pub(super) fn lifetime(duration: &str, now: Timestamp) -> Result<Option<Timestam
         return Ok(None);
     }
     let invalid = || {
-        let message = format!("Invalid duration '{duration}'. Use a format like '30s', '30m', '24h', '30d' or '1mo'.");
+        let message =
+            format!("Invalid duration '{duration}'. Use a format like '30s', '30m', '24h', '30d' or '1mo'.");
         Refusal::field("duration", message)
     };
     after(duration, now).map(Some).ok_or_else(invalid)
@@ -267,7 +273,8 @@ fn own_budget(actor: &Actor, key: &Key) -> Result<(), Refusal> {
         Some(asked) if asked <= own => Ok(()),
         asked => {
             let asked = asked.map_or("unlimited".to_owned(), |asked| format!("{asked:?}"));
-            let message = format!("max_budget ({asked}) cannot exceed the caller's own max_budget ({own:?}).");
+            let message =
+                format!("max_budget ({asked}) cannot exceed the caller's own max_budget ({own:?}).");
             Err(Refusal::field("max_budget", message))
         }
     }

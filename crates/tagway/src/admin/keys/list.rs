@@ -140,11 +140,7 @@ pub(super) async fn list(
 }
 
 /// What the actor may list; everything when `None`.
-fn scope<'a>(
-    actor: &'a Actor,
-    which: &Which,
-    teams: &'a [String],
-) -> Result<Option<SeenBy<'a>>, Refusal> {
+fn scope<'a>(actor: &'a Actor, which: &Which, teams: &'a [String]) -> Result<Option<SeenBy<'a>>, Refusal> {
     if actor.sees_all() {
         return Ok(None);
     }

@@ -38,7 +38,8 @@ pub(super) fn fields(actor: &Actor, given: &Given, before: &Key, after: &Key) ->
     }
     for field in ["tags", "tier"] {
         if before.metadata.get(field) != after.metadata.get(field) {
-            let message = format!("Only proxy admins can change metadata.{field}: it decides where requests go.");
+            let message =
+                format!("Only proxy admins can change metadata.{field}: it decides where requests go.");
             return Err(Refusal::forbidden(message).param(format!("metadata.{field}")));
         }
     }
@@ -103,7 +104,10 @@ pub(super) async fn make(actor: &Actor, edit: &mut Edit, key: &Key) -> Result<()
     }
     if !actor.is_member(team) {
         let user = actor.user.as_deref().unwrap_or("None");
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, format!("User={user} not assigned to team={team}")));
+        return Err(Refusal::new(
+            StatusCode::BAD_REQUEST,
+            format!("User={user} not assigned to team={team}"),
+        ));
     }
     member_may(actor, edit, team).await
 }

@@ -125,9 +125,7 @@ async fn rotate(
     let stored = change.update(&before, fields).await.map_err(|error| taken(error, alias.as_deref()))?;
     change.commit().await?;
     let mut answer = object(&Ignored::from(&ignored));
-    answer.extend(
-        shown(&stored, spent(shared, &stored.id).await?).as_object().cloned().unwrap_or_default(),
-    );
+    answer.extend(shown(&stored, spent(shared, &stored.id).await?).as_object().cloned().unwrap_or_default());
     answer.insert("key".to_owned(), text.into());
     Ok(Json(Value::Object(answer)))
 }

@@ -1,15 +1,16 @@
 //! The command line. `tagway --config FILE` serves, as `litellm --config FILE` does; subcommands look at a
-//! configuration without serving it.
+//! configuration without serving it, or manage a gateway that runs.
 
 mod check;
 mod explain;
+mod remote;
 
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::boot::{self, DataFolder, Misconfigured};
 
@@ -29,6 +30,21 @@ enum Command {
     Check(check::CheckArgs),
     /// Explain where a request would go, and why.
     Explain(explain::ExplainArgs),
+    /// Manage virtual keys of a running gateway.
+    Key(remote::Asked<remote::Key>),
+    /// Manage teams of a running gateway, and who is in them.
+    Team(remote::Asked<remote::Team>),
+    /// Manage tags of a running gateway.
+    Tag(remote::Asked<remote::Tag>),
+    /// Manage deployments of a running gateway.
+    Model(remote::Asked<remote::Model>),
+    /// Manage users of a running gateway.
+    User(remote::Asked<remote::User>),
+    /// Print completions for a shell: `source <(tagway completions bash)`
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
 }
 
 /// How to serve.
@@ -103,6 +119,18 @@ pub(crate) fn run() -> ExitCode {
     match cli.command {
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Explain(args)) => explain::run(&args),
+        Some(Command::Key(asked)) => remote::run(&asked),
+        Some(Command::Team(asked)) => remote::run(&asked),
+        Some(Command::Tag(asked)) => remote::run(&asked),
+        Some(Command::Model(asked)) => remote::run(&asked),
+        Some(Command::User(asked)) => remote::run(&asked),
+        Some(Command::Completions { shell }) => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "tagway", &mut script);
+            // A closed pipe is the reader's wish.
+            let _ = std::io::stdout().lock().write_all(&script);
+            ExitCode::SUCCESS
+        }
         None => serve(cli.serve),
     }
 }

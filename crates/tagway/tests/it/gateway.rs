@@ -130,6 +130,8 @@ pub fn command() -> Command {
         "RUST_LOG",
         "OPENAI_API_KEY",
         "DATABASE_URL",
+        "TAGWAY_API_KEY",
+        "TAGWAY_URL",
     ] {
         command.env_remove(name);
     }

@@ -11,6 +11,7 @@
 
 mod admin;
 mod auth;
+mod cli_remote;
 mod compatible;
 mod errors;
 mod examples;

@@ -1,0 +1,104 @@
+//! Requests to a gateway: JSON in, JSON out, and its errors in words.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use ureq::Agent;
+use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
+
+/// A gateway that does not answer within this time will not.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Why there is no answer.
+pub(in super::super) enum Failed {
+    /// The gateway said no.
+    Refused { status: u16, message: String },
+    /// It was not asked, or did not answer.
+    Unasked(String),
+}
+
+/// A gateway.
+pub(in super::super) struct Client {
+    agent: Agent,
+    url: String,
+    key: Option<String>,
+}
+
+impl Client {
+    /// The gateway at `url`, asked with `key`.
+    pub(super) fn new(url: &str, key: Option<String>) -> Result<Self, Failed> {
+        let parsed =
+            url::Url::parse(url).map_err(|error| Failed::Unasked(format!("--url {url}: {error}")))?;
+        if !matches!(parsed.scheme(), "http" | "https") {
+            return Err(Failed::Unasked(format!("--url {url}: must begin with http:// or https://")));
+        }
+        let mut config = Agent::config_builder().timeout_global(Some(PATIENCE)).http_status_as_error(false);
+        if parsed.scheme() == "https" {
+            let roots = rustls_native_certs::load_native_certs().certs;
+            let roots: Vec<_> = roots.iter().map(|root| Certificate::from_der(root).to_owned()).collect();
+            let tls = TlsConfig::builder()
+                .provider(TlsProvider::Rustls)
+                .root_certs(RootCerts::Specific(Arc::new(roots)))
+                .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+                .build();
+            config = config.tls_config(tls);
+        }
+        Ok(Self { agent: config.build().into(), url: url.trim_end_matches('/').to_owned(), key })
+    }
+
+    /// `GET`, with these parameters.
+    pub(super) fn get(&self, path: &str, query: &[(&str, Option<String>)]) -> Result<Value, Failed> {
+        let mut request = self.agent.get(format!("{}{path}", self.url));
+        for (name, value) in query {
+            if let Some(value) = value {
+                request = request.query(name, value);
+            }
+        }
+        if let Some(key) = &self.key {
+            request = request.header("Authorization", format!("Bearer {key}"));
+        }
+        self.read(request.call())
+    }
+
+    /// `POST`, with this body.
+    pub(super) fn post(&self, path: &str, body: &Value) -> Result<Value, Failed> {
+        let mut request = self.agent.post(format!("{}{path}", self.url));
+        if let Some(key) = &self.key {
+            request = request.header("Authorization", format!("Bearer {key}"));
+        }
+        self.read(request.send_json(body))
+    }
+
+    fn read(&self, answer: Result<http::Response<ureq::Body>, ureq::Error>) -> Result<Value, Failed> {
+        let mut answer =
+            answer.map_err(|error| Failed::Unasked(format!("{} does not answer: {error}", self.url)))?;
+        let status = answer.status();
+        let text = answer
+            .body_mut()
+            .read_to_string()
+            .map_err(|error| Failed::Unasked(format!("{} broke off: {error}", self.url)))?;
+        let value: Value = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        if status.is_success() {
+            return Ok(value);
+        }
+        let message = value.pointer("/error/message").or_else(|| value.get("detail")).unwrap_or(&value);
+        let message = message.as_str().map_or_else(|| message.to_string(), str::to_owned);
+        let hint = match (status.as_u16(), &self.key) {
+            (401, None) => " (no key given: set TAGWAY_API_KEY, or --key)",
+            _ => "",
+        };
+        Err(Failed::Refused { status: status.as_u16(), message: message + hint })
+    }
+}
+
+/// `text` as one segment of a path.
+pub(super) fn segment(text: &str) -> String {
+    let mut url = url::Url::parse("http://gateway").ok();
+    if let Some(url) = &mut url
+        && let Ok(mut segments) = url.path_segments_mut()
+    {
+        segments.push(text);
+    }
+    url.map_or_else(String::new, |url| url.path().trim_start_matches('/').to_owned())
+}

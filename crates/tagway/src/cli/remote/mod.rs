@@ -1,0 +1,82 @@
+//! `tagway key|team|tag|model|user …`: the management API from the command line. Speaks HTTP to a running gateway,
+//! as every other client does, and knows nothing the API does not tell.
+
+mod client;
+mod fields;
+mod keys;
+mod models;
+mod print;
+mod tags;
+mod teams;
+mod users;
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use serde_json::Value;
+
+use client::{Client, Failed};
+pub(super) use keys::Key;
+pub(super) use models::Model;
+use print::{Output, print};
+pub(super) use tags::Tag;
+pub(super) use teams::Team;
+pub(super) use users::User;
+
+/// The gateway to speak to, and what to ask of it.
+#[derive(Debug, Args)]
+pub(super) struct Asked<T: Subcommand> {
+    #[command(subcommand)]
+    what: T,
+    /// The gateway's address.
+    #[arg(long, env = "TAGWAY_URL", default_value = "http://localhost:4000", global = true)]
+    url: String,
+    /// A key that may do this; LITELLM_MASTER_KEY is understood, too. Better in the environment than on the
+    /// command line, where others can see it.
+    #[arg(long = "key", value_name = "KEY", env = "TAGWAY_API_KEY", hide_env_values = true, global = true)]
+    api_key: Option<String>,
+    /// How to print the answer.
+    #[arg(long, value_enum, default_value_t = Output::Table, global = true)]
+    output: Output,
+}
+
+/// Something that can be asked of a gateway.
+pub(super) trait Ask: Subcommand {
+    fn ask(&self, client: &Client) -> Result<Answer, Failed>;
+}
+
+/// An answer, and which of its fields a table shows.
+pub(super) struct Answer {
+    value: Value,
+    columns: &'static [&'static str],
+}
+
+impl Answer {
+    /// One object.
+    fn one(value: Value) -> Self {
+        Self { value, columns: &[] }
+    }
+
+    /// Several objects.
+    fn many(value: Value, columns: &'static [&'static str]) -> Self {
+        Self { value, columns }
+    }
+}
+
+/// Asks: exit code 0 when the gateway did what was asked, 1 when it refused, 2 when it could not be asked.
+pub(super) fn run<T: Ask>(asked: &Asked<T>) -> ExitCode {
+    let other = ["LITELLM_PROXY_API_KEY", "TAGWAY_MASTER_KEY", "LITELLM_MASTER_KEY"];
+    let key = asked
+        .api_key
+        .clone()
+        .filter(|key| !key.is_empty())
+        .or_else(|| other.into_iter().find_map(super::variable));
+    match Client::new(&asked.url, key).and_then(|client| asked.what.ask(&client)) {
+        Ok(answer) => {
+            print(&answer.value, answer.columns, asked.output);
+            ExitCode::SUCCESS
+        }
+        Err(Failed::Refused { status, message }) => super::fail(&format!("refused ({status}): {message}"), 1),
+        Err(Failed::Unasked(why)) => super::fail(&why, 2),
+    }
+}

@@ -143,10 +143,9 @@ impl Models {
         self.names.iter().any(|name| name.contains('*'))
     }
 
-    /// The names listed.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        let none = self.none.then_some("no-default-models");
-        self.names.iter().map(|name| &**name).chain(none)
+    /// Whether this very name is listed.
+    pub fn names(&self, name: &str) -> bool {
+        self.names.iter().any(|listed| **listed == *name)
     }
 }
 

@@ -53,9 +53,13 @@ pub(crate) fn meant<'a>(caller: &'a Caller, model: &'a str) -> &'a str {
 /// # Errors
 /// The first list that leaves it out.
 pub(crate) fn check(snapshot: &Snapshot, caller: &Caller, model: &str) -> Result<(), Forbidden> {
-    let meant = meant(caller, model);
-    let asked = Asked::new(snapshot, model, meant);
-    for policy in caller.policies().filter(|policy| bears_on(caller, policy)) {
+    let mut asked = None;
+    for policy in caller.policies() {
+        // Most lists are empty, or name the model as the request does.
+        if policy.models.any() || policy.models.names(model) || !bears_on(caller, policy) {
+            continue;
+        }
+        let asked = asked.get_or_insert_with(|| Asked::new(snapshot, model, meant(caller, model)));
         if !asked.allowed_by(policy) {
             return Err(Forbidden { whose: policy.origin, model: model.to_owned() });
         }
@@ -95,8 +99,7 @@ impl<'a> Asked<'a> {
 
     fn allowed_by(&self, policy: &Policy) -> bool {
         let models = &policy.models;
-        models.any()
-            || models.allow(self.names.iter().map(|name| &**name), self.groups)
+        models.allow(self.names.iter().map(|name| &**name), self.groups)
             || models.has_patterns()
                 && self
                     .names

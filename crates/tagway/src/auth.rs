@@ -190,7 +190,7 @@ pub(crate) async fn identify(
     if let Some(end) = bearer.ends() {
         let now = Timestamp::now();
         if end <= now {
-            let key_name = bearer.key.object.key_name.clone().unwrap_or_default();
+            let key_name = bearer.name.to_string();
             return Err(Denied::Expired { end, now, key_name });
         }
     }

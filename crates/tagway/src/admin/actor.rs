@@ -87,7 +87,7 @@ impl FromRequestParts<Shared> for Actor {
             // Nobody can be told from an admin: everybody sees what an admin sees, and nobody changes the store.
             Who::Open => actor.role = Some(Role::ProxyAdmin),
             Who::Key(bearer) => {
-                let Some(user) = bearer.key.object.user_id.clone() else { return Ok(actor) };
+                let Some(user) = bearer.user_id.as_deref().map(str::to_owned) else { return Ok(actor) };
                 let db = &shared.db;
                 if let Some(known) = db.find::<User>(&user).await? {
                     actor.role = Some(known.object.user_role.unwrap_or_default());
@@ -212,7 +212,7 @@ impl Actor {
 
     /// Its name in the audit.
     pub(crate) fn signature(&self) -> store::Actor {
-        let key = self.caller.bearer().map(|bearer| bearer.key.id.as_str());
+        let key = self.caller.bearer().map(|bearer| &*bearer.id);
         let id = self.user.as_deref().or(key).unwrap_or("unknown").to_owned();
         let role = match self.caller.who {
             Who::Master => "master_key",

@@ -118,6 +118,9 @@ pub(crate) fn build(
         headers.insert(&names::MODEL_NAME, name);
     }
     headers.insert(&names::MODEL_GROUP, plan.asked.clone());
+    for (name, value) in record.key_limits() {
+        headers.insert(name.clone(), value.clone());
+    }
     headers.insert(&names::VERSION, HeaderValue::from_static(env!("CARGO_PKG_VERSION")));
     money(&mut headers, &deployment.entry.prices, &reply.content);
     let total = now.saturating_duration_since(record.began);

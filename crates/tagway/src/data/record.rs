@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 use tagway_core::snapshot::{DeploymentId, Endpoint};
 use tagway_core::tag::RequestTags;
 use tagway_core::usage::Usage;
@@ -80,16 +80,21 @@ impl Record {
             None => "",
             Some(Who::Master) => "master",
             Some(Who::Open) => "none",
-            Some(Who::Key(bearer)) => {
-                let key = &bearer.key;
-                key.object.key_alias.as_deref().unwrap_or(&key.id)
-            }
+            Some(Who::Key(bearer)) => bearer.alias.as_deref().unwrap_or(&bearer.id),
+        }
+    }
+
+    /// Headers that tell the key's limits.
+    pub(crate) fn key_limits(&self) -> &[(HeaderName, HeaderValue)] {
+        match &self.who {
+            Some(Who::Key(bearer)) => &bearer.headers,
+            _ => &[],
         }
     }
 
     fn team(&self) -> Option<&str> {
         match &self.who {
-            Some(Who::Key(bearer)) => bearer.key.object.team_id.as_deref(),
+            Some(Who::Key(bearer)) => bearer.team_id.as_deref(),
             _ => None,
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
+use http::{HeaderName, HeaderValue};
 use jiff::Timestamp;
 use tagway_core::access::Policy;
 
@@ -26,11 +27,46 @@ pub(super) struct Slot {
     pub(super) grant: ArcSwapOption<Grant>,
 }
 
+/// The owners above a key.
+pub(super) struct Above {
+    pub(super) team: Option<Arc<Slot>>,
+    pub(super) project: Option<Arc<Slot>>,
+    pub(super) organization: Option<Arc<Slot>>,
+    pub(super) user: Option<Arc<Slot>>,
+}
+
+fn limit_headers(key: &Key) -> Vec<(HeaderName, HeaderValue)> {
+    let limits = &key.limits;
+    let all = [
+        ("x-litellm-key-max-budget", limits.max_budget.map(|budget| format!("{budget:?}"))),
+        ("x-litellm-key-rpm-limit", limits.rpm_limit.map(|limit| limit.to_string())),
+        ("x-litellm-key-tpm-limit", limits.tpm_limit.map(|limit| limit.to_string())),
+    ];
+    let given = all.into_iter().filter_map(|(name, value)| {
+        Some((HeaderName::from_static(name), HeaderValue::try_from(value?).ok()?))
+    });
+    given.collect()
+}
+
 /// A virtual key.
 #[derive(Debug)]
 pub(crate) struct Bearer {
-    /// The stored key, for the management API.
-    pub(crate) key: Stored<Key>,
+    /// The stable id.
+    pub(crate) id: Box<str>,
+    /// The name for people.
+    pub(crate) alias: Option<Box<str>>,
+    /// What may be shown of the key: its beginning and end.
+    pub(crate) name: Box<str>,
+    /// The digest in force, in hexadecimal.
+    pub(crate) token: Box<str>,
+    pub(crate) user_id: Option<Box<str>>,
+    pub(crate) team_id: Option<Box<str>>,
+    /// Dollars it may spend.
+    pub(crate) max_budget: Option<f64>,
+    /// Headers of every answer to it: its limits.
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    /// Counts its changes in the store.
+    pub(super) version: i64,
     /// The key's own policy.
     pub(super) own: Arc<Grant>,
     /// Not valid from this time on: the key's end, or that of a digest it answers to no longer.
@@ -42,6 +78,30 @@ pub(crate) struct Bearer {
 }
 
 impl Bearer {
+    /// A key as requests meet it.
+    pub(super) fn new(stored: &Stored<Key>, own: Grant, above: Above, ends: Option<Timestamp>) -> Self {
+        let Stored { id, object: key, version, .. } = stored;
+        let text = |text: &Option<String>| text.as_deref().map(Box::from);
+        let Above { team, project, organization, user } = above;
+        Self {
+            id: id.as_str().into(),
+            alias: text(&key.key_alias),
+            name: text(&key.key_name).unwrap_or_default(),
+            token: key.token.as_str().into(),
+            user_id: text(&key.user_id),
+            team_id: text(&key.team_id),
+            max_budget: key.limits.max_budget,
+            headers: limit_headers(key),
+            version: *version,
+            own: Arc::new(own),
+            ends,
+            team,
+            project,
+            organization,
+            user,
+        }
+    }
+
     /// When it ends to be valid.
     pub(crate) fn ends(&self) -> Option<Timestamp> {
         self.ends

@@ -267,7 +267,7 @@ pub(super) fn lifetime(duration: &str, now: Timestamp) -> Result<Option<Timestam
 
 /// Nobody but an admin gives a key more money than its own may spend.
 fn own_budget(actor: &Actor, key: &Key) -> Result<(), Refusal> {
-    let own = actor.caller.bearer().and_then(|bearer| bearer.key.object.limits.max_budget);
+    let own = actor.caller.bearer().and_then(|bearer| bearer.max_budget);
     let (false, Some(own)) = (actor.is_admin(), own) else { return Ok(()) };
     match key.limits.max_budget {
         Some(asked) if asked <= own => Ok(()),

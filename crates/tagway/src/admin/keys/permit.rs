@@ -186,14 +186,12 @@ pub(super) async fn touch(
 pub(super) fn see(actor: &Actor, key: &Stored<Key>) -> Result<(), Refusal> {
     let own = key.object.user_id.as_deref().is_some_and(|user| actor.is_user(user));
     let bearer = actor.caller.bearer();
-    let itself = bearer.is_some_and(|bearer| bearer.key.id == key.id);
+    let itself = bearer.is_some_and(|bearer| *bearer.id == *key.id);
     let team = key.object.team_id.as_deref();
     let teams = team.is_some_and(|team| actor.is_member(team));
     // A team's key without a user stands for the team.
     let same_team = team.is_some()
-        && bearer.is_some_and(|bearer| {
-            bearer.key.object.user_id.is_none() && bearer.key.object.team_id.as_deref() == team
-        });
+        && bearer.is_some_and(|bearer| bearer.user_id.is_none() && bearer.team_id.as_deref() == team);
     if actor.sees_all() || own || itself || teams || same_team {
         return Ok(());
     }

@@ -33,7 +33,7 @@ pub(super) async fn info(
     let unknown = || Refusal::missing("key", "Key not found in database");
     let asked = match which.key.filter(|key| !key.is_empty()) {
         Some(key) => key,
-        None => actor.caller.bearer().map(|bearer| bearer.key.object.token.clone()).ok_or_else(unknown)?,
+        None => actor.caller.bearer().map(|bearer| bearer.token.to_string()).ok_or_else(unknown)?,
     };
     let stored = look_up(&shared, &asked).await?;
     // Whether a key exists is nobody's business but those who may see it.

@@ -2,6 +2,8 @@
 //! admin work ever delays a worker thread. One file per resource; each operation is read top to bottom in one
 //! place: who may, what is asked, the work, the answer.
 
+#![allow(unused_qualifications, reason = "utoipa's macros write whole paths where a name would do")]
+
 mod actor;
 mod change;
 mod check;

@@ -118,13 +118,15 @@ pub(crate) enum Who {
 #[derive(Debug)]
 pub(crate) struct Caller {
     pub(crate) who: Who,
-    grants: SmallVec<[Arc<Grant>; 6]>,
+    /// What stands above the key, and the customer.
+    grants: SmallVec<[Arc<Grant>; 4]>,
 }
 
 impl Caller {
     /// The policies its requests meet: the key's first, then those of what stands above it.
-    pub(crate) fn policies(&self) -> impl DoubleEndedIterator<Item = &Policy> {
-        self.grants.iter().map(|grant| &grant.policy)
+    pub(crate) fn policies(&self) -> impl Iterator<Item = &Policy> {
+        let own = self.bearer().map(|bearer| &bearer.policy);
+        own.into_iter().chain(self.grants.iter().map(|grant| &grant.policy))
     }
 
     /// The virtual key.
@@ -182,10 +184,9 @@ pub(crate) async fn identify(
     }
     let bearer = directory.key(digest).await?.ok_or(Denied::Unknown)?;
     let grants = bearer.grants().map_err(Denied::Orphan)?;
-    for policy in grants.iter().map(|grant| &grant.policy) {
-        if policy.blocked {
-            return Err(Denied::Blocked { origin: policy.origin, id: policy.id.to_string() });
-        }
+    let caller = Caller { who: Who::Key(Arc::clone(&bearer)), grants };
+    if let Some(policy) = caller.policies().find(|policy| policy.blocked) {
+        return Err(Denied::Blocked { origin: policy.origin, id: policy.id.to_string() });
     }
     if let Some(end) = bearer.ends() {
         let now = Timestamp::now();
@@ -194,12 +195,12 @@ pub(crate) async fn identify(
             return Err(Denied::Expired { end, now, key_name });
         }
     }
-    let routes = &bearer.policy().routes;
+    let routes = &bearer.policy.routes;
     if !routes.allow(presented.path, presented.purpose) {
         let allowed = routes.names().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
         return Err(Denied::Route { allowed, path: presented.path.to_owned() });
     }
-    Ok(Caller { who: Who::Key(bearer), grants })
+    Ok(caller)
 }
 
 /// The key a request presents. LiteLLM's own header goes before `Authorization`, other SDKs' after it, so that a

@@ -139,7 +139,7 @@ impl Actor {
 
     /// An admin has put this very path on the key's list.
     fn path_is_granted(&self) -> bool {
-        self.caller.bearer().is_some_and(|bearer| bearer.policy().routes.names_path(&self.path))
+        self.caller.bearer().is_some_and(|bearer| bearer.policy.routes.names_path(&self.path))
     }
 
     /// LiteLLM's refusal of a role that may not call a path.

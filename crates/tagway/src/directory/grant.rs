@@ -68,7 +68,7 @@ pub(crate) struct Bearer {
     /// Counts its changes in the store.
     pub(super) version: i64,
     /// The key's own policy.
-    pub(super) own: Arc<Grant>,
+    pub(crate) policy: Policy,
     /// Not valid from this time on: the key's end, or that of a digest it answers to no longer.
     pub(super) ends: Option<Timestamp>,
     pub(super) team: Option<Arc<Slot>>,
@@ -79,7 +79,7 @@ pub(crate) struct Bearer {
 
 impl Bearer {
     /// A key as requests meet it.
-    pub(super) fn new(stored: &Stored<Key>, own: Grant, above: Above, ends: Option<Timestamp>) -> Self {
+    pub(super) fn new(stored: &Stored<Key>, policy: Policy, above: Above, ends: Option<Timestamp>) -> Self {
         let Stored { id, object: key, version, .. } = stored;
         let text = |text: &Option<String>| text.as_deref().map(Box::from);
         let Above { team, project, organization, user } = above;
@@ -93,7 +93,7 @@ impl Bearer {
             max_budget: key.limits.max_budget,
             headers: limit_headers(key),
             version: *version,
-            own: Arc::new(own),
+            policy,
             ends,
             team,
             project,
@@ -107,18 +107,12 @@ impl Bearer {
         self.ends
     }
 
-    /// The key's own policy.
-    pub(crate) fn policy(&self) -> &Policy {
-        &self.own.policy
-    }
-
-    /// The policies a request with this key meets: the key's, its team's, project's, organization's, user's.
+    /// What stands above the key: its team, project, organization and user.
     ///
     /// # Errors
     /// One of them is gone from the store, and with it what it forbids.
-    pub(crate) fn grants(&self) -> Result<smallvec::SmallVec<[Arc<Grant>; 6]>, &'static str> {
+    pub(crate) fn grants(&self) -> Result<smallvec::SmallVec<[Arc<Grant>; 4]>, &'static str> {
         let mut grants = smallvec::SmallVec::new();
-        grants.push(Arc::clone(&self.own));
         let mut organization = self.organization.clone();
         if let Some(slot) = &self.team {
             let team = slot.grant.load_full().ok_or("team")?;

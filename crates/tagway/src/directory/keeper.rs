@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
+use tagway_core::access::Policy;
 use tagway_core::secret::{hex, unhex};
 use tokio::sync::{mpsc, oneshot};
 
@@ -188,7 +189,7 @@ impl Keeper {
     ) -> Result<Option<Arc<Bearer>>, StoreError> {
         let Digested { key, until } = digested;
         let links = &key.object;
-        let Some(own) = grant(key, None) else { return Ok(None) };
+        let Some(policy) = policy(key) else { return Ok(None) };
         let team = self.slot::<Team>(links.team_id.as_deref()).await?;
         let project = self.slot::<Project>(links.project_id.as_deref()).await?;
         let organization = self.slot::<Organization>(links.organization_id.as_deref()).await?;
@@ -204,7 +205,7 @@ impl Keeper {
             (one, other) => one.or(other),
         };
         let above = Above { team, project, organization, user };
-        Ok(Some(Arc::new(Bearer::new(key, own, above, ends))))
+        Ok(Some(Arc::new(Bearer::new(key, policy, above, ends))))
     }
 
     /// The place of an owner, read when nobody points to it yet.
@@ -384,12 +385,17 @@ impl Linked for Organization {
 
 /// An owner's policy. A stored one that makes none was checked when it was written, so that this is a foreign
 /// hand's doing: it counts as not there, and whoever depends on it is refused.
-fn grant<T: Owner>(stored: &Stored<T>, organization: Option<Arc<Slot>>) -> Option<Grant> {
+fn policy<T: Owner>(stored: &Stored<T>) -> Option<Policy> {
     match stored.object.policy(&stored.id) {
-        Ok(policy) => Some(Grant { policy, version: stored.version, organization }),
+        Ok(policy) => Some(policy),
         Err(unfit) => {
             tracing::error!(kind = %T::KIND, id = stored.id, "cannot be used: {unfit}");
             None
         }
     }
+}
+
+fn grant<T: Owner>(stored: &Stored<T>, organization: Option<Arc<Slot>>) -> Option<Grant> {
+    let policy = policy(stored)?;
+    Some(Grant { policy, version: stored.version, organization })
 }

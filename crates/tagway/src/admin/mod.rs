@@ -5,13 +5,16 @@
 #![allow(unused_qualifications, reason = "utoipa's macros write whole paths where a name would do")]
 
 mod actor;
+mod budgets;
 mod change;
 mod check;
+mod customers;
 mod docs;
 mod explain;
 mod given;
 mod health;
 mod keys;
+mod limited;
 mod models;
 mod paging;
 mod refusal;
@@ -106,7 +109,10 @@ impl Admin {
 
 /// The operations of the OpenAPI document.
 fn documented() -> OpenApiRouter<Shared> {
-    OpenApiRouter::with_openapi(docs::document()).merge(keys::routes())
+    OpenApiRouter::with_openapi(docs::document())
+        .merge(keys::routes())
+        .merge(customers::routes())
+        .merge(budgets::routes())
 }
 
 /// Paths of calls to a model answer POST only, and are served elsewhere.

@@ -165,9 +165,14 @@ pub(super) struct Written<T> {
 }
 
 impl<T: Limited> Written<T> {
+    /// The beginning of the answer: fields of the request that have no effect.
+    pub(super) fn ignored(&self) -> Map<String, Value> {
+        object(&self.ignored)
+    }
+
     /// The answer: the object's fields.
     pub(super) async fn shown(self, db: &Db) -> Result<Map<String, Value>, Refusal> {
-        let mut answer = object(&self.ignored);
+        let mut answer = self.ignored();
         answer.extend(shown(db, &[self.stored]).await?.into_iter().flatten());
         Ok(answer)
     }

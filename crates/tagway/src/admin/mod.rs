@@ -16,7 +16,9 @@ mod health;
 mod keys;
 mod limited;
 mod models;
+mod organizations;
 mod paging;
+mod projects;
 mod refusal;
 mod reload;
 mod shown;
@@ -113,6 +115,8 @@ fn documented() -> OpenApiRouter<Shared> {
         .merge(keys::routes())
         .merge(customers::routes())
         .merge(budgets::routes())
+        .merge(organizations::routes())
+        .merge(projects::routes())
 }
 
 /// Paths of calls to a model answer POST only, and are served elsewhere.

@@ -8,14 +8,12 @@ use utoipa::ToSchema;
 
 use super::budgets;
 use super::change::Change;
-use super::given::{Given, object};
+use super::given::{Given, LONGEST_NAME, object};
+use super::keys;
 use super::refusal::Refusal;
-use super::shown::{History, Ignored, dollars, nanos};
-use crate::objects::{Budget, Customer, Limits, Object, Organization, Owner, Project};
+use super::shown::{Ignored, row};
+use crate::objects::{Budget, Customer, Limits, Organization, Owner, Project};
 use crate::store::{Db, Stored};
-
-/// The longest id.
-const LONGEST_ID: usize = 255;
 
 /// An object with tags and limits.
 pub(super) trait Limited: Owner {
@@ -128,7 +126,7 @@ impl<T: Limited> Wanted<T> {
         }
         settle(parts.limits, before.limits(), change.now())?;
         object.policy(id)?;
-        let spend = wishes.spend.map(spent).transpose()?;
+        let spend = wishes.spend.map(|dollars| keys::spend(Some(dollars))).transpose()?;
         Ok(Self { object, spend, ignored: Ignored::from(&ignored) })
     }
 
@@ -186,25 +184,6 @@ pub(super) fn settle(limits: &mut Limits, before: &Limits, now: Timestamp) -> Re
     Ok(limits.settle(now)?)
 }
 
-/// Dollars spent, as the store counts.
-fn spent(dollars: f64) -> Result<i64, Refusal> {
-    if dollars.is_finite() && (0.0..1e9).contains(&dollars) {
-        return Ok(nanos(dollars));
-    }
-    Err(Refusal::field("spend", format!("spend must be a non-negative finite number. Received: {dollars:?}")))
-}
-
-/// A stored object as answers show it, with its id under this name.
-pub(super) fn row<T: Object>(stored: &Stored<T>, id: &str, spend: i64) -> Map<String, Value> {
-    let mut row = Map::from_iter([(id.to_owned(), stored.id.as_str().into())]);
-    row.extend(object(&stored.object));
-    let ignored = row.shift_remove("ignored");
-    row.extend(ignored.as_ref().and_then(Value::as_object).cloned().unwrap_or_default());
-    row.insert("spend".to_owned(), dollars(spend).into());
-    row.extend(object(&History::from(stored)));
-    row
-}
-
 /// Objects as answers show them: with what was spent, and the limits that hold for them.
 pub(super) async fn shown<T: Limited>(
     db: &Db,
@@ -233,8 +212,8 @@ pub(super) async fn shown<T: Limited>(
 
 /// Whether this may be the id of a new object.
 pub(super) fn check_id(field: &str, id: &str) -> Result<(), Refusal> {
-    if id.is_empty() || LONGEST_ID < id.chars().count() {
-        let message = format!("'{field}' must have 1 to {LONGEST_ID} characters.");
+    if id.is_empty() || LONGEST_NAME < id.chars().count() {
+        let message = format!("'{field}' must have 1 to {LONGEST_NAME} characters.");
         return Err(Refusal::field(field, message));
     }
     Ok(())

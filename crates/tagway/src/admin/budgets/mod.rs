@@ -13,8 +13,8 @@ use utoipa_axum::routes;
 use super::Shared;
 use super::change::Change;
 use super::given::object;
-use super::limited::row;
 use super::refusal::Refusal;
+use super::shown::row;
 use crate::objects::{Budget, Limits};
 use crate::store::{Db, Stored};
 

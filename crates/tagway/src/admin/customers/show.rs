@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use utoipa::IntoParams;
 
 use super::super::Shared;
 use super::super::actor::Actor;
@@ -16,7 +15,7 @@ use crate::objects::Customer;
 use crate::store::{Filter, Order, Page, Stored};
 
 /// Which customer.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Which {
     end_user_id: String,
@@ -39,7 +38,7 @@ pub(super) async fn info(
 }
 
 /// Which part of the list.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Part {
     /// Customers at a time; all of them when absent.

@@ -11,8 +11,9 @@ use super::super::Shared;
 use super::super::actor::Actor;
 use super::super::change::Change;
 use super::super::given::Given;
-use super::super::limited::{check_id, row};
+use super::super::limited::check_id;
 use super::super::refusal::{Refusal, Refusals};
+use super::super::shown::row;
 use super::{member, membership, permit};
 use crate::objects::{Organization, OrganizationMember, OrganizationRole, Role, User};
 use crate::store::{Filter, Stored};
@@ -27,8 +28,9 @@ struct NewMember {
 }
 
 /// One, or several.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(ToSchema)]
 #[serde(untagged)]
+#[expect(dead_code, reason = "describes the body in the OpenAPI document")]
 enum NewMembers {
     Several(Vec<NewMember>),
     One(NewMember),
@@ -41,7 +43,7 @@ struct Add {
     #[schema(required = true, value_type = String)]
     organization_id: Option<String>,
     #[schema(required = true, value_type = NewMembers)]
-    member: Option<NewMembers>,
+    member: Value,
     /// Dollars each of them may spend in the organization.
     #[schema(minimum = 0)]
     max_budget_in_organization: Option<f64>,
@@ -63,10 +65,10 @@ pub(super) async fn add(
     permit::money(&actor, max_budget_in_organization.is_some())?;
     check_budget(max_budget_in_organization)?;
     let id = organization_id.ok_or_else(no_organization)?;
-    let asked = match asked {
-        Some(NewMembers::One(one)) => vec![one],
-        Some(NewMembers::Several(several)) => several,
-        None => return Err(Refusal::field("member", "Missing required field 'member'.")),
+    let asked: Vec<NewMember> = match asked {
+        Value::Null => return Err(Refusal::field("member", "Missing required field 'member'.")),
+        Value::Array(several) => several.into_iter().map(new_member).collect::<Result<_, _>>()?,
+        one => vec![new_member(one)?],
     };
     let mut change = Change::begin(&shared, &actor).await?;
     let before = change.find::<Organization>(&id).await?.ok_or_else(|| unknown(&id))?;
@@ -93,6 +95,11 @@ pub(super) async fn add(
     Ok(Json(json!({
         "organization_id": id, "updated_users": users, "updated_organization_memberships": memberships,
     })))
+}
+
+fn new_member(value: Value) -> Result<NewMember, Refusal> {
+    serde_json::from_value(value)
+        .map_err(|error| Refusal::field("member", format!("Invalid value for 'member': {error}.")))
 }
 
 /// Who is to be changed, or to leave.

@@ -13,8 +13,9 @@ use utoipa_axum::routes;
 
 use super::Shared;
 use super::budgets;
-use super::limited::{self, row};
+use super::limited;
 use super::refusal::Refusal;
+use super::shown::row;
 use crate::objects::{Kind, Limits, Organization, OrganizationMember, Team, User};
 use crate::store::{Db, Filter, Page, Stored};
 

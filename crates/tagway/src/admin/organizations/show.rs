@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::super::Shared;
 use super::super::actor::Actor;
@@ -15,7 +15,7 @@ use crate::objects::Organization;
 use crate::store::{Filter, Page, Stored};
 
 /// Which organization.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Which {
     #[param(required = true)]
@@ -69,7 +69,7 @@ pub(super) async fn several(
 }
 
 /// Which part of the list.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Part {
     org_id: Option<String>,

@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use utoipa::IntoParams;
 
 use super::super::Shared;
 use super::super::actor::Actor;
@@ -16,7 +15,7 @@ use crate::objects::{Project, Team};
 use crate::store::{Filter, Page, SeenBy, Stored};
 
 /// Which project.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Which {
     project_id: String,

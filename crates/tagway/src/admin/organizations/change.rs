@@ -29,6 +29,15 @@ impl Which {
     }
 }
 
+/// Members join by requests of their own, which make users of them.
+fn no_members(given: &Given) -> Result<(), Refusal> {
+    if given.gives("members") {
+        let message = "'members' cannot be given here. Add them with /organization/member_add.";
+        return Err(Refusal::field("members", message));
+    }
+    Ok(())
+}
+
 /// The body of a request for an organization.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes the body in the OpenAPI document")]
@@ -54,6 +63,7 @@ pub(super) async fn new(
     mut given: Given,
 ) -> Result<Json<Map<String, Value>>, Refusal> {
     permit::own_all(&actor, "create new")?;
+    no_members(&given)?;
     let id = given.take::<Which>()?.named().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
     let mut change = Change::begin(&shared, &actor).await?;
     let wanted: Wanted<Organization> = Wanted::read(&mut change, given, &id, &Organization::default()).await?;
@@ -97,6 +107,7 @@ pub(super) async fn update(
     mut given: Given,
 ) -> Result<Json<Map<String, Value>>, Refusal> {
     actor.must_be_admin()?;
+    no_members(&given)?;
     let id = given.take::<Which>()?.named();
     let id =
         id.ok_or_else(|| Refusal::field("organization_id", "Missing required field 'organization_id'."))?;

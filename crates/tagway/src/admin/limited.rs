@@ -131,7 +131,11 @@ impl<T: Limited> Wanted<T> {
     }
 
     /// Adds the object; `Err(None)` when its id is taken.
-    pub(super) async fn insert(self, change: &mut Change<'_>, id: &str) -> Result<Written<T>, Option<Refusal>> {
+    pub(super) async fn insert(
+        self,
+        change: &mut Change<'_>,
+        id: &str,
+    ) -> Result<Written<T>, Option<Refusal>> {
         if change.find::<T>(id).await.map_err(Refusal::from)?.is_some() {
             return Err(None);
         }
@@ -147,7 +151,11 @@ impl<T: Limited> Wanted<T> {
     }
 
     /// Puts the object in place of what it was.
-    pub(super) async fn update(self, change: &mut Change<'_>, before: &Stored<T>) -> Result<Written<T>, Refusal> {
+    pub(super) async fn update(
+        self,
+        change: &mut Change<'_>,
+        before: &Stored<T>,
+    ) -> Result<Written<T>, Refusal> {
         let stored = change.update(before, self.object).await?;
         if let Some(spend) = self.spend {
             change.set_spend(T::KIND, &stored.id, spend).await?;

@@ -23,7 +23,10 @@ async fn a_budget_is_made_changed_shown_and_deleted() {
     assert_eq!((shown.as_array().unwrap().len(), &shown[0]["budget_id"]), (1, &json!("b1")));
     assert_eq!(ok(gateway.get("/budget/list")).await.as_array().unwrap().len(), 2);
     let settings = ok(gateway.get("/budget/settings?budget_id=b1")).await;
-    assert_eq!((&settings[0]["field_name"], &settings[0]["field_value"]), (&json!("max_budget"), &json!(7.0)));
+    assert_eq!(
+        (&settings[0]["field_name"], &settings[0]["field_value"]),
+        (&json!("max_budget"), &json!(7.0))
+    );
     assert_eq!(ok(gateway.post("/budget/delete", &json!({"id": "b1"}))).await["max_budget"], 7.0);
     assert_eq!(error(gateway.post("/budget/delete", &json!({"id": "b1"}))).await.0, 404);
 }
@@ -36,7 +39,10 @@ async fn a_budgets_limits_hold_where_an_object_has_none_of_its_own() {
     let body = json!({"user_id": "c1", "budget_id": "b1", "rpm_limit": 3});
     let customer = ok(gateway.post("/customer/new", &body)).await;
     let table = &customer["litellm_budget_table"];
-    assert_eq!((&table["budget_id"], &table["max_budget"], &table["rpm_limit"]), (&json!("b1"), &json!(5.0), &json!(3)));
+    assert_eq!(
+        (&table["budget_id"], &table["max_budget"], &table["rpm_limit"]),
+        (&json!("b1"), &json!(5.0), &json!(3))
+    );
     ok(gateway.post("/budget/update", &json!({"budget_id": "b1", "max_budget": 50}))).await;
     let customer = ok(gateway.get("/customer/info?end_user_id=c1")).await;
     assert_eq!(customer["litellm_budget_table"]["max_budget"], 50.0);
@@ -58,7 +64,10 @@ async fn what_refers_to_a_deleted_budget_refers_to_none() {
     let key = key(&gateway, json!({"budget_id": "b1"})).await;
     ok(gateway.post("/budget/delete", &json!({"id": "b1"}))).await;
     let customer = ok(gateway.get("/customer/info?end_user_id=c1")).await;
-    assert_eq!((&customer["budget_id"], &customer["litellm_budget_table"]["rpm_limit"]), (&Value::Null, &json!(3)));
+    assert_eq!(
+        (&customer["budget_id"], &customer["litellm_budget_table"]["rpm_limit"]),
+        (&Value::Null, &json!(3))
+    );
     let organization = ok(gateway.get("/organization/info?organization_id=o1")).await;
     assert_eq!(organization["budget_id"], Value::Null);
     assert_eq!(organization["litellm_budget_table"]["max_budget"], Value::Null);
@@ -72,7 +81,12 @@ async fn a_wrong_request_for_a_budget_is_refused_and_says_why() {
     ok(gateway.post("/budget/new", &json!({"budget_id": "b1"}))).await;
     for (path, body, status, words) in [
         ("new", json!({"budget_id": "b1"}), 400, "Budget with id 'b1' already exists."),
-        ("new", json!({"max_budget": -4}), 400, "max_budget must be a non-negative finite number. Received: -4.0"),
+        (
+            "new",
+            json!({"max_budget": -4}),
+            400,
+            "max_budget must be a non-negative finite number. Received: -4.0",
+        ),
         ("new", json!({"max_budget": "much"}), 400, "'max_budget'"),
         ("new", json!({"budget_duration": "x"}), 400, "Invalid budget_duration 'x'."),
         ("new", json!({"model_max_budget": {"m": {}}}), 400, "model_max_budget"),

@@ -40,7 +40,11 @@ pub async fn key_of(gateway: &Gateway, user: &str, role: &str) -> String {
 
 /// A chat request with a key.
 pub fn chat_with(gateway: &Gateway, key: &str, model: &str, more: Value) -> RequestBuilder {
-    gateway.client.post(format!("{}/v1/chat/completions", gateway.url)).bearer_auth(key).json(&chat_body(model, more))
+    gateway
+        .client
+        .post(format!("{}/v1/chat/completions", gateway.url))
+        .bearer_auth(key)
+        .json(&chat_body(model, more))
 }
 
 /// The statuses of one request with each key.
@@ -74,7 +78,8 @@ async fn a_customer_is_made_changed_shown_and_deleted() {
     });
     let info = ok(gateway.get("/customer/info?end_user_id=c1")).await;
     assert_eq!((&info["spend"], &info["metadata"]["tags"]), (&json!(1.5), &json!(["gold"])));
-    let changed = ok(gateway.post("/customer/update", &json!({"user_id": "c1", "alias": null, "tags": []}))).await;
+    let changed =
+        ok(gateway.post("/customer/update", &json!({"user_id": "c1", "alias": null, "tags": []}))).await;
     assert_eq!((&changed["alias"], &changed["models"]), (&Value::Null, &json!(["m"])));
     assert_eq!(changed["metadata"], json!({"plan": 1, "tags": []}));
     ok(gateway.post("/end_user/new", &json!({"user_id": "c2"}))).await;
@@ -179,7 +184,9 @@ async fn customers_and_budgets_are_an_admins_matter() {
     let reader = key_of(&gateway, "reader", "internal_user_viewer").await;
     let nobody = key(&gateway, json!({})).await;
     let keys = [&viewer, &user, &reader, &nobody];
-    for path in ["/customer/new", "/customer/update", "/customer/delete", "/customer/block", "/customer/unblock"] {
+    for path in
+        ["/customer/new", "/customer/update", "/customer/delete", "/customer/block", "/customer/unblock"]
+    {
         let request = || gateway.post(path, &json!({"user_id": "c", "user_ids": ["c"]}));
         assert_eq!(statuses(request, &keys).await, [403, 401, 401, 401], "{path}");
     }

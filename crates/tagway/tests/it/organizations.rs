@@ -23,14 +23,18 @@ async fn an_organization_is_made_changed_shown_and_deleted() {
     let body = json!({"organization_id": "o1", "organization_alias": "OO", "max_budget": 50, "spend": 2});
     let changed = ok(ask(&gateway, Method::PATCH, "/organization/update", &body)).await;
     assert_eq!((&changed["organization_alias"], &changed["models"]), (&json!("OO"), &json!(["m"])));
-    assert_eq!((&changed["litellm_budget_table"]["max_budget"], &changed["spend"]), (&json!(50.0), &json!(2.0)));
+    assert_eq!(
+        (&changed["litellm_budget_table"]["max_budget"], &changed["spend"]),
+        (&json!(50.0), &json!(2.0))
+    );
     let second = ok(gateway.post("/organization/new", &json!({"organization_alias": "Second"}))).await;
     let list = ok(gateway.get("/organization/list")).await;
     assert_eq!(list.as_array().unwrap().len(), 2);
     assert_eq!(ok(gateway.get("/organization/list?org_alias=seco")).await[0], second);
     let several = ok(gateway.post("/organization/info", &json!({"organizations": ["o1", "nope"]}))).await;
     assert_eq!(several.as_array().unwrap().len(), 1);
-    let gone = ok(ask(&gateway, Method::DELETE, "/organization/delete", &json!({"organization_ids": ["o1"]}))).await;
+    let gone =
+        ok(ask(&gateway, Method::DELETE, "/organization/delete", &json!({"organization_ids": ["o1"]}))).await;
     assert_eq!(gone[0]["organization_id"], "o1");
     assert_eq!(error(gateway.get("/organization/info?organization_id=o1")).await.0, 404);
 }
@@ -88,7 +92,10 @@ async fn members_join_change_and_leave() {
     assert_eq!(error(add(several)).await.0, 400);
     let body = json!({"organization_id": "o1", "user_email": "a@b.example", "role": "org_admin", "max_budget_in_organization": 3});
     let changed = ok(ask(&gateway, Method::PATCH, "/organization/member_update", &body)).await;
-    assert_eq!((&changed["user_role"], &changed["litellm_budget_table"]["max_budget"]), (&json!("org_admin"), &json!(3.0)));
+    assert_eq!(
+        (&changed["user_role"], &changed["litellm_budget_table"]["max_budget"]),
+        (&json!("org_admin"), &json!(3.0))
+    );
     let members = &ok(gateway.get("/organization/info?organization_id=o1")).await["members"];
     assert_eq!((members.as_array().unwrap().len(), &members[1]["user_email"]), (2, &json!("a@b.example")));
     let which = json!({"organization_id": "o1", "user_id": "u1"});
@@ -106,7 +113,8 @@ async fn an_organizations_admin_manages_its_members_and_nothing_else() {
     let member = key_of(&gateway, "member", "internal_user").await;
     let stranger = key_of(&gateway, "stranger", "internal_user").await;
     let nobody = key(&gateway, json!({})).await;
-    let members = json!([{"role": "org_admin", "user_id": "admin"}, {"role": "internal_user", "user_id": "member"}]);
+    let members =
+        json!([{"role": "org_admin", "user_id": "admin"}, {"role": "internal_user", "user_id": "member"}]);
     ok(gateway.post("/organization/member_add", &json!({"organization_id": "o1", "member": members}))).await;
     let keys = [&viewer, &admin, &member, &stranger, &nobody];
     let info = || gateway.get("/organization/info?organization_id=o1");
@@ -115,7 +123,8 @@ async fn an_organizations_admin_manages_its_members_and_nothing_else() {
     assert_eq!(statuses(new, &keys).await, [401; 5]);
     let update = || ask(&gateway, Method::PATCH, "/organization/update", &json!({"organization_id": "o1"}));
     assert_eq!(statuses(update, &keys).await, [403, 401, 401, 401, 401]);
-    let delete = || ask(&gateway, Method::DELETE, "/organization/delete", &json!({"organization_ids": ["o1"]}));
+    let delete =
+        || ask(&gateway, Method::DELETE, "/organization/delete", &json!({"organization_ids": ["o1"]}));
     assert_eq!(statuses(delete, &keys).await, [401; 5]);
     let change = || {
         let body = json!({"organization_id": "o1", "user_id": "member", "role": "internal_user_viewer"});
@@ -168,7 +177,8 @@ async fn a_wrong_request_for_an_organization_is_refused_and_says_why() {
         (&patch, "member_update", json!({"organization_id": "o1"}), 400, "Either user id or user email"),
         (&delete, "member_delete", json!({"user_id": "u"}), 400, "'organization_id'"),
     ] {
-        let (got, answer) = error(ask(&gateway, method.clone(), &format!("/organization/{path}"), &body)).await;
+        let (got, answer) =
+            error(ask(&gateway, method.clone(), &format!("/organization/{path}"), &body)).await;
         let message = answer["error"]["message"].as_str().unwrap();
         assert!((got, message.contains(words)) == (status, true), "{path} {body}: {got} {message}");
     }

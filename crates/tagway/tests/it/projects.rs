@@ -26,7 +26,10 @@ async fn a_project_is_made_changed_shown_and_deleted() {
     let made = ok(gateway.post("/project/new", &body)).await;
     insta::assert_json_snapshot!(made, {".created_at" => "[time]", ".updated_at" => "[time]"});
     let changed = ok(gateway.post("/project/update", &json!({"project_id": "p1", "max_budget": 2}))).await;
-    assert_eq!((&changed["litellm_budget_table"]["max_budget"], &changed["models"]), (&json!(2.0), &json!(["m"])));
+    assert_eq!(
+        (&changed["litellm_budget_table"]["max_budget"], &changed["models"]),
+        (&json!(2.0), &json!(["m"]))
+    );
     assert_eq!(ok(gateway.get("/project/info?project_id=p1")).await, changed);
     assert_eq!(ok(gateway.get("/project/list")).await, json!([changed]));
     let ids = json!({"project_ids": ["p1"]});
@@ -68,8 +71,18 @@ async fn a_project_asks_for_no_more_than_its_team_has() {
         ("new", json!({"team_id": "nope"}), 404, "Team not found, team_id=nope"),
         ("new", json!({"team_id": "t1", "project_id": "p1"}), 400, "Project id = p1 already exists."),
         ("new", json!({"team_id": "t1", "models": ["other"]}), 400, "Team allowed models=['m']. Team: t1"),
-        ("new", json!({"team_id": "t1", "max_budget": 11}), 400, "exceeds team's max_budget (10.0). Team: t1"),
-        ("new", json!({"team_id": "t1", "rpm_limit": 500}), 400, "Project rpm_limit (500) exceeds team's rpm_limit (5)."),
+        (
+            "new",
+            json!({"team_id": "t1", "max_budget": 11}),
+            400,
+            "exceeds team's max_budget (10.0). Team: t1",
+        ),
+        (
+            "new",
+            json!({"team_id": "t1", "rpm_limit": 500}),
+            400,
+            "Project rpm_limit (500) exceeds team's rpm_limit (5).",
+        ),
         ("new", json!({"team_id": "t1", "soft_budget": 6, "max_budget": 5}), 400, "must be strictly lower"),
         ("new", json!({"team_id": "t1", "guardrails": ["x"]}), 400, "'guardrails'"),
         ("update", json!({}), 400, "'project_id'"),
@@ -81,7 +94,8 @@ async fn a_project_asks_for_no_more_than_its_team_has() {
         let message = answer["error"]["message"].as_str().unwrap();
         assert!((got, message.contains(words)) == (status, true), "{path} {body}: {got} {message}");
     }
-    let (status, _) = error(ask(&gateway, Method::DELETE, "/project/delete", &json!({"project_ids": ["nope"]}))).await;
+    let (status, _) =
+        error(ask(&gateway, Method::DELETE, "/project/delete", &json!({"project_ids": ["nope"]}))).await;
     assert_eq!(status, 404);
 }
 
@@ -104,7 +118,9 @@ async fn projects_are_changed_by_admins_and_seen_by_their_team() {
     ok(gateway.post("/project/new", &json!({"project_id": "p1", "team_id": "t1"}))).await;
     let of_team = key(&gateway, json!({"team_id": "t1"})).await;
     let keys = [&viewer, &user, &reader, &team_admin, &member, &org_admin, &nobody, &of_team];
-    for (path, body) in [("/project/new", json!({"team_id": "t1"})), ("/project/update", json!({"project_id": "p1"}))] {
+    for (path, body) in
+        [("/project/new", json!({"team_id": "t1"})), ("/project/update", json!({"project_id": "p1"}))]
+    {
         assert_eq!(statuses(|| gateway.post(path, &body), &keys).await, [403; 8], "{path}");
     }
     let info = || gateway.get("/project/info?project_id=p1");

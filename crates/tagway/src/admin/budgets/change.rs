@@ -59,9 +59,8 @@ pub(super) async fn new(
     let id = given.take::<Which>()?.named().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
     let mut budget: Budget = given.overlay(&Budget::default(), KEPT)?;
     budget.ignored = given.rest()?;
-    let taken = || {
-        Refusal::field("budget_id", format!("Budget with id '{id}' already exists.")).typed("bad_request")
-    };
+    let taken =
+        || Refusal::field("budget_id", format!("Budget with id '{id}' already exists.")).typed("bad_request");
     let mut change = Change::begin(&shared, &actor).await?;
     settle(&mut budget.limits, &Budget::default().limits, change.now())?;
     if change.find::<Budget>(&id).await?.is_some() {

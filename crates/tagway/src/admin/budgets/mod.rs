@@ -64,7 +64,8 @@ pub(super) async fn tables_of(db: &Db, objects: &[(Option<String>, &Limits)]) ->
     ids.sort_unstable();
     ids.dedup();
     let budgets: Vec<Stored<Budget>> = if ids.is_empty() { Vec::new() } else { db.find_all(&ids).await? };
-    let by_id: HashMap<&str, &Stored<Budget>> = budgets.iter().map(|stored| (stored.id.as_str(), stored)).collect();
+    let by_id: HashMap<&str, &Stored<Budget>> =
+        budgets.iter().map(|stored| (stored.id.as_str(), stored)).collect();
     Ok(objects
         .iter()
         .map(|(id, own)| match id.as_deref().and_then(|id| by_id.get(id)) {

@@ -61,8 +61,7 @@ pub(super) async fn new(
         return Err(Refusal::field("budget_id", "Set either 'max_budget' or 'budget_id', not both."));
     }
     let written = wanted.insert(&mut change, &id).await.map_err(|refusal| {
-        let message =
-            format!("Customer already exists, passed user_id={id}. Please pass a new user_id.");
+        let message = format!("Customer already exists, passed user_id={id}. Please pass a new user_id.");
         refusal.unwrap_or_else(|| Refusal::field("user_id", message).typed("bad_request"))
     })?;
     change.commit().await?;

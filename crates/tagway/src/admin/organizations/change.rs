@@ -66,10 +66,12 @@ pub(super) async fn new(
     no_members(&given)?;
     let id = given.take::<Which>()?.named().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
     let mut change = Change::begin(&shared, &actor).await?;
-    let wanted: Wanted<Organization> = Wanted::read(&mut change, given, &id, &Organization::default()).await?;
+    let wanted: Wanted<Organization> =
+        Wanted::read(&mut change, given, &id, &Organization::default()).await?;
     check_alias(&wanted.object)?;
     let written = wanted.insert(&mut change, &id).await.map_err(|refusal| {
-        let message = format!("Organization id = {id} already exists. Please use a different organization id.");
+        let message =
+            format!("Organization id = {id} already exists. Please use a different organization id.");
         refusal.unwrap_or_else(|| Refusal::field("organization_id", message).typed("bad_request"))
     })?;
     change.commit().await?;
@@ -120,7 +122,10 @@ pub(super) async fn update(
     answer(&shared, written).await
 }
 
-async fn answer(shared: &Shared, written: Written<Organization>) -> Result<Json<Map<String, Value>>, Refusal> {
+async fn answer(
+    shared: &Shared,
+    written: Written<Organization>,
+) -> Result<Json<Map<String, Value>>, Refusal> {
     let rows = shown(&shared.db, std::slice::from_ref(&written.stored)).await?;
     let mut answer = written.ignored();
     answer.extend(rows.into_iter().flatten());

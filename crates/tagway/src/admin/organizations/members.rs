@@ -220,7 +220,9 @@ async fn find_or_make(change: &mut Change<'_>, new: &NewMember) -> Result<Stored
     if let Some(email) = email {
         let filter = Filter { name_part: Some(email), ..Filter::default() };
         let mut alike = change.filtered::<User>(&filter).await?;
-        alike.retain(|user| user.object.user_email.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(email)));
+        alike.retain(|user| {
+            user.object.user_email.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(email))
+        });
         match (alike.len(), id) {
             (0, _) => {}
             (1, None) => return alike.pop().ok_or_else(nobody),
@@ -237,11 +239,8 @@ async fn find_or_make(change: &mut Change<'_>, new: &NewMember) -> Result<Stored
         return Err(nobody());
     }
     let id = id.map_or_else(|| uuid::Uuid::new_v4().to_string(), str::to_owned);
-    let user = User {
-        user_email: email.map(str::to_owned),
-        user_role: Some(Role::InternalUser),
-        ..User::default()
-    };
+    let user =
+        User { user_email: email.map(str::to_owned), user_role: Some(Role::InternalUser), ..User::default() };
     Ok(change.insert(&id, user).await?)
 }
 

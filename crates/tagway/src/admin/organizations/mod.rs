@@ -59,9 +59,9 @@ async fn teams(db: &Db, organization: &str) -> Result<Value, Refusal> {
 
 /// A member as answers show it.
 fn membership(organization: &str, member: &OrganizationMember) -> Value {
-    let table = member.max_budget_in_organization.map(|most| {
-        budgets::table(None, &Limits { max_budget: Some(most), ..Limits::default() })
-    });
+    let table = member
+        .max_budget_in_organization
+        .map(|most| budgets::table(None, &Limits { max_budget: Some(most), ..Limits::default() }));
     json!({
         "user_id": member.user_id, "organization_id": organization, "user_role": member.role.as_str(),
         "spend": 0.0, "budget_id": null, "user_email": member.user_email,

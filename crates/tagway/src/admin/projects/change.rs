@@ -135,9 +135,8 @@ async fn check(change: &mut Change<'_>, project: &Project) -> Result<(), Refusal
 
 fn within(project: &Project, team: &Stored<Team>) -> Result<(), Refusal> {
     let allowed = Models::new(&team.object.models);
-    let beyond = |model: &&String| {
-        *model != "all-team-models" && !allowed.allow(std::iter::once(model.as_str()), &[])
-    };
+    let beyond =
+        |model: &&String| *model != "all-team-models" && !allowed.allow(std::iter::once(model.as_str()), &[]);
     if let Some(model) = project.models.iter().find(beyond) {
         let list = team.object.models.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
         let message = format!(
@@ -178,12 +177,14 @@ fn within(project: &Project, team: &Stored<Team>) -> Result<(), Refusal> {
 async fn check_keys(change: &mut Change<'_>, id: &str, project: &Project) -> Result<(), Refusal> {
     let filter = Filter { project: Some(id), ..Filter::default() };
     let keys: Vec<Stored<Key>> = change.filtered(&filter).await?;
-    let of_others = keys.iter().filter(|key| key.object.team_id.is_some() && key.object.team_id != project.team_id);
+    let of_others =
+        keys.iter().filter(|key| key.object.team_id.is_some() && key.object.team_id != project.team_id);
     match of_others.count() {
         0 => Ok(()),
         many => {
-            let message =
-                format!("Cannot move project {id} to another team. {many} key(s) of its team are associated with it.");
+            let message = format!(
+                "Cannot move project {id} to another team. {many} key(s) of its team are associated with it."
+            );
             Err(Refusal::field("team_id", message).typed("bad_request"))
         }
     }

@@ -85,6 +85,23 @@ pub(super) struct Wishes {
     spend: Option<f64>,
 }
 
+/// Takes hold of the budget that a request for a change names, if it is there. Budgets come before what refers to
+/// them, so that two changes never wait for each other; whether there is one, [`Wanted::read`] says.
+pub(super) async fn hold_budget(change: &mut Change<'_>, given: &Given) -> Result<(), Refusal> {
+    let Referring { budget_id } = given.peek(&Referring::default(), &[])?;
+    if let Some(id) = budget_id {
+        change.find::<Budget>(&id).await?;
+    }
+    Ok(())
+}
+
+/// What refers to a budget.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Referring {
+    budget_id: Option<String>,
+}
+
 /// What a request wants an object to be.
 #[derive(Debug)]
 pub(super) struct Wanted<T> {

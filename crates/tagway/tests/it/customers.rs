@@ -156,6 +156,7 @@ async fn a_wrong_request_for_a_customer_is_refused_and_says_why() {
         ("new", json!({"user_id": "c2", "max_budget": -1}), 400, "max_budget must be a non-negative"),
         ("new", json!({"user_id": "c2", "tags": [1]}), 400, "'tags'"),
         ("new", json!({"user_id": "c2", "metadata": {"tags": 5}}), 400, "metadata.tags"),
+        ("new", json!({"user_id": "c2", "tags": ["x".repeat(256)]}), 400, "up to 255 characters"),
         ("new", json!({"user_id": "c2", "metadata": {"tier": "gold"}}), 400, "metadata.tier"),
         ("new", json!({"user_id": "c2", "allowed_model_region": "eu"}), 400, "'allowed_model_region'"),
         ("update", json!({"user_id": "nope"}), 404, "End User Id=nope does not exist in db"),

@@ -171,6 +171,7 @@ async fn a_wrong_request_for_an_organization_is_refused_and_says_why() {
         (&post, "info", json!({"organizations": []}), 400, "Passed in=[]"),
         (&post, "member_add", add(json!({"role": "admin", "user_id": "u"})), 400, "`admin`"),
         (&post, "member_add", add(json!({"role": "org_admin"})), 400, "Either user id or user email"),
+        (&post, "member_add", add(json!({"role": "org_admin", "user_email": "x".repeat(256)})), 400, "255"),
         (&post, "member_add", add(Value::Null), 400, "'member'"),
         (&post, "member_add", json!({"organization_id": "nope", "member": []}), 404, "organization_id=nope"),
         (&patch, "member_update", json!({"organization_id": "o1", "user_id": "u"}), 404, "user_id=u"),

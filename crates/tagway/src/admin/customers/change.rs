@@ -10,7 +10,7 @@ use super::super::Shared;
 use super::super::actor::Actor;
 use super::super::change::Change;
 use super::super::given::Given;
-use super::super::limited::{Wanted, Wishes, check_id};
+use super::super::limited::{Wanted, Wishes, check_id, hold_budget};
 use super::super::refusal::{Refusal, Refusals};
 use super::not_found;
 use crate::objects::Customer;
@@ -81,6 +81,7 @@ pub(super) async fn update(
     actor.must_be_admin()?;
     let id = given.take::<Which>()?.named()?;
     let mut change = Change::begin(&shared, &actor).await?;
+    hold_budget(&mut change, &given).await?;
     let before = change.find::<Customer>(&id).await?.ok_or_else(|| not_found("user_id", &id))?;
     let wanted = Wanted::read(&mut change, given, &id, &before.object).await?;
     let written = wanted.update(&mut change, &before).await?;

@@ -34,14 +34,15 @@ fn not_found(field: &'static str, id: &str) -> Refusal {
     Refusal::missing(field, format!("End User Id={id} does not exist in db")).typed("not_found")
 }
 
-/// The ids of a request that names several customers, each once.
+/// The ids of a request that names several customers: each once, and in one order for all requests, so that two of
+/// them never wait for each other.
 fn named(ids: Option<Vec<String>>) -> Result<Vec<String>, Refusal> {
     let mut ids = ids.ok_or_else(|| Refusal::field("user_ids", "Missing required field 'user_ids'."))?;
     if ids.is_empty() {
         return Err(Refusal::field("user_ids", "user_ids is required, passed user_ids=[]"));
     }
-    let mut seen = std::collections::HashSet::new();
-    ids.retain(|id| seen.insert(id.clone()));
+    ids.sort_unstable();
+    ids.dedup();
     Ok(ids)
 }
 

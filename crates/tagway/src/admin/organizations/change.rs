@@ -10,7 +10,7 @@ use super::super::Shared;
 use super::super::actor::Actor;
 use super::super::change::Change;
 use super::super::given::Given;
-use super::super::limited::{Wanted, Wishes, Written};
+use super::super::limited::{Wanted, Wishes, Written, hold_budget};
 use super::super::refusal::{Refusal, Refusals};
 use super::{not_found, permit, shown};
 use crate::objects::Organization;
@@ -114,6 +114,7 @@ pub(super) async fn update(
     let id =
         id.ok_or_else(|| Refusal::field("organization_id", "Missing required field 'organization_id'."))?;
     let mut change = Change::begin(&shared, &actor).await?;
+    hold_budget(&mut change, &given).await?;
     let before = change.find::<Organization>(&id).await?.ok_or_else(not_found)?;
     let wanted = Wanted::read(&mut change, given, &id, &before.object).await?;
     check_alias(&wanted.object)?;

@@ -24,6 +24,7 @@ struct NewMember {
     role: OrganizationRole,
     #[schema(max_length = 255)]
     user_id: Option<String>,
+    #[schema(max_length = 255)]
     user_email: Option<String>,
 }
 
@@ -218,6 +219,7 @@ async fn find_or_make(change: &mut Change<'_>, new: &NewMember) -> Result<Stored
         }
     }
     if let Some(email) = email {
+        check_id("user_email", email)?;
         let filter = Filter { name_part: Some(email), ..Filter::default() };
         let mut alike = change.filtered::<User>(&filter).await?;
         alike.retain(|user| {

@@ -11,7 +11,7 @@ use super::super::Shared;
 use super::super::actor::Actor;
 use super::super::change::Change;
 use super::super::given::Given;
-use super::super::limited::{Wanted, Wishes};
+use super::super::limited::{Wanted, Wishes, hold_budget};
 use super::super::refusal::{Refusal, Refusals};
 use super::not_found;
 use crate::objects::{Key, Project, Role, Team};
@@ -108,6 +108,7 @@ pub(super) async fn update(
     let id = given.take::<Which>()?.named();
     let id = id.ok_or_else(|| Refusal::field("project_id", "Missing required field 'project_id'."))?;
     let mut change = Change::begin(&shared, &actor).await?;
+    hold_budget(&mut change, &given).await?;
     let before = change.find::<Project>(&id).await?.ok_or_else(|| not_found("project_id", &id))?;
     let wanted: Wanted<Project> = Wanted::read(&mut change, given, &id, &before.object).await?;
     let (was, is) = (&before.object, &wanted.object);

@@ -5,15 +5,20 @@
 #![allow(unused_qualifications, reason = "utoipa's macros write whole paths where a name would do")]
 
 mod actor;
+mod budgets;
 mod change;
 mod check;
+mod customers;
 mod docs;
 mod explain;
 mod given;
 mod health;
 mod keys;
+mod limited;
 mod models;
+mod organizations;
 mod paging;
+mod projects;
 mod refusal;
 mod reload;
 mod shown;
@@ -106,7 +111,12 @@ impl Admin {
 
 /// The operations of the OpenAPI document.
 fn documented() -> OpenApiRouter<Shared> {
-    OpenApiRouter::with_openapi(docs::document()).merge(keys::routes())
+    OpenApiRouter::with_openapi(docs::document())
+        .merge(keys::routes())
+        .merge(customers::routes())
+        .merge(budgets::routes())
+        .merge(organizations::routes())
+        .merge(projects::routes())
 }
 
 /// Paths of calls to a model answer POST only, and are served elsewhere.

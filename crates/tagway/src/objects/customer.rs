@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tagway_core::access::Policy;
+use tagway_core::access::{Models, Policy};
 use tagway_core::tag::Origin;
 use utoipa::ToSchema;
 
@@ -19,6 +19,8 @@ pub(crate) struct Customer {
     pub(crate) blocked: bool,
     /// A budget that gives the limits which the customer has not itself.
     pub(crate) budget_id: Option<String>,
+    /// What requests that name it may use at most; everything when empty.
+    pub(crate) models: Vec<String>,
     /// Free-form; `tags` and `tier` in it take part in routing.
     pub(crate) metadata: Map<String, Value>,
     #[serde(flatten)]
@@ -44,6 +46,10 @@ impl Owner for Customer {
     const ORIGIN: Origin = Origin::Customer;
 
     fn policy(&self, id: &str) -> Result<Policy, Unfit> {
-        policy::of(Given { blocked: self.blocked, ..Given::plain(Self::ORIGIN, id, &self.metadata) })
+        policy::of(Given {
+            blocked: self.blocked,
+            models: Models::new(&self.models),
+            ..Given::plain(Self::ORIGIN, id, &self.metadata)
+        })
     }
 }

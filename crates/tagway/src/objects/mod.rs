@@ -28,7 +28,7 @@ pub(crate) use duration::after;
 pub(crate) use key::{Key, RouterSettings};
 pub(crate) use limits::Limits;
 pub(crate) use model::Model;
-pub(crate) use organization::Organization;
+pub(crate) use organization::{Organization, OrganizationMember, OrganizationRole};
 pub(crate) use project::Project;
 pub(crate) use tag::Tag;
 pub(crate) use team::{Member, Team};

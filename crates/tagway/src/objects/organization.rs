@@ -1,5 +1,6 @@
 //! Organizations: what teams and projects belong to.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tagway_core::access::{Models, Policy};
@@ -7,7 +8,7 @@ use tagway_core::tag::Origin;
 use utoipa::ToSchema;
 
 use super::policy::{self, Given};
-use super::{Kind, Limits, Links, Member, Object, Owner, Unfit, tags_of};
+use super::{Kind, Limits, Links, Object, Owner, Unfit, tags_of};
 
 /// An organization.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -25,11 +26,63 @@ pub(crate) struct Organization {
     pub(crate) metadata: Map<String, Value>,
     #[serde(flatten)]
     pub(crate) limits: Limits,
-    /// Its members, and what they are in it: `org_admin`, `internal_user`, `internal_user_viewer`.
-    pub(crate) members: Vec<Member>,
+    /// Its members, and what they are in it.
+    #[schema(read_only)]
+    pub(crate) members: Vec<OrganizationMember>,
     /// Fields of LiteLLM that tagway keeps and does not act on.
     #[schema(read_only)]
     pub(crate) ignored: Map<String, Value>,
+}
+
+/// A member of an organization.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub(crate) struct OrganizationMember {
+    pub(crate) user_id: String,
+    pub(crate) user_email: Option<String>,
+    pub(crate) role: OrganizationRole,
+    /// Dollars this member may spend in the organization.
+    #[schema(minimum = 0)]
+    pub(crate) max_budget_in_organization: Option<f64>,
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) created_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) updated_at: Timestamp,
+}
+
+impl Default for OrganizationMember {
+    fn default() -> Self {
+        Self {
+            user_id: String::new(),
+            user_email: None,
+            role: OrganizationRole::default(),
+            max_budget_in_organization: None,
+            created_at: Timestamp::UNIX_EPOCH,
+            updated_at: Timestamp::UNIX_EPOCH,
+        }
+    }
+}
+
+/// What a member is in an organization.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum OrganizationRole {
+    /// Manages its members and teams.
+    OrgAdmin,
+    #[default]
+    InternalUser,
+    InternalUserViewer,
+}
+
+impl OrganizationRole {
+    /// LiteLLM's name of it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::OrgAdmin => "org_admin",
+            Self::InternalUser => "internal_user",
+            Self::InternalUserViewer => "internal_user_viewer",
+        }
+    }
 }
 
 impl Object for Organization {
@@ -48,8 +101,7 @@ impl Object for Organization {
     }
 
     fn members(&self) -> Vec<(&str, &str)> {
-        let known = self.members.iter();
-        known.filter_map(|member| Some((member.user_id.as_deref()?, member.role.as_str()))).collect()
+        self.members.iter().map(|member| (member.user_id.as_str(), member.role.as_str())).collect()
     }
 }
 

@@ -9,6 +9,11 @@ use tagway_core::tag::{Expression, Origin};
 
 use super::{RouterSettings, Unfit, tags_of};
 
+/// As many tags as a request may carry.
+const MOST_TAGS: usize = 256;
+/// Tags are searched by, and the index takes no longer ones.
+const LONGEST_TAG: usize = 255;
+
 /// The fields a policy is made of.
 pub(super) struct Given<'a> {
     pub(super) origin: Origin,
@@ -58,6 +63,12 @@ pub(super) fn of(given: Given<'_>) -> Result<Policy, Unfit> {
     if !listed {
         return Err(Unfit::new("metadata.tags", "metadata.tags must be a list of strings."));
     }
+    let tags = tags_of(given.metadata);
+    if MOST_TAGS < tags.len() || tags.iter().any(|tag| LONGEST_TAG < tag.chars().count()) {
+        let message =
+            format!("metadata.tags may hold {MOST_TAGS} tags of up to {LONGEST_TAG} characters each.");
+        return Err(Unfit::new("metadata.tags", message));
+    }
     let tier = match given.metadata.get("tier") {
         None | Some(Value::Null) => None,
         Some(Value::String(tier)) if tier == "free" => Some(Tier::Free),
@@ -78,7 +89,7 @@ pub(super) fn of(given: Given<'_>) -> Result<Policy, Unfit> {
         origin: given.origin,
         id: given.id.into(),
         blocked: given.blocked,
-        tags: tags_of(given.metadata).into_iter().map(Into::into).collect(),
+        tags: tags.into_iter().map(Into::into).collect(),
         allowed_tags: given.allowed_tags.map(|tags| tags.iter().map(|tag| tag.as_str().into()).collect()),
         allow_client_tags: given.allow_client_tags.unwrap_or(true),
         expression,

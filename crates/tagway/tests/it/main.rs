@@ -11,13 +11,17 @@
 
 mod admin;
 mod auth;
+mod budgets;
 mod cli_remote;
 mod compatible;
+mod customers;
 mod errors;
 mod examples;
 mod gateway;
 mod limits;
 mod orders;
+mod organizations;
+mod projects;
 mod reload;
 mod retries;
 mod routing;

@@ -1,7 +1,7 @@
 //! What each role may do on each endpoint of the management API: `roles/matrix.txt` says it, a call each proves it.
 //! The statuses are LiteLLM's, but for three reasons (marked `*` in the matrix): who sees everything may read what is
-//! read by POST; where tagway answers 404 or 400 for what LiteLLM lets pass; a refusal of what is an admin's matter
-//! here.
+//! read by POST, and organizations; where tagway answers 404 or 400 for what LiteLLM lets pass; a refusal of what is an
+//! admin's matter here.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -176,7 +176,7 @@ async fn make(
 }
 
 /// Dollars spent, as the store counts.
-pub(super) fn spend(dollars: Option<f64>) -> Result<i64, Refusal> {
+pub(in crate::admin) fn spend(dollars: Option<f64>) -> Result<i64, Refusal> {
     match dollars {
         None => Ok(0),
         Some(dollars) if dollars.is_finite() && (0.0..1e9).contains(&dollars) => Ok(nanos(dollars)),

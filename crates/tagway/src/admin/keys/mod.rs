@@ -20,6 +20,8 @@ use super::shown::{History, dollars};
 use crate::objects::{Key, Kind};
 use crate::store::{Edit, Stored};
 
+pub(super) use generate::spend;
+
 pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
         .routes(routes!(generate::generate))

@@ -16,6 +16,7 @@ mod models;
 mod paging;
 mod refusal;
 mod reload;
+mod reset;
 mod shown;
 
 use std::pin::Pin;

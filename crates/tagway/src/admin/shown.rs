@@ -5,6 +5,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::given::object;
+use crate::objects::Object;
 use crate::store::Stored;
 
 /// When an object was made and changed, and by whom.
@@ -42,6 +44,19 @@ impl From<&Map<String, Value>> for Ignored {
     fn from(fields: &Map<String, Value>) -> Self {
         Self { ignored_fields: fields.keys().cloned().collect() }
     }
+}
+
+/// An object as answers show it: its fields, what it keeps without acting on it, its id under this name, what
+/// was spent on it, and its history.
+pub(super) fn row<T: Object>(stored: &Stored<T>, id: &str, spend: i64) -> Map<String, Value> {
+    let mut fields = object(&stored.object);
+    let ignored = fields.shift_remove("ignored");
+    let mut row = ignored.as_ref().and_then(Value::as_object).cloned().unwrap_or_default();
+    row.extend(fields);
+    row.insert(id.to_owned(), stored.id.as_str().into());
+    row.insert("spend".to_owned(), dollars(spend).into());
+    row.extend(object(&History::from(stored)));
+    row
 }
 
 /// Nano-dollars in dollars.

@@ -56,7 +56,7 @@ const REFUSED: &[&str] = &[
 ];
 
 /// The longest text an id or a name may be.
-const LONGEST_NAME: usize = 255;
+pub(super) const LONGEST_NAME: usize = 255;
 
 /// The fields of a request body that nobody has taken yet.
 #[derive(Debug, Default)]

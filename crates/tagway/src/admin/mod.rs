@@ -18,6 +18,8 @@ mod refusal;
 mod reload;
 mod reset;
 mod shown;
+mod teams;
+mod users;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -107,7 +109,10 @@ impl Admin {
 
 /// The operations of the OpenAPI document.
 fn documented() -> OpenApiRouter<Shared> {
-    OpenApiRouter::with_openapi(docs::document()).merge(keys::routes())
+    OpenApiRouter::with_openapi(docs::document())
+        .merge(keys::routes())
+        .merge(teams::routes())
+        .merge(users::routes())
 }
 
 /// Paths of calls to a model answer POST only, and are served elsewhere.

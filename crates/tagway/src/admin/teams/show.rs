@@ -72,7 +72,7 @@ fn unknown(id: &str) -> Refusal {
 
 /// Whether the actor may see a team: who may see all, its members, the admins of its organization, its own keys.
 fn may_see(actor: &Actor, id: &str, team: Option<&Stored<Team>>) -> Result<(), Refusal> {
-    let own = actor.caller.bearer().and_then(|bearer| bearer.key.object.team_id.as_deref());
+    let own = actor.caller.bearer().and_then(|bearer| bearer.team_id.as_deref());
     let organization = team.is_some_and(|team| permit::runs_organization(actor, &team.object));
     if actor.sees_all() || actor.is_member(id) || organization || own == Some(id) {
         return Ok(());

@@ -21,7 +21,10 @@ mod paging;
 mod projects;
 mod refusal;
 mod reload;
+mod reset;
 mod shown;
+mod teams;
+mod users;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -117,6 +120,8 @@ fn documented() -> OpenApiRouter<Shared> {
         .merge(budgets::routes())
         .merge(organizations::routes())
         .merge(projects::routes())
+        .merge(teams::routes())
+        .merge(users::routes())
 }
 
 /// Paths of calls to a model answer POST only, and are served elsewhere.

@@ -35,6 +35,10 @@ pub(crate) struct Team {
     pub(crate) router_settings: RouterSettings,
     #[serde(flatten)]
     pub(crate) limits: Limits,
+    /// Requests a minute by model.
+    pub(crate) model_rpm_limit: Option<BTreeMap<String, u64>>,
+    /// Tokens a minute by model.
+    pub(crate) model_tpm_limit: Option<BTreeMap<String, u64>>,
     /// Its members, and what they are in it.
     pub(crate) members_with_roles: Vec<Member>,
     /// What members may do with the team's keys, by path (`/key/generate`).
@@ -59,6 +63,9 @@ pub(crate) struct Member {
     pub(crate) tpm_limit: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rpm_limit: Option<u64>,
+    /// How long `max_budget_in_team` holds before it begins anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) budget_duration: Option<String>,
 }
 
 impl Object for Team {

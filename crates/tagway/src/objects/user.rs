@@ -1,5 +1,7 @@
 //! Users: the people and services that keys belong to.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tagway_core::access::{Models, Policy};
@@ -55,6 +57,10 @@ pub(crate) struct User {
     pub(crate) metadata: Map<String, Value>,
     #[serde(flatten)]
     pub(crate) limits: Limits,
+    /// Requests a minute by model.
+    pub(crate) model_rpm_limit: Option<BTreeMap<String, u64>>,
+    /// Tokens a minute by model.
+    pub(crate) model_tpm_limit: Option<BTreeMap<String, u64>>,
     /// Fields of LiteLLM that tagway keeps and does not act on.
     #[schema(read_only)]
     pub(crate) ignored: Map<String, Value>,

@@ -155,6 +155,11 @@ impl Tx {
         }
     }
 
+    /// Whether it is PostgreSQL's.
+    pub(super) fn is_postgres(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
     /// Tells the other gateways, once the transaction is there.
     pub(super) async fn notify(&mut self, payload: &str) -> Result<(), StoreError> {
         if let Self::Postgres(_) = self {

@@ -51,7 +51,7 @@ impl Edit {
         &mut self,
         filter: &Filter<'_>,
     ) -> Result<Vec<Stored<T>>, StoreError> {
-        let (condition, args) = list::condition(T::KIND, filter);
+        let (condition, args) = list::condition(T::KIND, filter, self.tx.is_postgres());
         let sql = format!("SELECT {COLUMNS} FROM {} WHERE {condition}{}", T::KIND.table(), self.tx.lock());
         let rows: Vec<ObjectRow> = self.tx.all(&sql, &args).await?;
         rows.into_iter().map(Stored::from_row).collect()

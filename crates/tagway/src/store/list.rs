@@ -13,11 +13,18 @@ pub(crate) struct Filter<'a> {
     pub(crate) name: Option<&'a str>,
     /// A part of the name, whatever its case.
     pub(crate) name_part: Option<&'a str>,
+    /// The team; of users: one they are member of.
     pub(crate) team: Option<&'a str>,
     pub(crate) user: Option<&'a str>,
     pub(crate) organization: Option<&'a str>,
+    /// Belongs to one of these organizations, be it as their member.
+    pub(crate) organizations: Option<&'a [String]>,
     pub(crate) project: Option<&'a str>,
     pub(crate) budget: Option<&'a str>,
+    /// The id, or a part of the name, whatever its case.
+    pub(crate) search: Option<&'a str>,
+    /// What a user may see and change, by the role's name.
+    pub(crate) role: Option<&'a str>,
     /// Carries this tag.
     pub(crate) tag: Option<&'a str>,
     /// Has this user among its members.
@@ -45,6 +52,8 @@ pub(crate) enum Order {
     Id,
     Spend,
     MaxBudget,
+    /// A text that the object has under this name.
+    Text(&'static str),
 }
 
 /// Which part of a list.
@@ -58,8 +67,13 @@ pub(crate) struct Page<'a> {
     pub(crate) after: Option<&'a str>,
 }
 
+/// The text that an object has under a name of its JSON, as the database reads it.
+fn text_of(name: &str, postgres: bool) -> String {
+    if postgres { format!("(body::json ->> '{name}')") } else { format!("json_extract(body, '$.{name}')") }
+}
+
 /// The condition of a filter, with its arguments from `$1` on.
-pub(super) fn condition(kind: Kind, filter: &Filter<'_>) -> (String, Vec<Arg>) {
+pub(super) fn condition(kind: Kind, filter: &Filter<'_>, postgres: bool) -> (String, Vec<Arg>) {
     let mut parts = Vec::new();
     let mut args: Vec<Arg> = Vec::new();
     let mut place = |arg: Arg| {
@@ -75,7 +89,7 @@ pub(super) fn condition(kind: Kind, filter: &Filter<'_>) -> (String, Vec<Arg>) {
     }
     for (column, value) in [
         ("name", filter.name),
-        ("team_id", filter.team),
+        ("team_id", filter.team.filter(|_| kind != Kind::User)),
         ("user_id", filter.user),
         ("organization_id", filter.organization),
         ("project_id", filter.project),
@@ -86,9 +100,37 @@ pub(super) fn condition(kind: Kind, filter: &Filter<'_>) -> (String, Vec<Arg>) {
             parts.push(format!("{column} = {}", place(value.into())));
         }
     }
-    if let Some(part) = filter.name_part {
+    let part_of = |part: &str| {
         let escaped = part.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-        parts.push(format!("lower(name) LIKE {} ESCAPE '\\'", place(Arg::Text(format!("%{escaped}%")))));
+        Arg::Text(format!("%{escaped}%"))
+    };
+    if let Some(part) = filter.name_part {
+        parts.push(format!("lower(name) LIKE {} ESCAPE '\\'", place(part_of(part))));
+    }
+    if let Some(search) = filter.search {
+        let (id, part) = (place(search.into()), place(part_of(search)));
+        parts.push(format!("(id = {id} OR lower(name) LIKE {part} ESCAPE '\\')"));
+    }
+    if let Some(role) = filter.role {
+        // Without a role one is an internal user.
+        let (text, place) = (text_of("user_role", postgres), place(role.into()));
+        parts.push(format!("coalesce({text}, 'internal_user') = {place}"));
+    }
+    if let Some(team) = filter.team.filter(|_| kind == Kind::User) {
+        let place = place(team.into());
+        parts.push(format!("id IN (SELECT user_id FROM members WHERE kind = 'team' AND id = {place})"));
+    }
+    if let Some(organizations) = filter.organizations {
+        let own = listed("organization_id", organizations, &mut place);
+        parts.push(match kind {
+            Kind::User => {
+                let members = listed("id", organizations, &mut place);
+                format!(
+                    "({own} OR id IN (SELECT user_id FROM members WHERE kind = 'organization' AND {members}))"
+                )
+            }
+            _ => own,
+        });
     }
     let name = kind.as_str();
     if let Some(tag) = filter.tag {
@@ -117,7 +159,7 @@ impl Db {
         page: &Page<'_>,
     ) -> Result<Vec<Stored<T>>, StoreError> {
         let table = T::KIND.table();
-        let (mut condition, mut args) = condition(T::KIND, filter);
+        let (mut condition, mut args) = condition(T::KIND, filter, self.is_postgres());
         let (direction, beyond) = if page.descending { ("DESC", "<") } else { ("ASC", ">") };
         if let Some(after) = page.after {
             args.push(after.into());
@@ -135,6 +177,7 @@ impl Db {
                 "coalesce((SELECT amount FROM spend WHERE spend.kind = '{}' AND spend.id = {table}.id), 0)",
                 T::KIND
             ),
+            Order::Text(name) => format!("coalesce({}, '')", text_of(name, self.is_postgres())),
             Order::MaxBudget if self.is_postgres() => {
                 "coalesce((body::json ->> 'max_budget')::float8, 0)".to_owned()
             }
@@ -154,7 +197,7 @@ impl Db {
 
     /// How many objects a filter finds.
     pub(crate) async fn count(&self, kind: Kind, filter: &Filter<'_>) -> Result<i64, StoreError> {
-        let (condition, args) = condition(kind, filter);
+        let (condition, args) = condition(kind, filter, self.is_postgres());
         let sql = format!("SELECT count(*) FROM {} WHERE {condition}", kind.table());
         Ok(self.one::<(i64,)>(&sql, &args).await?.map_or(0, |(count,)| count))
     }

@@ -9,6 +9,7 @@ mod keys;
 mod list;
 mod open;
 mod read;
+mod related;
 mod row;
 mod seen;
 
@@ -19,6 +20,7 @@ pub(crate) use edit::{Actor, Edit};
 pub(crate) use keys::Digested;
 pub(crate) use list::{Filter, Order, Page, SeenBy};
 pub(crate) use open::{Place, open};
+pub(crate) use related::KeysOf;
 pub(crate) use row::Stored;
 pub(crate) use seen::SeenTag;
 

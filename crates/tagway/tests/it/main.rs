@@ -26,5 +26,7 @@ mod reload;
 mod retries;
 mod routing;
 mod stream;
+mod teams;
 mod tidy;
 mod upstream;
+mod users;

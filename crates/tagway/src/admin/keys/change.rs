@@ -11,7 +11,8 @@ use super::super::actor::Actor;
 use super::super::change::Change;
 use super::super::given::{Given, object};
 use super::super::refusal::{Refusal, Refusals};
-use super::super::shown::{Ignored, dollars, nanos};
+use super::super::reset::{ResetSpend, Spent, set_spend};
+use super::super::shown::Ignored;
 use super::generate::{self, KEPT, check_links, lifetime, taken};
 use super::permit::{self, Deed};
 use super::{find, is_key, not_found, shown, spent};
@@ -220,15 +221,6 @@ async fn set_blocked(
     Ok(Json(shown(&stored, spent(shared, &stored.id).await?)))
 }
 
-/// What the spend is to be.
-#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
-struct ResetSpend {
-    /// Dollars, no more than were spent.
-    #[schema(required = true, value_type = f64, minimum = 0)]
-    reset_to: Option<f64>,
-}
-
 /// Sets what was spent with a key.
 #[utoipa::path(
     post, path = "/key/{key}/reset_spend", tag = "keys", request_body = ResetSpend,
@@ -239,29 +231,19 @@ pub(super) async fn reset_spend(
     State(shared): State<Shared>,
     actor: Actor,
     Path(key): Path<String>,
-    mut given: Given,
+    given: Given,
 ) -> Result<Json<Value>, Refusal> {
     actor.must_manage_keys()?;
-    let ResetSpend { reset_to } = given.take()?;
-    given.nothing_else()?;
-    let to = reset_to.ok_or_else(|| Refusal::field("reset_to", "Missing required field 'reset_to'."))?;
+    let wish = ResetSpend::only(given)?;
     let mut change = Change::begin(&shared, &actor).await?;
     let stored = find(&mut change, &key).await?.ok_or_else(not_found)?;
     permit::touch(&actor, &mut change, &stored, Deed::Block).await?;
-    let before = change.spend_of(Kind::Key, &stored.id).await?;
-    if !to.is_finite() || to < 0.0 {
-        return Err(Refusal::field("reset_to", "reset_to must be >= 0"));
-    }
-    if before < nanos(to) {
-        let message = format!("reset_to ({to:?}) must be <= current spend ({:?})", dollars(before));
-        return Err(Refusal::field("reset_to", message));
-    }
-    change.set_spend(Kind::Key, &stored.id, nanos(to)).await?;
+    let Spent { spend, before } = set_spend(&mut change, Kind::Key, &stored.id, &wish).await?;
     change.commit().await?;
     Ok(Json(json!({
         "key_hash": stored.object.token,
-        "spend": to,
-        "previous_spend": dollars(before),
+        "spend": spend,
+        "previous_spend": before,
         "max_budget": stored.object.limits.max_budget,
         "budget_reset_at": stored.object.limits.budget_reset_at,
     })))

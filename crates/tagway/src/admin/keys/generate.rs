@@ -156,14 +156,10 @@ async fn make(
     }
     key.limits.settle(now)?;
     own_budget(actor, &key)?;
-    name(&mut key, &text);
-    let id = key.token.clone();
-    key.policy(&id)?;
-    check_links(&mut change, &key).await?;
-    let stored = insert(&mut change, &id, key).await?;
+    let stored = add(&mut change, key, &text).await?;
     let spend = spend(wishes.spend)?;
     if 0 < spend {
-        change.set_spend(Kind::Key, &id, spend).await?;
+        change.set_spend(Kind::Key, &stored.id, spend).await?;
     }
     change.commit().await?;
     let mut answer = object(&Ignored::from(&stored.object.ignored));
@@ -187,15 +183,22 @@ pub(in crate::admin) fn spend(dollars: Option<f64>) -> Result<i64, Refusal> {
     }
 }
 
-/// Adds the key, under its alias.
-async fn insert(edit: &mut Edit, id: &str, key: Key) -> Result<Stored<Key>, Refusal> {
-    let digest = secret::unhex(id).unwrap_or_default();
+/// Adds a key that reads `text`.
+///
+/// # Errors
+/// It refers to what is not there, or its text or alias is taken.
+pub(in crate::admin) async fn add(edit: &mut Edit, mut key: Key, text: &str) -> Result<Stored<Key>, Refusal> {
+    name(&mut key, text);
+    let id = key.token.clone();
+    key.policy(&id)?;
+    check_links(edit, &key).await?;
+    let digest = secret::digest(text);
     if edit.key_by_digest(digest).await?.is_some() {
         return Err(Refusal::field("key", "This key exists already."));
     }
     let alias = key.key_alias.clone();
-    let stored = edit.insert(id, key).await.map_err(|error| taken(error, alias.as_deref()))?;
-    edit.add_digest(id, digest).await?;
+    let stored = edit.insert(&id, key).await.map_err(|error| taken(error, alias.as_deref()))?;
+    edit.add_digest(&id, digest).await?;
     Ok(stored)
 }
 
@@ -218,7 +221,7 @@ pub(super) fn taken(error: StoreError, alias: Option<&str>) -> Refusal {
 ///
 /// # Errors
 /// The system gives no random bits.
-pub(super) fn random() -> Result<String, Refusal> {
+pub(in crate::admin) fn random() -> Result<String, Refusal> {
     let mut bits = [0; 16];
     aws_lc_rs::rand::fill(&mut bits).map_err(|_| {
         Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "The system gives no random numbers. Try again.")
@@ -253,7 +256,7 @@ pub(super) fn check_text(text: &str) -> Result<(), Refusal> {
 }
 
 /// When a key of this duration ends; `-1` never does.
-pub(super) fn lifetime(duration: &str, now: Timestamp) -> Result<Option<Timestamp>, Refusal> {
+pub(in crate::admin) fn lifetime(duration: &str, now: Timestamp) -> Result<Option<Timestamp>, Refusal> {
     if duration == "-1" {
         return Ok(None);
     }

@@ -20,7 +20,7 @@ use super::shown::{History, dollars};
 use crate::objects::{Key, Kind};
 use crate::store::{Edit, Stored};
 
-pub(super) use generate::spend;
+pub(super) use generate::{add, lifetime, random, spend};
 
 pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
@@ -75,7 +75,7 @@ fn not_found() -> Refusal {
 }
 
 /// A key as answers show it.
-fn shown(stored: &Stored<Key>, spend: i64) -> Value {
+pub(super) fn shown(stored: &Stored<Key>, spend: i64) -> Value {
     let mut fields = object(&stored.object);
     fields.insert("token_id".to_owned(), stored.id.as_str().into());
     fields.insert("spend".to_owned(), dollars(spend).into());

@@ -8,7 +8,7 @@ use super::row::{COLUMNS, ObjectRow, Stored};
 use crate::objects::{Kind, Object};
 
 /// As many ids go into one statement.
-const MOST_IDS: usize = 500;
+pub(super) const MOST_IDS: usize = 500;
 
 impl Db {
     /// An object by its id.

@@ -17,6 +17,7 @@ mod paging;
 mod refusal;
 mod reload;
 mod shown;
+mod tags;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -106,7 +107,7 @@ impl Admin {
 
 /// The operations of the OpenAPI document.
 fn documented() -> OpenApiRouter<Shared> {
-    OpenApiRouter::with_openapi(docs::document()).merge(keys::routes())
+    OpenApiRouter::with_openapi(docs::document()).merge(keys::routes()).merge(tags::routes())
 }
 
 /// Paths of calls to a model answer POST only, and are served elsewhere.

@@ -242,8 +242,7 @@ fn body<T: Object>(object: &T, id: &str) -> Result<String, StoreError> {
 /// like a key wherever it stands.
 fn without_secrets(name: &str, value: Value) -> Value {
     match value {
-        // Names, limits and prices are no secrets whatever they are called.
-        Value::Null | Value::Bool(_) | Value::Number(_) => value,
+        Value::Null | Value::Bool(_) => value,
         _ if is_secret(name) => "***".into(),
         Value::String(text) if Seal::is_sealed(&text) || is_key(&text) => "***".into(),
         Value::Object(fields) => fields
@@ -254,7 +253,7 @@ fn without_secrets(name: &str, value: Value) -> Value {
             })
             .collect(),
         Value::Array(items) => items.into_iter().map(|item| without_secrets(name, item)).collect(),
-        Value::String(_) => value,
+        Value::String(_) | Value::Number(_) => value,
     }
 }
 

@@ -99,7 +99,11 @@ impl Catalog {
     ///
     /// # Errors
     /// There are secrets, and no salt key.
-    pub(crate) fn sealed(&self, id: &str, fields: &Map<String, Value>) -> Result<Map<String, Value>, Unsealable> {
+    pub(crate) fn sealed(
+        &self,
+        id: &str,
+        fields: &Map<String, Value>,
+    ) -> Result<Map<String, Value>, Unsealable> {
         map_secrets(fields, &|text| {
             // A reference to a variable is no secret.
             let open = text.is_empty() || text.starts_with("os.environ/") || Seal::is_sealed(text);
@@ -157,13 +161,16 @@ fn map_value(
     // Below such a name, headers for example, everything is secret whatever it is called.
     let secret = within || is_secret(name);
     Ok(match value {
-        Value::String(text) if secret || Seal::is_sealed(text) || text.contains("://") && text.contains('?') => {
+        Value::String(text)
+            if secret || Seal::is_sealed(text) || text.contains("://") && text.contains('?') =>
+        {
             change(text)?.into()
         }
         Value::Number(number) if within || matches!(name, "api_key") => change(&number.to_string())?.into(),
         Value::Object(fields) => {
             let fields = fields.iter();
-            let mapped = fields.map(|(name, value)| Ok((name.clone(), map_value(name, value, secret, change)?)));
+            let mapped =
+                fields.map(|(name, value)| Ok((name.clone(), map_value(name, value, secret, change)?)));
             mapped.collect::<Result<Map<_, _>, Unsealable>>()?.into()
         }
         Value::Array(items) => {

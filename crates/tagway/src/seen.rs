@@ -6,8 +6,8 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tagway_core::tag::name::{Marker, TagName};
 use tagway_core::tag::RequestTag;
+use tagway_core::tag::name::{Marker, TagName};
 
 use crate::store::{Db, SeenTag};
 use crate::tasks::Stop;
@@ -59,7 +59,11 @@ impl Seen {
         for shard in &self.shards {
             let shard = std::mem::take(&mut *shard.lock().unwrap_or_else(PoisonError::into_inner));
             let tags = shard.into_iter();
-            taken.extend(tags.map(|(tag, (first_at, last_at))| SeenTag { tag: tag.into(), first_at, last_at }));
+            taken.extend(tags.map(|(tag, (first_at, last_at))| SeenTag {
+                tag: tag.into(),
+                first_at,
+                last_at,
+            }));
         }
         // Always in one order, so that two gateways do not wait for each other's rows.
         taken.sort_by(|one, other| one.tag.cmp(&other.tag));
@@ -141,7 +145,10 @@ pub(crate) async fn keep(seen: Arc<Seen>, db: Db, mut stop: Stop) {
             match db.forget_seen_tags(most).await {
                 Ok(0) => {}
                 Ok(forgotten) => {
-                    tracing::warn!(forgotten, "more than {MOST_KEPT} different tags: those used longest ago are forgotten");
+                    tracing::warn!(
+                        forgotten,
+                        "more than {MOST_KEPT} different tags: those used longest ago are forgotten"
+                    );
                 }
                 Err(error) => tracing::debug!(%error, "seen tags cannot be counted now"),
             }

@@ -5,6 +5,7 @@
 #![allow(unused_qualifications, reason = "utoipa's macros write whole paths where a name would do")]
 
 mod actor;
+mod audit;
 mod change;
 mod check;
 mod docs;
@@ -17,6 +18,7 @@ mod paging;
 mod refusal;
 mod reload;
 mod shown;
+mod stored_models;
 mod tags;
 
 use std::pin::Pin;
@@ -39,7 +41,6 @@ use crate::directory::Directory;
 use crate::live::{Current, Live};
 use crate::peers::Peers;
 use crate::store::Db;
-use actor::Known;
 use refusal::Refusal;
 
 /// The management API, callable from any thread.
@@ -78,12 +79,6 @@ impl Admin {
             .route("/health/liveness", liveness)
             .route("/health", get(check::check))
             .route("/health/readiness", get(health::readiness))
-            .route("/v1/models", get(models::list))
-            .route("/models", get(models::list))
-            .route("/v1/models/{*model}", get(models::one))
-            .route("/models/{*model}", get(models::one))
-            .route("/v1/model/info", get(models::info))
-            .route("/model/info", get(models::info))
             .route("/route/explain", post(explain::explain))
             .route("/config/reload", post(reload::reload))
             .fallback(unknown)
@@ -107,7 +102,12 @@ impl Admin {
 
 /// The operations of the OpenAPI document.
 fn documented() -> OpenApiRouter<Shared> {
-    OpenApiRouter::with_openapi(docs::document()).merge(keys::routes()).merge(tags::routes())
+    OpenApiRouter::with_openapi(docs::document())
+        .merge(keys::routes())
+        .merge(models::routes())
+        .merge(stored_models::routes())
+        .merge(tags::routes())
+        .merge(audit::routes())
 }
 
 /// Paths of calls to a model answer POST only, and are served elsewhere.

@@ -10,6 +10,7 @@
 )]
 
 mod admin;
+mod audit;
 mod auth;
 mod cli_remote;
 mod compatible;
@@ -21,6 +22,9 @@ mod orders;
 mod reload;
 mod retries;
 mod routing;
+mod stored_models;
 mod stream;
+mod tags_as_objects;
 mod tidy;
 mod upstream;
+mod visible_models;

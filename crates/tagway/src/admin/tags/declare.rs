@@ -13,9 +13,8 @@ use super::super::given::{Given, object};
 use super::super::refusal::{Refusal, Refusals};
 use super::super::shown::Ignored;
 use super::{Beside, check_name, shown};
-use crate::objects::{Budget, Model, Tag};
-use crate::objects::TagUse;
-use crate::store::{Filter, Stored, StoreError};
+use crate::objects::{Budget, Model, Tag, TagUse};
+use crate::store::{Filter, StoreError, Stored};
 
 /// Fields of a tag that only the gateway sets.
 const KEPT: &[&str] = &["ignored", "budget_reset_at"];
@@ -166,9 +165,9 @@ async fn check(
     let current = shared.live.current();
     let deployments = &current.snapshot.deployments;
     for model in tag.models.iter().filter(|model| !before.models.contains(model)) {
-        let known = deployments.iter().any(|deployment| {
-            deployment.entry.info.id == *model || deployment.entry.model_name == *model
-        });
+        let known = deployments
+            .iter()
+            .any(|deployment| deployment.entry.info.id == *model || deployment.entry.model_name == *model);
         // One that is out of service is in the store alone.
         if known || change.find::<Model>(model).await?.is_some() {
             continue;
@@ -190,7 +189,9 @@ async fn check(
 fn unknown(shared: &Shared, name: &str) -> Refusal {
     let declared = &shared.live.current().snapshot.config.tags;
     if declared.iter().any(|tag| tag.name == name) {
-        let message = format!("Tag {name} is declared in the configuration file: change it there, or declare it with /tag/new as well.");
+        let message = format!(
+            "Tag {name} is declared in the configuration file: change it there, or declare it with /tag/new as well."
+        );
         return Refusal::field("name", message);
     }
     Refusal::missing("name", format!("Tag {name} not found"))

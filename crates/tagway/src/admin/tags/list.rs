@@ -18,7 +18,8 @@ use crate::objects::{Role, Tag};
 use crate::store::{SeenTag, Stored};
 
 /// LiteLLM's words for a tag nobody declared.
-const DYNAMIC: &str = "This is just a spend tag that was passed dynamically in a request. It does not control any LLM models.";
+const DYNAMIC: &str =
+    "This is just a spend tag that was passed dynamically in a request. It does not control any LLM models.";
 
 /// Which of them.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -85,8 +86,11 @@ pub(super) async fn list(
     let mut others: Vec<String> = in_file.iter().map(|tag| tag.name.clone()).collect();
     others.extend(dynamic.iter().map(|seen| seen.tag.clone()));
     let beside = Beside::read(&shared, &tags, &others).await?;
-    let mut list: Vec<Value> = tags.iter().map(|tag| shown(snapshot, tag, &beside)).collect();
-    for tag in in_file {
+    // Declared ones stand on the first page.
+    let first_page = which.after.is_none();
+    let mut list: Vec<Value> =
+        tags.iter().filter(|_| first_page).map(|tag| shown(snapshot, tag, &beside)).collect();
+    for tag in in_file.into_iter().filter(|_| first_page) {
         let kind = match tag.kind {
             TagKind::Routing => "routing",
             TagKind::Attribution => "attribution",

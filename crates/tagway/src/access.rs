@@ -75,7 +75,7 @@ pub(crate) fn usable<'a>(snapshot: &'a Snapshot, caller: &'a Caller) -> Vec<&'a 
     let groups = snapshot.groups.iter().map(|group| group.name.as_str());
     let lists = caller.policies().filter(|policy| bears_on(caller, policy));
     let listed =
-        lists.flat_map(|policy| policy.models.names()).filter(|name| is_behind_wildcard(snapshot, name));
+        lists.flat_map(|policy| policy.models.listed()).filter(|name| is_behind_wildcard(snapshot, name));
     let own = caller.policies().flat_map(|policy| policy.aliases.iter().map(|(name, _)| &**name));
     let own = own.filter(|name| snapshot.find(meant(caller, name)).is_some());
     let mut names: Vec<&str> = Vec::new();

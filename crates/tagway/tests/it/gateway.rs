@@ -100,6 +100,12 @@ impl Gateway {
         self.child.wait().unwrap().code()
     }
 
+    /// Waits until the process has ended and gives its folder, for another to start in.
+    pub fn stopped(mut self) -> Arc<TempDir> {
+        self.child.wait().unwrap();
+        Arc::clone(&self.dir)
+    }
+
     /// Ends it in good order and gives everything it has logged.
     pub fn ended_with_log(mut self) -> String {
         self.signal("TERM");

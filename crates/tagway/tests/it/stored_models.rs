@@ -161,6 +161,10 @@ async fn a_deployment_is_held_to_what_a_file_is_held_to() {
             "tier",
         ),
         (mocked("m", "filed"), "exists already"),
+        (
+            json!({"model_name": "m", "litellm_params": {"model": "openai/x"}, "api_key": "sk-oops"}),
+            "belongs into 'litellm_params'",
+        ),
     ] {
         let (status, answer) = error(gateway.post("/model/new", &body)).await;
         let said = answer["error"]["message"].as_str().unwrap();

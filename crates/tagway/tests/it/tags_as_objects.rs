@@ -1,7 +1,5 @@
 //! Tags as objects: what is declared of them, and which deployments carry them.
 
-use std::sync::Arc;
-
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
@@ -189,10 +187,8 @@ async fn tags_only_seen_in_requests_are_listed_with_first_and_last_use() {
 async fn what_was_seen_is_kept_when_the_gateway_stops() {
     let gateway = Gateway::start(&two());
     gateway.chat("gpt-4", json!({"tags": ["last-words"]})).send().await.unwrap();
-    let dir = Arc::clone(&gateway.dir);
     gateway.signal("TERM");
-    assert_eq!(gateway.ended(), Some(0));
-    let gateway = Gateway::start_in(dir, &[], &[]);
+    let gateway = Gateway::start_in(gateway.stopped(), &[], &[]);
     let list = ok(gateway.get("/tag/list")).await;
     assert!(list.to_string().contains("last-words"), "{list}");
 }
@@ -200,13 +196,40 @@ async fn what_was_seen_is_kept_when_the_gateway_stops() {
 #[tokio::test]
 async fn a_user_lists_the_tags_of_its_keys_and_teams_and_changes_none() {
     let gateway = Gateway::start(&two());
-    for name in ["mine", "theirs"] {
+    for name in ["mine", "ours", "theirs"] {
         ok(gateway.post("/tag/new", &json!({"name": name}))).await;
     }
+    ok(gateway
+        .post("/user/new", &json!({"user_id": "u", "user_role": "internal_user", "auto_create_key": false})))
+    .await;
+    ok(gateway.post("/team/new", &json!({"team_id": "t", "tags": ["ours", "team-only"]}))).await;
+    ok(gateway
+        .post("/team/member_add", &json!({"team_id": "t", "member": {"role": "user", "user_id": "u"}})))
+    .await;
+    let own = key(&gateway, json!({"user_id": "u", "tags": ["mine", "undeclared"]})).await;
+    key(&gateway, json!({"tags": ["theirs"]})).await;
+    for tag in ["undeclared", "foreign"] {
+        gateway.chat("gpt-4", json!({"tags": [tag]})).send().await.unwrap();
+        listed(&gateway, tag, "").await;
+    }
+    let list = ok(as_key(&gateway, "/tag/list", &own)).await;
+    let names: Vec<&Value> = list.as_array().unwrap().iter().map(|tag| &tag["name"]).collect();
+    assert_eq!(names, ["mine", "ours", "undeclared"]);
+    refused_everything_but(&gateway, &own, 200).await;
+}
+
+#[tokio::test]
+async fn a_key_of_nobody_neither_lists_nor_changes_tags() {
+    let gateway = Gateway::start(&two());
     let stranger = key(&gateway, json!({})).await;
-    assert_eq!(error(as_key(&gateway, "/tag/list", &stranger)).await.0, 401);
+    refused_everything_but(&gateway, &stranger, 401).await;
+}
+
+/// Tries every path with a key; `list` is the status of the list.
+async fn refused_everything_but(gateway: &Gateway, key: &str, list: u16) {
+    assert_eq!(as_key(gateway, "/tag/list", key).send().await.unwrap().status(), list);
     for path in ["/tag/new", "/tag/update", "/tag/info", "/tag/delete"] {
-        let request = gateway.client.post(format!("{}{path}", gateway.url)).bearer_auth(&stranger);
+        let request = gateway.client.post(format!("{}{path}", gateway.url)).bearer_auth(key);
         let (status, body) = error(request.json(&json!({"name": "mine"}))).await;
         assert_eq!(status, 401, "{path}: {body}");
     }

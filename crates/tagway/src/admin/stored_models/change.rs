@@ -12,7 +12,7 @@ use super::super::change::Change;
 use super::super::given::Given;
 use super::super::models::masked;
 use super::super::refusal::{Refusal, Refusals};
-use super::{answer, check_name, info, is_in_file, permit, row, settle};
+use super::{answer, check_name, info, is_in_file, permit, rest, row, settle};
 use crate::objects::Model;
 use crate::store::Stored;
 
@@ -51,7 +51,7 @@ pub(super) async fn update(
 ) -> Result<Json<Value>, Refusal> {
     permit(&actor)?;
     let mut asked: ModelChange = given.take()?;
-    let rest = given.rest()?;
+    let ignored = rest(given)?;
     let Some(fields) = asked.model_info.take() else {
         return Err(Refusal::field("model_info", "model_info not provided"));
     };
@@ -69,7 +69,7 @@ pub(super) async fn update(
             Refusal::field("model_info.id", "model not found")
         });
     };
-    apply(&shared, change, &before, asked, fields, Null::Keeps, rest).await
+    apply(&shared, change, &before, asked, fields, Null::Keeps, ignored).await
 }
 
 /// Changes a deployment: fields that are absent stay as they are, `null` takes one away.
@@ -86,14 +86,14 @@ pub(super) async fn patch(
 ) -> Result<Json<Value>, Refusal> {
     permit(&actor)?;
     let mut asked: ModelChange = given.take()?;
-    let rest = given.rest()?;
+    let ignored = rest(given)?;
     let (other, fields) = info(asked.model_info.take().unwrap_or_default())?;
     if other.is_some_and(|other| other != id) {
         return Err(Refusal::field("model_info.id", "A deployment's id cannot be changed."));
     }
     let mut change = Change::begin(&shared, &actor).await?;
     let before = find(&shared, &mut change, &id).await?;
-    apply(&shared, change, &before, asked, fields, Null::Removes, rest).await
+    apply(&shared, change, &before, asked, fields, Null::Removes, ignored).await
 }
 
 /// The stored deployment with this id.
@@ -116,7 +116,7 @@ async fn apply(
     asked: ModelChange,
     info: Map<String, Value>,
     null: Null,
-    rest: Map<String, Value>,
+    ignored: Map<String, Value>,
 ) -> Result<Json<Value>, Refusal> {
     let mut model = before.object.clone();
     if let Some(name) = asked.model_name {
@@ -126,11 +126,11 @@ async fn apply(
     merge(&mut model.litellm_params, asked.litellm_params.unwrap_or_default(), null);
     merge(&mut model.model_info, info, null);
     model.blocked = asked.blocked.unwrap_or(model.blocked);
-    model.ignored.extend(rest.clone());
+    model.ignored.extend(ignored.clone());
     let (model, checked) = settle(shared, &before.id, model)?;
     let stored = change.update(before, model).await?;
     change.commit().await?;
-    Ok(Json(answer(&stored, &checked, &rest)))
+    Ok(Json(answer(&stored, &checked, &ignored)))
 }
 
 /// Puts fields in place of those that are there. A masked secret that comes back as it was shown stays what it is.

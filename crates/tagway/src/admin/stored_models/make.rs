@@ -12,7 +12,7 @@ use super::super::actor::Actor;
 use super::super::change::Change;
 use super::super::given::Given;
 use super::super::refusal::{Refusal, Refusals};
-use super::{answer, check_name, info, is_in_file, permit, settle};
+use super::{answer, check_name, info, is_in_file, permit, rest, settle};
 use crate::objects::Model;
 use crate::store::StoreError;
 
@@ -45,7 +45,7 @@ pub(super) async fn new(
 ) -> Result<Json<Value>, Refusal> {
     permit(&actor)?;
     let asked: NewModel = given.take()?;
-    let ignored = given.rest()?;
+    let ignored = rest(given)?;
     let missing = |name: &str| Refusal::field(name, format!("Missing required field '{name}'."));
     let model_name = asked.model_name.ok_or_else(|| missing("model_name"))?;
     check_name(&model_name)?;

@@ -7,12 +7,13 @@ mod remove;
 
 use http::StatusCode;
 use serde_json::{Map, Value};
+use tagway_core::config::is_secret;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Shared;
 use super::actor::Actor;
-use super::given::object;
+use super::given::{Given, object};
 use super::models::masked;
 use super::refusal::Refusal;
 use super::shown::History;
@@ -87,6 +88,15 @@ fn info(given: Map<String, Value>) -> Result<(Option<String>, Map<String, Value>
         }
     };
     Ok((id, info))
+}
+
+/// What is left of a request, which has no effect. A secret must not be among it: it would be stored in clear text.
+fn rest(given: Given) -> Result<Map<String, Value>, Refusal> {
+    let rest = given.rest()?;
+    match rest.keys().find(|name| is_secret(name)) {
+        None => Ok(rest),
+        Some(name) => Err(Refusal::field(name, format!("'{name}' belongs into 'litellm_params'."))),
+    }
 }
 
 fn short(text: &str) -> bool {

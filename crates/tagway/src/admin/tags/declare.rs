@@ -132,7 +132,9 @@ fn read(given: &mut Given, onto: &Tag) -> Result<Tag, Refusal> {
         let message = "A tag has no 'allowed_tags': set it on a key or a team to say which tags their callers may send.";
         return Err(Refusal::field("allowed_tags", message));
     }
-    given.overlay(onto, KEPT)
+    let mut tag: Tag = given.overlay(onto, KEPT)?;
+    tag.budget_id = tag.budget_id.filter(|id| !id.is_empty());
+    Ok(tag)
 }
 
 /// What belongs to keys and teams, and what the gateway finds out itself.

@@ -59,7 +59,7 @@ pub(super) async fn info_v1(
 /// Which deployment.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
-pub(super) struct ById {
+pub(super) struct ModelById {
     /// Its id.
     #[schema(required = true, value_type = String)]
     id: Option<String>,
@@ -67,7 +67,7 @@ pub(super) struct ById {
 
 /// Shows one deployment without its secrets.
 #[utoipa::path(
-    post, path = "/model/info", tag = "models", request_body = ById,
+    post, path = "/model/info", tag = "models", request_body = ModelById,
     responses((status = 200, description = "The deployment", body = Object), Refusals)
 )]
 pub(super) async fn info_in_body(
@@ -75,7 +75,7 @@ pub(super) async fn info_in_body(
     actor: Actor,
     mut given: Given,
 ) -> Result<Json<Value>, Refusal> {
-    let ById { id } = given.take()?;
+    let ModelById { id } = given.take()?;
     given.nothing_else()?;
     let id = id.ok_or_else(|| Refusal::field("id", "Missing required field 'id'."))?;
     of_id(deployments(&shared, &actor).await?, &id)

@@ -149,10 +149,10 @@ fn merge(fields: &mut Map<String, Value>, given: Map<String, Value>, null: Null)
     }
 }
 
-/// Which deployment.
+/// WhichModel deployment.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
-struct Which {
+struct WhichModel {
     /// Its id.
     #[schema(required = true, value_type = String)]
     model_id: Option<String>,
@@ -160,7 +160,7 @@ struct Which {
 
 /// Takes a stored deployment out of service.
 #[utoipa::path(
-    post, path = "/model/block", tag = "models", request_body = Which,
+    post, path = "/model/block", tag = "models", request_body = WhichModel,
     responses((status = 200, description = "The deployment, without its secrets", body = Object), Refusals)
 )]
 pub(super) async fn block(
@@ -173,7 +173,7 @@ pub(super) async fn block(
 
 /// Puts a stored deployment back into service.
 #[utoipa::path(
-    post, path = "/model/unblock", tag = "models", request_body = Which,
+    post, path = "/model/unblock", tag = "models", request_body = WhichModel,
     responses((status = 200, description = "The deployment, without its secrets", body = Object), Refusals)
 )]
 pub(super) async fn unblock(
@@ -191,7 +191,7 @@ async fn set_blocked(
     blocked: bool,
 ) -> Result<Json<Value>, Refusal> {
     permit(actor)?;
-    let Which { model_id } = given.take()?;
+    let WhichModel { model_id } = given.take()?;
     given.nothing_else()?;
     let id = model_id.ok_or_else(|| Refusal::field("model_id", "Missing required field 'model_id'."))?;
     let mut change = Change::begin(shared, actor).await?;

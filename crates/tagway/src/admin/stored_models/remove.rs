@@ -14,10 +14,10 @@ use super::super::refusal::{Refusal, Refusals};
 use super::{is_in_file, permit};
 use crate::objects::Model;
 
-/// Which deployment.
+/// DeleteModel deployment.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
-struct Which {
+struct DeleteModel {
     /// Its id.
     #[schema(required = true, value_type = String)]
     id: Option<String>,
@@ -25,7 +25,7 @@ struct Which {
 
 /// Deletes a stored deployment. Requests in progress with it end; no other begins.
 #[utoipa::path(
-    post, path = "/model/delete", tag = "models", request_body = Which,
+    post, path = "/model/delete", tag = "models", request_body = DeleteModel,
     responses((status = 200, description = "That it is gone", body = Object), Refusals)
 )]
 pub(super) async fn delete(
@@ -34,7 +34,7 @@ pub(super) async fn delete(
     mut given: Given,
 ) -> Result<Json<Value>, Refusal> {
     permit(&actor)?;
-    let Which { id } = given.take()?;
+    let DeleteModel { id } = given.take()?;
     given.nothing_else()?;
     let id = id.ok_or_else(|| Refusal::field("id", "Missing required field 'id'."))?;
     let mut change = Change::begin(&shared, &actor).await?;

@@ -19,16 +19,16 @@ use crate::store::{Filter, StoreError, Stored};
 /// Fields of a tag that only the gateway sets.
 const KEPT: &[&str] = &["ignored", "budget_reset_at"];
 
-/// Which tag.
+/// WhichTag tag.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
-struct Which {
+struct WhichTag {
     /// The tag, or a pattern ending in `*` that declares all tags beginning so.
     #[schema(required = true, value_type = String, min_length = 1, max_length = 255)]
     name: Option<String>,
 }
 
-impl Which {
+impl WhichTag {
     fn take(given: &mut Given) -> Result<String, Refusal> {
         let Self { name } = given.take()?;
         name.ok_or_else(|| Refusal::field("name", "Missing required field 'name'."))
@@ -41,7 +41,7 @@ impl Which {
 struct NamedTag {
     #[schema(inline)]
     #[serde(flatten)]
-    which: Which,
+    which: WhichTag,
     #[serde(flatten)]
     tag: Tag,
 }
@@ -57,7 +57,7 @@ pub(super) async fn new(
     mut given: Given,
 ) -> Result<Json<Value>, Refusal> {
     actor.must_be_admin()?;
-    let name = Which::take(&mut given)?;
+    let name = WhichTag::take(&mut given)?;
     check_name(&name)?;
     let mut tag: Tag = read(&mut given, &Tag::default())?;
     tag.ignored = given.rest()?;
@@ -89,7 +89,7 @@ pub(super) async fn update(
     mut given: Given,
 ) -> Result<Json<Value>, Refusal> {
     actor.must_be_admin()?;
-    let name = Which::take(&mut given)?;
+    let name = WhichTag::take(&mut given)?;
     let mut change = Change::begin(&shared, &actor).await?;
     let before = change.find::<Tag>(&name).await?.ok_or_else(|| unknown(&shared, &name))?;
     let mut tag = read(&mut given, &before.object)?;
@@ -107,7 +107,7 @@ pub(super) async fn update(
 
 /// Forgets a tag. Deployments that carry it for its sake carry it no longer; what they say themselves stays.
 #[utoipa::path(
-    post, path = "/tag/delete", tag = "tags", request_body = Which,
+    post, path = "/tag/delete", tag = "tags", request_body = WhichTag,
     responses((status = 200, description = "That it is gone", body = Object), Refusals)
 )]
 pub(super) async fn delete(
@@ -116,7 +116,7 @@ pub(super) async fn delete(
     mut given: Given,
 ) -> Result<Json<Value>, Refusal> {
     actor.must_be_admin()?;
-    let name = Which::take(&mut given)?;
+    let name = WhichTag::take(&mut given)?;
     given.nothing_else()?;
     let mut change = Change::begin(&shared, &actor).await?;
     let stored = change.find::<Tag>(&name).await?.ok_or_else(|| unknown(&shared, &name))?;

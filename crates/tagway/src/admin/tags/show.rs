@@ -14,17 +14,17 @@ use super::super::refusal::{Refusal, Refusals};
 use super::{Beside, shown};
 use crate::objects::Tag;
 
-/// Which tags.
+/// WhichTags tags.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
-struct Which {
+struct WhichTags {
     #[schema(required = true, value_type = Vec<String>, max_items = 1000)]
     names: Option<Vec<String>>,
 }
 
 /// Shows tags that were declared over the API, by name.
 #[utoipa::path(
-    post, path = "/tag/info", tag = "tags", request_body = Which,
+    post, path = "/tag/info", tag = "tags", request_body = WhichTags,
     responses((status = 200, description = "An object of tags", body = Object), Refusals)
 )]
 pub(super) async fn info(
@@ -33,7 +33,7 @@ pub(super) async fn info(
     mut given: Given,
 ) -> Result<Json<Value>, Refusal> {
     actor.must_see_all()?;
-    let Which { names } = given.take()?;
+    let WhichTags { names } = given.take()?;
     given.nothing_else()?;
     let names = names.ok_or_else(|| Refusal::field("names", "Missing required field 'names'."))?;
     if 1000 < names.len() {

@@ -73,13 +73,14 @@ impl Seen {
     /// Hands what was noted to the store; what it does not take stays noted.
     async fn flush(&self, db: &Db) {
         let taken = self.take();
-        for batch in taken.chunks(BATCH) {
-            if let Err(error) = db.note_tags(batch).await {
-                tracing::debug!(%error, "seen tags cannot be stored now");
-                for SeenTag { tag, first_at, last_at } in batch {
-                    self.note(tag, *first_at, *last_at);
-                }
+        let mut batches = taken.chunks(BATCH);
+        while let Some(batch) = batches.next() {
+            let Err(error) = db.note_tags(batch).await else { continue };
+            tracing::debug!(%error, "seen tags cannot be stored now");
+            for SeenTag { tag, first_at, last_at } in batch.iter().chain(batches.flatten()) {
+                self.note(tag, *first_at, *last_at);
             }
+            return;
         }
     }
 }

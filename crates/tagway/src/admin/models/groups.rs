@@ -1,13 +1,11 @@
 //! `/model_group/info` and `/access_group/list`: deployments by the names callers use for them.
 
 use axum::Json;
-use axum::extract::State;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tagway_core::snapshot::{Group, Snapshot};
 use utoipa::IntoParams;
 
-use super::super::Shared;
 use super::super::actor::Actor;
 use super::super::given::Asked;
 use super::super::refusal::{Refusal, Refusals};
@@ -27,11 +25,7 @@ pub(super) struct Which {
     get, path = "/model_group/info", tag = "models", params(Which),
     responses((status = 200, description = "The model groups", body = Object), Refusals)
 )]
-pub(super) async fn info(
-    State(_shared): State<Shared>,
-    actor: Actor,
-    Asked(which): Asked<Which>,
-) -> Result<Json<Value>, Refusal> {
+pub(super) async fn info(actor: Actor, Asked(which): Asked<Which>) -> Result<Json<Value>, Refusal> {
     let snapshot = &actor.current.snapshot;
     let visible = visible_groups(snapshot, &actor);
     let groups = snapshot.groups.iter().filter(|group| visible.contains(&group.name.as_str()));
@@ -90,10 +84,7 @@ fn shown(snapshot: &Snapshot, group: &Group) -> Value {
     get, path = "/access_group/list", tag = "models",
     responses((status = 200, description = "The access groups", body = Object), Refusals)
 )]
-pub(super) async fn access_groups(
-    State(_shared): State<Shared>,
-    actor: Actor,
-) -> Result<Json<Value>, Refusal> {
+pub(super) async fn access_groups(actor: Actor) -> Result<Json<Value>, Refusal> {
     actor.must_see_all()?;
     let snapshot = &actor.current.snapshot;
     let mut names: Vec<&str> =

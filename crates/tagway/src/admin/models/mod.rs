@@ -5,7 +5,7 @@ mod groups;
 mod info;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::StatusCode;
@@ -20,7 +20,7 @@ use utoipa_axum::routes;
 use super::Shared;
 use super::actor::{Actor, Known};
 use super::given::Asked;
-use super::refusal::Refusals;
+use super::refusal::{ErrorBody, Refusals};
 use crate::access;
 use crate::seal::Seal;
 
@@ -62,7 +62,7 @@ pub(super) struct Listing {
     get, path = "/v1/models", tag = "models", params(Listing),
     responses((status = 200, description = "The models, as OpenAI lists them", body = Object), Refusals)
 )]
-async fn list(State(_shared): State<Shared>, known: Known, Asked(listing): Asked<Listing>) -> Json<Value> {
+async fn list(known: Known, Asked(listing): Asked<Listing>) -> Json<Value> {
     let snapshot = &known.current.snapshot;
     let wildcards = listing.return_wildcard_routes.unwrap_or(false);
     let names = access::usable(snapshot, &known.caller).into_iter();
@@ -76,15 +76,22 @@ async fn list(State(_shared): State<Shared>, known: Known, Asked(listing): Asked
     get, path = "/models", tag = "models", params(Listing),
     responses((status = 200, description = "The models, as OpenAI lists them", body = Object), Refusals)
 )]
-async fn list_without_version(shared: State<Shared>, known: Known, listing: Asked<Listing>) -> Json<Value> {
-    list(shared, known, listing).await
+async fn list_without_version(known: Known, listing: Asked<Listing>) -> Json<Value> {
+    list(known, listing).await
 }
 
 /// Shows a model the caller may use.
 #[utoipa::path(
     get, path = "/v1/models/{model}", tag = "models",
     params(("model" = String, Path, description = "The model's name")),
-    responses((status = 200, description = "The model, as OpenAI shows it", body = Object), Refusals)
+    responses(
+        (status = 200, description = "The model, as OpenAI shows it", body = Object),
+        (status = 400, description = "The path cannot be read", body = String, content_type = "text/plain"),
+        (status = 401, description = "No key, or an unknown one", body = ErrorBody),
+        (status = 403, description = "The key may not call this path", body = ErrorBody),
+        (status = 404, description = "The caller may use no such model", body = Object),
+        (status = 503, description = "The store cannot be reached", body = ErrorBody)
+    )
 )]
 async fn one(known: Known, Path(name): Path<String>) -> Response {
     let snapshot = &known.current.snapshot;
@@ -99,7 +106,14 @@ async fn one(known: Known, Path(name): Path<String>) -> Response {
 #[utoipa::path(
     get, path = "/models/{model}", tag = "models",
     params(("model" = String, Path, description = "The model's name")),
-    responses((status = 200, description = "The model, as OpenAI shows it", body = Object), Refusals)
+    responses(
+        (status = 200, description = "The model, as OpenAI shows it", body = Object),
+        (status = 400, description = "The path cannot be read", body = String, content_type = "text/plain"),
+        (status = 401, description = "No key, or an unknown one", body = ErrorBody),
+        (status = 403, description = "The key may not call this path", body = ErrorBody),
+        (status = 404, description = "The caller may use no such model", body = Object),
+        (status = 503, description = "The store cannot be reached", body = ErrorBody)
+    )
 )]
 #[expect(dead_code, reason = "describes the path in the OpenAPI document")]
 async fn one_without_version(known: Known, name: Path<String>) -> Response {

@@ -143,6 +143,11 @@ impl Models {
         self.names.iter().any(|name| name.contains('*'))
     }
 
+    /// Everything listed: names, wildcards, access groups.
+    pub fn listed(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(|name| &**name)
+    }
+
     /// Whether this very name is listed.
     pub fn names(&self, name: &str) -> bool {
         self.names.iter().any(|listed| **listed == *name)

@@ -67,6 +67,34 @@ pub(crate) fn check(snapshot: &Snapshot, caller: &Caller, model: &str) -> Result
     Ok(())
 }
 
+/// The names a caller may ask for: those of aliases and groups that its lists allow, what they name behind a wildcard,
+/// and its own names for them. Wildcards themselves are among them.
+pub(crate) fn usable<'a>(snapshot: &'a Snapshot, caller: &'a Caller) -> Vec<&'a str> {
+    let aliases = snapshot.config.router.aliases.iter().filter(|alias| !alias.hidden);
+    let aliases = aliases.map(|alias| alias.name.as_str());
+    let groups = snapshot.groups.iter().map(|group| group.name.as_str());
+    let lists = caller.policies().filter(|policy| bears_on(caller, policy));
+    let listed =
+        lists.flat_map(|policy| policy.models.listed()).filter(|name| is_behind_wildcard(snapshot, name));
+    let own = caller.policies().flat_map(|policy| policy.aliases.iter().map(|(name, _)| &**name));
+    let own = own.filter(|name| snapshot.find(meant(caller, name)).is_some());
+    let mut names: Vec<&str> = Vec::new();
+    for name in aliases.chain(groups).chain(listed).chain(own) {
+        if !names.contains(&name) && check(snapshot, caller, name).is_ok() {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// Whether a listed name, or pattern of names, is served by a wildcard group.
+fn is_behind_wildcard(snapshot: &Snapshot, name: &str) -> bool {
+    match snapshot.find(name) {
+        Some(Named::Group(id)) => snapshot.group(id).name.contains('*'),
+        Some(Named::Deployment(_)) | None => false,
+    }
+}
+
 /// A user's list is for keys of its own: a team's keys have the team's.
 fn bears_on(caller: &Caller, policy: &Policy) -> bool {
     policy.origin != Origin::User || !caller.policies().any(|policy| policy.origin == Origin::Team)

@@ -21,6 +21,7 @@ use crate::live::{self, Live};
 use crate::objects::Kind;
 use crate::peers::{self, Peers};
 use crate::seal::Seal;
+use crate::seen::{self, Seen};
 use crate::store::{self, Change, Db, Place};
 use crate::tasks::Tasks;
 use crate::telemetry;
@@ -97,6 +98,7 @@ async fn serve(
     let (directory, orders) = Directory::new();
     let catalog = Arc::new(Catalog::new(db.clone(), Arc::clone(&live), Seal::from_environment()));
     let peers = Arc::new(Peers::new());
+    let seen = Seen::new();
     if !matches!(db, Db::Absent) {
         directory.prepare(&db).await.context("cannot read the store")?;
         catalog.refresh().await;
@@ -115,12 +117,13 @@ async fn serve(
     let draining = Arc::clone(&shared.draining);
     let admin = Admin::new(shared, control.clone());
     let count = plan.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let workers = Workers::start(count, &live, &directory, &admin, &stop, plan.grace)?;
+    let workers = Workers::start(count, &live, &directory, &seen, &admin, &stop, plan.grace)?;
     tasks.spawn("reload", |stop| live::watch(Arc::clone(&live), stop));
     // Requests in progress need these to the end: they stop after the workers.
     let mut keepers = Tasks::new();
     keepers.spawn("directory", |stop| directory::keep(Arc::clone(&directory), db.clone(), orders, stop));
     if !matches!(db, Db::Absent) {
+        keepers.spawn("seen tags", |stop| seen::keep(seen, db.clone(), stop));
         keepers.spawn("listen", |stop| peers::listen(db.clone(), Arc::clone(&peers.call), stop));
         keepers.spawn("changes", |stop| {
             directory::watch(directory, db.clone(), Arc::clone(&peers.call), told(catalog), stop)

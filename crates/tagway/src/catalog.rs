@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use tagway_core::config::{self, Deployment, Host, Problem, Severity, TagDeclaration, is_secret};
+use tokio::sync::Mutex;
 
 use crate::host::System;
 use crate::live::{Added, Live};
@@ -17,16 +18,19 @@ use crate::store::{Db, StoreError, Stored};
 pub(crate) struct Catalog {
     db: Db,
     live: Arc<Live>,
-    pub(crate) seal: Seal,
+    seal: Seal,
+    /// One at a time: what was read first must not be put in force last.
+    refreshing: Mutex<()>,
 }
 
 impl Catalog {
     pub(crate) fn new(db: Db, live: Arc<Live>, seal: Seal) -> Self {
-        Self { db, live, seal }
+        Self { db, live, seal, refreshing: Mutex::default() }
     }
 
     /// Puts what is stored now in force. What cannot be used is left out, and said in the log.
     pub(crate) async fn refresh(&self) {
+        let _one = self.refreshing.lock().await;
         match self.read().await {
             Ok(added) => {
                 if let Err(why) = self.live.adopt(added) {
@@ -41,8 +45,11 @@ impl Catalog {
     async fn read(&self) -> Result<Added, StoreError> {
         let mut added = Added::default();
         for Stored { id, object, .. } in self.db.everything::<Model>().await? {
+            if object.blocked {
+                continue;
+            }
             match self.deployment(&id, &object) {
-                Ok(deployment) => added.deployments.push(deployment),
+                Ok(Checked { deployment, .. }) => added.deployments.push(deployment),
                 Err(why) => tracing::error!(model = id, "a stored deployment cannot be used: {why}"),
             }
         }
@@ -57,13 +64,15 @@ impl Catalog {
     ///
     /// # Errors
     /// All its problems, or a secret that cannot be unsealed.
-    pub(crate) fn deployment(&self, id: &str, model: &Model) -> Result<Deployment, String> {
-        let unsealed = map_secrets(&model.litellm_params, &|text| self.seal.unseal(text, id));
-        let mut info = model.model_info.clone();
+    pub(crate) fn deployment(&self, id: &str, model: &Model) -> Result<Checked, String> {
+        let unseal = |fields: &Map<String, Value>| {
+            map_secrets(fields, &|text| self.seal.unseal(text, id)).map_err(|error| error.to_string())
+        };
+        let mut info = unseal(&model.model_info)?;
         info.insert("id".to_owned(), id.into());
         let entry = json!({
             "model_name": model.model_name,
-            "litellm_params": unsealed.map_err(|error| error.to_string())?,
+            "litellm_params": unseal(&model.litellm_params)?,
             "model_info": info,
         });
         let text = json!({ "model_list": [entry] }).to_string();
@@ -76,24 +85,40 @@ impl Catalog {
         // Its URL and headers must be such as can be sent.
         let alone = config::Config { deployments: vec![deployment.clone()], ..loaded.config };
         tagway_core::snapshot::Snapshot::compile(alone).map_err(|unusable| unusable.why)?;
-        Ok(deployment)
+        // What else a file's reader is told of is of no concern to this deployment.
+        let ignored = loaded.ignored.iter().filter_map(|path| path.strip_prefix("model_list[]."));
+        let notes = loaded.notes.iter().filter(|note| note.path.starts_with("model_list"));
+        Ok(Checked {
+            deployment,
+            ignored: ignored.map(str::to_owned).collect(),
+            notes: notes.map(in_short).collect(),
+        })
     }
 
-    /// The parameters with their secrets sealed for the store.
+    /// Fields with their secrets sealed for the store; what is sealed already stays as it is.
     ///
     /// # Errors
     /// There are secrets, and no salt key.
     pub(crate) fn sealed(
         &self,
         id: &str,
-        params: &Map<String, Value>,
+        fields: &Map<String, Value>,
     ) -> Result<Map<String, Value>, Unsealable> {
-        map_secrets(params, &|text| {
+        map_secrets(fields, &|text| {
             // A reference to a variable is no secret.
             let open = text.is_empty() || text.starts_with("os.environ/") || Seal::is_sealed(text);
             if open { Ok(text.to_owned()) } else { self.seal.seal(text, id) }
         })
     }
+}
+
+/// A deployment that can be used.
+pub(crate) struct Checked {
+    pub(crate) deployment: Deployment,
+    /// Fields that have no effect.
+    pub(crate) ignored: Vec<String>,
+    /// What deserves a look.
+    pub(crate) notes: Vec<String>,
 }
 
 /// A problem without its place in a file that does not exist.
@@ -118,32 +143,39 @@ impl Host for Text<'_> {
     }
 }
 
-/// The fields with `change` made to each text under a name that sounds secret, at any depth.
+/// The fields with `change` made to each text that is a secret: what stands under a name that sounds like one, at
+/// any depth, and addresses with a query, where some providers take their key.
 fn map_secrets(
     fields: &Map<String, Value>,
     change: &dyn Fn(&str) -> Result<String, Unsealable>,
 ) -> Result<Map<String, Value>, Unsealable> {
-    fields.iter().map(|(name, value)| Ok((name.clone(), map_value(name, value, change)?))).collect()
+    fields.iter().map(|(name, value)| Ok((name.clone(), map_value(name, value, false, change)?))).collect()
 }
 
 fn map_value(
     name: &str,
     value: &Value,
+    within: bool,
     change: &dyn Fn(&str) -> Result<String, Unsealable>,
 ) -> Result<Value, Unsealable> {
+    // Below such a name, headers for example, everything is secret whatever it is called.
+    let secret = within || is_secret(name);
     Ok(match value {
-        Value::String(text) if is_secret(name) => change(text)?.into(),
-        // Headers for a provider are often credentials.
-        Value::Object(fields) if name == "extra_headers" => fields
-            .iter()
-            .map(|(name, value)| {
-                Ok((name.clone(), value.as_str().map_or(Ok(value.clone()), |text| Ok(change(text)?.into()))?))
-            })
-            .collect::<Result<Map<_, _>, Unsealable>>()?
-            .into(),
-        Value::Object(fields) => map_secrets(fields, change)?.into(),
+        Value::String(text)
+            if secret || Seal::is_sealed(text) || text.contains("://") && text.contains('?') =>
+        {
+            change(text)?.into()
+        }
+        Value::Number(number) if within || matches!(name, "api_key") => change(&number.to_string())?.into(),
+        Value::Object(fields) => {
+            let fields = fields.iter();
+            let mapped =
+                fields.map(|(name, value)| Ok((name.clone(), map_value(name, value, secret, change)?)));
+            mapped.collect::<Result<Map<_, _>, Unsealable>>()?.into()
+        }
         Value::Array(items) => {
-            items.iter().map(|item| map_value(name, item, change)).collect::<Result<Vec<_>, _>>()?.into()
+            let mapped = items.iter().map(|item| map_value(name, item, within, change));
+            mapped.collect::<Result<Vec<_>, _>>()?.into()
         }
         other => other.clone(),
     })

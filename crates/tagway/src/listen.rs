@@ -21,6 +21,7 @@ use crate::data::pipeline::{self, Gateway};
 use crate::data::upstream;
 use crate::directory::Directory;
 use crate::live::Live;
+use crate::seen::{Notes, Seen};
 use crate::tasks::{Stop, Tasks};
 use crate::{call, cors};
 
@@ -48,6 +49,7 @@ impl Workers {
         count: usize,
         live: &Arc<Live>,
         directory: &Arc<Directory>,
+        seen: &Arc<Seen>,
         admin: &Admin,
         stop: &Stop,
         grace: Duration,
@@ -58,7 +60,8 @@ impl Workers {
             let load = Arc::new(AtomicUsize::new(0));
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let pool = Arc::new(upstream::Pool::default());
-            let gateway = Gateway { live: Arc::clone(live), directory: Arc::clone(directory), pool };
+            let seen = Notes::new(Arc::clone(seen));
+            let gateway = Gateway { live: Arc::clone(live), directory: Arc::clone(directory), seen, pool };
             let (admin, stop, of) = (admin.clone(), stop.clone(), Arc::clone(&load));
             threads.push(
                 std::thread::Builder::new()

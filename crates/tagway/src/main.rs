@@ -22,6 +22,7 @@ mod objects;
 mod peers;
 mod route;
 mod seal;
+mod seen;
 mod store;
 mod tags;
 mod tasks;

@@ -29,6 +29,8 @@ pub struct Loaded {
     pub config: Config,
     /// Warnings, and what is ignored.
     pub notes: Vec<Problem>,
+    /// Every key LiteLLM knows and tagway does without, by path: `model_list[].litellm_params.caching`.
+    pub ignored: Vec<String>,
     /// Every file read, with its content: a reload is due when one changes.
     pub files: Vec<(PathBuf, String)>,
 }
@@ -64,9 +66,10 @@ fn run(
         config
     });
     let failed = scope.report.has_errors();
+    let ignored = scope.report.ignored_paths();
     let (problems, files) = scope.report.finish();
     match config {
-        Some(config) if !failed => Ok(Loaded { config, notes: problems.0, files }),
+        Some(config) if !failed => Ok(Loaded { config, notes: problems.0, ignored, files }),
         _ => Err(problems),
     }
 }

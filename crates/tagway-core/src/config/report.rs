@@ -74,6 +74,11 @@ impl Report {
         self.ignored.insert(shown);
     }
 
+    /// What [`Self::ignored`] was told.
+    pub(super) fn ignored_paths(&self) -> Vec<String> {
+        self.ignored.iter().cloned().collect()
+    }
+
     pub(super) fn has_errors(&self) -> bool {
         self.entries.iter().any(|entry| entry.severity == Severity::Error)
     }

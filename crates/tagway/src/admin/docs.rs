@@ -42,7 +42,28 @@ pub(super) fn document() -> utoipa::openapi::OpenApi {
     Document::openapi()
 }
 
+/// Gives every operation a name of its own: handlers of different resources are called the same.
+fn name_operations(document: &mut utoipa::openapi::OpenApi) {
+    for (path, item) in &mut document.paths.paths {
+        let words = path.split(['/', '-']).map(|part| part.trim_matches(['{', '}']));
+        let name = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join("_");
+        let operations = [
+            ("get", &mut item.get),
+            ("post", &mut item.post),
+            ("put", &mut item.put),
+            ("patch", &mut item.patch),
+            ("delete", &mut item.delete),
+        ];
+        for (method, operation) in operations {
+            if let Some(operation) = operation {
+                operation.operation_id = Some(format!("{name}_{method}"));
+            }
+        }
+    }
+}
+
 /// Serves the whole document and its page.
-pub(super) fn routes(document: utoipa::openapi::OpenApi) -> Router<Shared> {
+pub(super) fn routes(mut document: utoipa::openapi::OpenApi) -> Router<Shared> {
+    name_operations(&mut document);
     SwaggerUi::new("/docs").url("/openapi.json", document).into()
 }

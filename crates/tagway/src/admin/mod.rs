@@ -5,6 +5,7 @@
 #![allow(unused_qualifications, reason = "utoipa's macros write whole paths where a name would do")]
 
 mod actor;
+mod audit;
 mod budgets;
 mod change;
 mod check;
@@ -23,6 +24,8 @@ mod refusal;
 mod reload;
 mod reset;
 mod shown;
+mod stored_models;
+mod tags;
 mod teams;
 mod users;
 
@@ -46,7 +49,6 @@ use crate::directory::Directory;
 use crate::live::{Current, Live};
 use crate::peers::Peers;
 use crate::store::Db;
-use actor::Known;
 use refusal::Refusal;
 
 /// The management API, callable from any thread.
@@ -85,12 +87,6 @@ impl Admin {
             .route("/health/liveness", liveness)
             .route("/health", get(check::check))
             .route("/health/readiness", get(health::readiness))
-            .route("/v1/models", get(models::list))
-            .route("/models", get(models::list))
-            .route("/v1/models/{*model}", get(models::one))
-            .route("/models/{*model}", get(models::one))
-            .route("/v1/model/info", get(models::info))
-            .route("/model/info", get(models::info))
             .route("/route/explain", post(explain::explain))
             .route("/config/reload", post(reload::reload))
             .fallback(unknown)
@@ -122,6 +118,10 @@ fn documented() -> OpenApiRouter<Shared> {
         .merge(projects::routes())
         .merge(teams::routes())
         .merge(users::routes())
+        .merge(models::routes())
+        .merge(stored_models::routes())
+        .merge(tags::routes())
+        .merge(audit::routes())
 }
 
 /// Paths of calls to a model answer POST only, and are served elsewhere.

@@ -24,12 +24,14 @@ use crate::call::Route;
 use crate::directory::Directory;
 use crate::live::{Current, Live};
 use crate::route::{Trail, Wanted};
+use crate::seen::Notes;
 use crate::{access, auth, tags};
 
 /// What a worker thread serves requests with.
 pub(crate) struct Gateway {
     pub(crate) live: Arc<Live>,
     pub(crate) directory: Arc<Directory>,
+    pub(crate) seen: Notes,
     pub(crate) pool: Arc<Pool>,
 }
 
@@ -79,6 +81,7 @@ async fn proceed(
     }
     let tags = tags::resolve(&snapshot.config, &caller, &head.headers, &call.peek, call.endpoint)?;
     record.tagged(&tags);
+    gateway.seen.note(&tags, &snapshot.config.router.tags.prefix, record.began);
     let wanted = Wanted {
         model: access::meant(&caller, &model),
         tags: &tags,

@@ -30,7 +30,7 @@ pub(crate) use limits::Limits;
 pub(crate) use model::Model;
 pub(crate) use organization::{Organization, OrganizationMember, OrganizationRole};
 pub(crate) use project::Project;
-pub(crate) use tag::Tag;
+pub(crate) use tag::{Tag, TagUse};
 pub(crate) use team::{Member, Team};
 pub(crate) use user::{Role, User};
 

@@ -6,13 +6,18 @@ use utoipa::ToSchema;
 
 use super::{Kind, Links, Object};
 
-/// A deployment, with LiteLLM's three parts of it. Secrets in `litellm_params` are sealed before they get here.
+/// A deployment, with LiteLLM's three parts of it. Secrets in them are sealed before they get here.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub(crate) struct Model {
     pub(crate) model_name: String,
     pub(crate) litellm_params: Map<String, Value>,
     pub(crate) model_info: Map<String, Value>,
+    /// Whether it is out of service.
+    pub(crate) blocked: bool,
+    /// Fields of LiteLLM that tagway keeps and does not act on.
+    #[schema(read_only)]
+    pub(crate) ignored: Map<String, Value>,
 }
 
 impl Object for Model {

@@ -11,6 +11,7 @@ use super::list::Filter;
 use super::row::{COLUMNS, ObjectRow, Stored, now_millis, time};
 use super::{StoreError, list};
 use crate::objects::{Kind, Object};
+use crate::seal::Seal;
 
 /// Who changes something.
 #[derive(Debug, Clone)]
@@ -237,11 +238,13 @@ fn body<T: Object>(object: &T, id: &str) -> Result<String, StoreError> {
     })
 }
 
-/// What stands under a name that sounds secret, at any depth, becomes `***`.
+/// What stands under a name that sounds secret, at any depth, becomes `***`; so does what was sealed, and what looks
+/// like a key wherever it stands.
 fn without_secrets(name: &str, value: Value) -> Value {
     match value {
-        Value::Null => Value::Null,
-        Value::String(_) if is_secret(name) => "***".into(),
+        Value::Null | Value::Bool(_) => value,
+        _ if is_secret(name) => "***".into(),
+        Value::String(text) if Seal::is_sealed(&text) || is_key(&text) => "***".into(),
         Value::Object(fields) => fields
             .into_iter()
             .map(|(name, value)| {
@@ -250,6 +253,11 @@ fn without_secrets(name: &str, value: Value) -> Value {
             })
             .collect(),
         Value::Array(items) => items.into_iter().map(|item| without_secrets(name, item)).collect(),
-        other => other,
+        Value::String(_) | Value::Number(_) => value,
     }
+}
+
+/// Whether a text begins as keys do; `sk-...abcd` is what may be shown of one.
+fn is_key(text: &str) -> bool {
+    text.starts_with("sk-") && !text.starts_with("sk-...")
 }

@@ -3,7 +3,8 @@
 use sqlx::FromRow;
 
 use super::StoreError;
-use super::db::Db;
+use super::db::{Arg, Db};
+use super::read::{MOST_IDS, places};
 
 /// A tag that requests carried.
 #[derive(Debug, Clone, FromRow)]
@@ -25,6 +26,34 @@ impl Db {
     ) -> Result<Vec<SeenTag>, StoreError> {
         let sql = "SELECT tag, first_at, last_at FROM seen_tags WHERE $1 <= last_at AND first_at <= $2 AND $3 < tag ORDER BY tag LIMIT $4";
         self.all(sql, &[from.into(), until.into(), after.into(), limit.into()]).await
+    }
+
+    /// Those of these tags that were seen.
+    pub(crate) async fn seen_among(&self, tags: &[String]) -> Result<Vec<SeenTag>, StoreError> {
+        let mut seen = Vec::new();
+        for part in tags.chunks(MOST_IDS) {
+            let places = places(part.len());
+            let sql = format!("SELECT tag, first_at, last_at FROM seen_tags WHERE tag IN ({places})");
+            let args: Vec<Arg> = part.iter().map(|tag| tag.as_str().into()).collect();
+            seen.extend(self.all::<SeenTag>(&sql, &args).await?);
+        }
+        Ok(seen)
+    }
+
+    /// The tags that a user, its keys and its teams carry.
+    pub(crate) async fn tags_of_user(&self, user: &str) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT DISTINCT tag FROM carried_tags WHERE (kind = 'user' AND id = $1) OR (kind = 'key' AND id IN (SELECT id FROM keys WHERE user_id = $1)) OR (kind = 'team' AND id IN (SELECT id FROM members WHERE user_id = $1 AND kind = 'team')) OR (kind = 'team' AND id IN (SELECT team_id FROM keys WHERE user_id = $1)) ORDER BY tag";
+        let rows: Vec<(String,)> = self.all(sql, &[user.into()]).await?;
+        Ok(rows.into_iter().map(|(tag,)| tag).collect())
+    }
+
+    /// Forgets all but the `most` tags seen last; says how many were forgotten.
+    pub(crate) async fn forget_seen_tags(&self, most: i64) -> Result<u64, StoreError> {
+        let mut tx = self.begin().await?;
+        let sql = "DELETE FROM seen_tags WHERE (last_at, tag) < (SELECT last_at, tag FROM seen_tags ORDER BY last_at DESC, tag DESC LIMIT 1 OFFSET $1)";
+        let forgotten = tx.run(sql, &[(most - 1).into()]).await?;
+        tx.commit().await?;
+        Ok(forgotten)
     }
 
     /// Notes that tags were seen between two times.

@@ -4,7 +4,7 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder, Response};
@@ -20,7 +20,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Gateway {
     child: Child,
     pub url: String,
-    pub dir: TempDir,
+    pub dir: Arc<TempDir>,
     pub client: Client,
     lines: mpsc::Receiver<String>,
 }
@@ -35,6 +35,11 @@ impl Gateway {
     pub fn start_with(config: &str, args: &[&str], env: &[(&str, &str)]) -> Self {
         let dir = TempDir::new().unwrap();
         std::fs::write(dir.path().join("config.yaml"), config).unwrap();
+        Self::start_in(Arc::new(dir), args, env)
+    }
+
+    /// Starts one on the configuration and the store of another that has ended: `dir` is a clone of its own.
+    pub fn start_in(dir: Arc<TempDir>, args: &[&str], env: &[(&str, &str)]) -> Self {
         let mut child = command()
             .arg("--config")
             .arg(dir.path().join("config.yaml"))
@@ -95,6 +100,21 @@ impl Gateway {
         self.child.wait().unwrap().code()
     }
 
+    /// Waits until the process has ended and gives its folder, for another to start in.
+    pub fn stopped(mut self) -> Arc<TempDir> {
+        self.child.wait().unwrap();
+        Arc::clone(&self.dir)
+    }
+
+    /// Ends it in good order and gives everything it has logged.
+    pub fn ended_with_log(mut self) -> String {
+        self.signal("TERM");
+        self.child.wait().unwrap();
+        let mut logged: String = self.lines.iter().flat_map(|line| [line, "\n".to_owned()]).collect();
+        self.child.stderr.take().unwrap().read_to_string(&mut logged).unwrap();
+        logged
+    }
+
     /// A POST with the master key.
     pub fn post(&self, path: &str, body: &Value) -> RequestBuilder {
         self.client.post(format!("{}{path}", self.url)).bearer_auth(KEY).json(body)
@@ -132,6 +152,8 @@ pub fn command() -> Command {
         "DATABASE_URL",
         "TAGWAY_API_KEY",
         "TAGWAY_URL",
+        "TAGWAY_SALT_KEY",
+        "LITELLM_SALT_KEY",
     ] {
         command.env_remove(name);
     }

@@ -10,6 +10,7 @@
 )]
 
 mod admin;
+mod audit;
 mod auth;
 mod budgets;
 mod cli_remote;
@@ -25,8 +26,11 @@ mod projects;
 mod reload;
 mod retries;
 mod routing;
+mod stored_models;
 mod stream;
+mod tags_as_objects;
 mod teams;
 mod tidy;
 mod upstream;
 mod users;
+mod visible_models;

@@ -13,7 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["data", "admin"],
     &["access", "route", "tags"],
     &["auth", "catalog"],
-    &["directory", "live", "peers"],
+    &["directory", "live", "peers", "seen"],
     &["store"],
     &["call", "cors", "error", "health", "host", "objects", "seal", "tasks", "telemetry"],
 ];
@@ -24,7 +24,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("admin", &["boot", "listen"]),
     ("listen", &["boot"]),
     // The path of requests never waits for a database.
-    ("store", &["admin", "boot", "catalog", "cli", "directory", "peers"]),
+    ("store", &["admin", "boot", "catalog", "cli", "directory", "peers", "seen"]),
 ];
 
 /// What the core must not name: it gets time, randomness, files and variables as arguments, and never waits.

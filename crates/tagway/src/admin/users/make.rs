@@ -19,9 +19,7 @@ use super::super::refusal::{Refusal, Refusals};
 use super::super::shown::Ignored;
 use super::super::teams::{self, Joining, Share};
 use super::{permit, shown};
-use crate::objects::{
-    Key, Kind, Member, Organization, OrganizationMember, OrganizationRole, Owner as _, Role, Team, User,
-};
+use crate::objects::{Key, Kind, Organization, OrganizationMember, OrganizationRole, Owner as _, Team, User};
 use crate::store::{Edit, StoreError, Stored};
 
 /// Fields of a user that only the gateway sets.

@@ -1,0 +1,137 @@
+//! `/tag/*`: tags as objects. A tag's models carry it from the moment it is stored: the configuration in force is
+//! made anew with every change.
+
+mod declare;
+mod list;
+mod show;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+use tagway_core::snapshot::Snapshot;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Shared;
+use super::given::object;
+use super::refusal::Refusal;
+use super::shown::{History, dollars};
+use crate::objects::{Budget, Kind, Limits, Tag};
+use crate::store::{SeenTag, Stored};
+
+pub(super) fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .routes(routes!(declare::new))
+        .routes(routes!(declare::update))
+        .routes(routes!(declare::delete))
+        .routes(routes!(show::info))
+        .routes(routes!(list::list))
+}
+
+/// The longest name of a tag, in characters.
+const LONGEST: usize = 255;
+
+/// Whether this can be the name of a tag, or a pattern of such names.
+fn check_name(name: &str) -> Result<(), Refusal> {
+    let wrong = if name.trim().is_empty() {
+        "A tag needs a name."
+    } else if LONGEST < name.chars().count() {
+        "A tag's name must be no longer than 255 characters."
+    } else if name.trim() != name {
+        "A tag's name must not have white space around it: no tag of a header can have it."
+    } else if name.contains(',') {
+        "A tag's name must not hold a comma: headers separate tags by it."
+    } else if name.contains(char::is_control) {
+        "A tag's name must not hold control characters."
+    } else if name.starts_with(['!', '&']) {
+        "A tag's name must not begin with '!' or '&': in a request they say what to do with a tag."
+    } else if name.strip_suffix('*').unwrap_or(name).contains('*') {
+        "A '*' in a tag's name stands for what follows: it comes last."
+    } else {
+        return Ok(());
+    };
+    Err(Refusal::field("name", wrong))
+}
+
+/// What else is known of tags, looked up for several at once.
+struct Beside {
+    spend: std::collections::HashMap<String, i64>,
+    seen: std::collections::HashMap<String, SeenTag>,
+    budgets: std::collections::HashMap<String, Limits>,
+}
+
+impl Beside {
+    /// Reads it for these tags.
+    async fn read(shared: &Shared, tags: &[Stored<Tag>], others: &[String]) -> Result<Self, Refusal> {
+        let mut names: Vec<String> = tags.iter().map(|tag| tag.id.clone()).collect();
+        names.extend_from_slice(others);
+        let mut ids: Vec<String> = tags.iter().filter_map(|tag| tag.object.budget_id.clone()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let seen = shared.db.seen_among(&names).await?;
+        let budgets = shared.db.find_all::<Budget>(&ids).await?;
+        Ok(Self {
+            spend: shared.db.spend(Kind::Tag, &names).await?,
+            seen: seen.into_iter().map(|seen| (seen.tag.clone(), seen)).collect(),
+            budgets: budgets.into_iter().map(|budget| (budget.id, budget.object.limits)).collect(),
+        })
+    }
+
+    /// Spend and uses of a tag.
+    fn of(&self, name: &str) -> Map<String, Value> {
+        let used = |at: fn(&SeenTag) -> i64| self.seen.get(name).and_then(|seen| moment(at(seen)));
+        let fields = json!({
+            "spend": dollars(self.spend.get(name).copied().unwrap_or(0)),
+            "first_used_at": used(|seen| seen.first_at),
+            "last_used_at": used(|seen| seen.last_at),
+        });
+        object(&fields)
+    }
+}
+
+fn moment(millis: i64) -> Option<String> {
+    Timestamp::from_millisecond(millis).ok().map(|at| at.to_string())
+}
+
+/// A tag as answers show it.
+fn shown(snapshot: &Snapshot, stored: &Stored<Tag>, beside: &Beside) -> Value {
+    let tag = &stored.object;
+    let mut fields = Map::new();
+    fields.insert("name".to_owned(), stored.id.as_str().into());
+    fields.extend(object(tag));
+    fields.insert("model_info".to_owned(), carriers(snapshot, &tag.models));
+    let ignored = fields.shift_remove("ignored");
+    fields.extend(beside.of(&stored.id));
+    if let Some(budget) = budget(tag, beside.budgets.get(tag.budget_id.as_deref().unwrap_or_default())) {
+        fields.insert("litellm_budget_table".to_owned(), budget);
+    }
+    fields.extend(ignored.as_ref().and_then(Value::as_object).cloned().unwrap_or_default());
+    fields.extend(object(&History::from(stored)));
+    Value::Object(fields)
+}
+
+/// The deployments these ids and model names mean: names by id.
+fn carriers(snapshot: &Snapshot, models: &[String]) -> Value {
+    let entries = snapshot.deployments.iter().map(|deployment| &deployment.entry);
+    let meant = entries.filter(|entry| models.contains(&entry.info.id) || models.contains(&entry.model_name));
+    let names: Map<String, Value> =
+        meant.map(|entry| (entry.info.id.clone(), entry.model_name.as_str().into())).collect();
+    Value::Object(names)
+}
+
+/// The limits that hold for a tag: its own, and those of its budget where it has none.
+fn budget(tag: &Tag, shared: Option<&Limits>) -> Option<Value> {
+    let own = object(&tag.limits);
+    let given = |value: &Value| !value.is_null() && value.as_object().is_none_or(|fields| !fields.is_empty());
+    if tag.budget_id.is_none() && !own.values().any(given) {
+        return None;
+    }
+    let mut limits = own;
+    for (name, value) in shared.map(object).unwrap_or_default() {
+        if !limits.get(&name).is_some_and(given) {
+            limits.insert(name, value);
+        }
+    }
+    let mut table = Map::from_iter([("budget_id".to_owned(), tag.budget_id.clone().into())]);
+    table.extend(limits);
+    Some(Value::Object(table))
+}

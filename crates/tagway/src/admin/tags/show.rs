@@ -1,0 +1,53 @@
+//! `POST /tag/info`: tags by their names.
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tagway_core::tag::python_list;
+use utoipa::ToSchema;
+
+use super::super::Shared;
+use super::super::actor::Actor;
+use super::super::given::Given;
+use super::super::refusal::{Refusal, Refusals};
+use super::{Beside, shown};
+use crate::objects::Tag;
+
+/// WhichTags tags.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+struct WhichTags {
+    #[schema(required = true, value_type = Vec<String>, max_items = 1000)]
+    names: Option<Vec<String>>,
+}
+
+/// Shows tags that were declared over the API, by name.
+#[utoipa::path(
+    post, path = "/tag/info", tag = "tags", request_body = WhichTags,
+    responses((status = 200, description = "An object of tags", body = Object), Refusals)
+)]
+pub(super) async fn info(
+    State(shared): State<Shared>,
+    actor: Actor,
+    mut given: Given,
+) -> Result<Json<Value>, Refusal> {
+    actor.must_see_all()?;
+    let WhichTags { names } = given.take()?;
+    given.nothing_else()?;
+    let names = names.ok_or_else(|| Refusal::field("names", "Missing required field 'names'."))?;
+    if 1000 < names.len() {
+        return Err(Refusal::field("names", "At most 1000 tags can be asked for at once."));
+    }
+    let tags = shared.db.find_all::<Tag>(&names).await?;
+    let missing: Vec<&str> =
+        names.iter().map(String::as_str).filter(|name| !tags.iter().any(|tag| tag.id == *name)).collect();
+    if !missing.is_empty() {
+        return Err(Refusal::missing("names", format!("Tags not found: {}", python_list(missing))));
+    }
+    let beside = Beside::read(&shared, &tags, &[]).await?;
+    let current = shared.live.current();
+    let shown: Map<String, Value> =
+        tags.iter().map(|tag| (tag.id.clone(), shown(&current.snapshot, tag, &beside))).collect();
+    Ok(Json(Value::Object(shown)))
+}

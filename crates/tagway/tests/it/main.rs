@@ -25,6 +25,7 @@ mod organizations;
 mod projects;
 mod reload;
 mod retries;
+mod roles;
 mod routing;
 mod stored_models;
 mod stream;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -98,12 +99,14 @@ impl World {
     /// The same world as it was made, on a copy of its store.
     fn again(seed: &Path, keys: &BTreeMap<String, String>) -> Self {
         let copy = TempDir::new().unwrap();
+        std::fs::write(copy.path().join("config.yaml"), config()).unwrap();
+        let data = copy.path().join("data");
+        std::fs::create_dir(&data).unwrap();
         for entry in std::fs::read_dir(seed).unwrap() {
             let entry = entry.unwrap();
-            std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+            std::fs::copy(entry.path(), data.join(entry.file_name())).unwrap();
         }
-        let folder = copy.keep();
-        let gateway = Gateway::start_with(&config(), &["--data-dir", folder.to_str().unwrap()], &[]);
+        let gateway = Gateway::start_in(Arc::new(copy), &[], &[]);
         Self { gateway, keys: keys.clone() }
     }
 }
@@ -113,14 +116,12 @@ async fn every_role_gets_on_every_endpoint_what_the_matrix_says() {
     let seed = TempDir::new().unwrap();
     let made = World::made().await;
     let keys = made.keys.clone();
-    let data = made.gateway.dir.path().join("data");
     made.gateway.signal("TERM");
-    let dir = made.gateway.stopped();
-    for entry in std::fs::read_dir(&data).unwrap() {
+    let stopped = made.gateway.stopped();
+    for entry in std::fs::read_dir(stopped.path().join("data")).unwrap() {
         let entry = entry.unwrap();
         std::fs::copy(entry.path(), seed.path().join(entry.file_name())).unwrap();
     }
-    drop(dir);
     let matrix = include_str!("roles/matrix.txt");
     let mut world = World::again(seed.path(), &keys);
     let mut wrong = Vec::new();

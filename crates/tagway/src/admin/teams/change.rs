@@ -168,6 +168,7 @@ fn merge_into(target: &mut Map<String, Value>, patch: Map<String, Value>) {
 /// Which team.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(as = TeamById)]
 struct Which {
     #[schema(required = true, value_type = String)]
     team_id: Option<String>,

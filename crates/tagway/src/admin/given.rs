@@ -224,6 +224,11 @@ pub(super) fn object<T: Serialize>(value: &T) -> Map<String, Value> {
     }
 }
 
+/// Whether a part of a path may be an id: PostgreSQL cannot even be asked for one with U+0000.
+pub(super) fn can_be_id(part: &str) -> bool {
+    !part.contains('\0')
+}
+
 /// The query of a management request.
 #[derive(Debug)]
 pub(crate) struct Asked<T>(pub(crate) T);

@@ -292,6 +292,9 @@ async fn what_makes_no_sense_in_a_team_is_refused() {
         ),
         ("/team/member_delete", json!({"team_id": "t1", "user_id": "u"}), 400, "User not found in team"),
         ("/team/delete", json!({}), 400, "team_ids"),
+        ("/team/nope/reset_spend", json!({"reset_to": 0}), 404, "Team not found, passed team_id=nope"),
+        ("/team/a%00b/reset_spend", json!({"reset_to": 0}), 404, "Team not found"),
+        ("/user/a%00b/reset_spend", json!({"reset_to": 0}), 404, "User not found"),
         (
             "/team/t1/reset_spend",
             json!({"reset_to": 1}),
@@ -460,4 +463,123 @@ async fn a_path_granted_to_a_key_does_not_grant_tags() {
     granted(&gateway, "/team/new", json!({"team_id": "theirs"})).await;
     assert_eq!(error(ask("/team/delete", json!({"team_ids": ["theirs"]}))).await.0, 403);
     assert_eq!(ask("/team/delete", json!({"team_ids": ["mine"]})).send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_team_has_no_more_than_its_organization() {
+    let gateway = Gateway::start(&two_teams(""));
+    granted(&gateway, "/budget/new", json!({"budget_id": "b1", "tpm_limit": 10})).await;
+    let organization = json!({
+        "organization_id": "o1", "organization_alias": "O", "models": ["other"], "max_budget": 50, "tags": ["teamA"],
+    });
+    granted(&gateway, "/organization/new", organization).await;
+    let budgeted = json!({"organization_id": "o2", "organization_alias": "P", "budget_id": "b1"});
+    granted(&gateway, "/organization/new", budgeted).await;
+    for (body, text) in [
+        (
+            json!({"models": [MODEL]}),
+            "Model 'fake-openai-endpoint' not in organization's allowed models. Organization allowed models=['other']. Organization: o1",
+        ),
+        (
+            json!({"max_budget": 500}),
+            "Team max_budget (500.0) exceeds organization's max_budget (50.0). Organization: o1",
+        ),
+        (
+            json!({"organization_id": "o2", "tpm_limit": 11}),
+            "Team tpm_limit (11) exceeds organization's tpm_limit (10). Organization: o2",
+        ),
+    ] {
+        let mut team = json!({"organization_id": "o1"});
+        team.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
+        assert_eq!(refusal(&gateway, "/team/new", team).await, (400, text.to_owned()));
+    }
+    granted(&gateway, "/team/new", json!({"team_id": "t1", "organization_id": "o1", "models": ["other"]}))
+        .await;
+    let more = json!({"team_id": "t1", "models": [MODEL]});
+    assert_eq!(refusal(&gateway, "/team/model/add", more.clone()).await.0, 400);
+    assert_eq!(refusal(&gateway, "/team/update", more).await.0, 400);
+    granted(&gateway, "/team/new", json!({"team_id": "t2", "organization_id": "o1"})).await;
+    let key = key(&gateway, json!({"team_id": "t2"})).await;
+    assert_eq!(chat(&gateway, &key, MODEL, json!({})).await.0, 403);
+    granted(&gateway, "/team/update", json!({"team_id": "t2", "organization_id": null})).await;
+    assert_eq!(chat(&gateway, &key, MODEL, json!({})).await, to("default-model"));
+}
+
+#[tokio::test]
+async fn the_admin_of_an_organization_manages_its_teams_alone() {
+    let gateway = Gateway::start(&two_teams(""));
+    for id in ["o1", "o2", "o3"] {
+        granted(&gateway, "/organization/new", json!({"organization_id": id, "organization_alias": id}))
+            .await;
+    }
+    granted(
+        &gateway,
+        "/user/new",
+        json!({"user_id": "oa", "auto_create_key": false, "organizations": ["o3"]}),
+    )
+    .await;
+    granted(&gateway, "/user/new", json!({"user_id": "other", "auto_create_key": false})).await;
+    for id in ["o1", "o2"] {
+        let admin = json!({"organization_id": id, "member": {"role": "org_admin", "user_id": "oa"}});
+        granted(&gateway, "/organization/member_add", admin).await;
+    }
+    let admin = key(&gateway, json!({"user_id": "oa"})).await;
+    let ask = |path: &str, body: Value| with(&gateway, &admin, Method::POST, path, &body);
+    let see = |path: &str| with(&gateway, &admin, Method::GET, path, &json!({}));
+
+    for (organization, text) in [
+        (
+            json!(null),
+            "Passed organization_id is None, please specify the organization_id in your request. You are part of multiple organizations: ['o1', 'o2']",
+        ),
+        (json!("o3"), "Only proxy admin can be used"),
+    ] {
+        let (status, body) = error(ask("/team/new", json!({"organization_id": organization}))).await;
+        assert_eq!(status, 401);
+        assert!(body["error"]["message"].as_str().unwrap().contains(text), "{body}");
+    }
+    let own = json!({"team_id": "t1", "organization_id": "o1", "tags": ["teamA"], "max_budget": 10});
+    assert_eq!(ask("/team/new", own).send().await.unwrap().status(), 200);
+    granted(&gateway, "/team/new", json!({"team_id": "t2", "organization_id": "o1"})).await;
+    granted(&gateway, "/team/new", json!({"team_id": "foreign"})).await;
+
+    let update = |more: Value| {
+        let mut body = json!({"team_id": "t1"});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        ask("/team/update", body)
+    };
+    for more in [json!({"tags": ["teamB"]}), json!({"max_budget": 9}), json!({"organization_id": "o2"})] {
+        assert_eq!(update(more.clone()).send().await.unwrap().status(), 200, "{more}");
+    }
+    for more in [
+        json!({"max_budget": 11}),
+        json!({"max_budget": null}),
+        json!({"spend": 0}),
+        json!({"organization_id": "o3"}),
+        json!({"organization_id": null}),
+    ] {
+        assert_eq!(error(update(more.clone())).await.0, 403, "{more}");
+    }
+    assert_eq!(error(ask("/team/update", json!({"team_id": "foreign", "team_alias": "x"}))).await.0, 403);
+    let member =
+        |team: &str, user: &str| json!({"team_id": team, "member": {"role": "user", "user_id": user}});
+    assert_eq!(ask("/team/member_add", member("t2", "other")).send().await.unwrap().status(), 200);
+    assert_eq!(error(ask("/team/member_add", member("t2", "nobody"))).await.0, 403);
+    assert_eq!(error(ask("/team/member_add", member("foreign", "other"))).await.0, 403);
+    let raise = json!({"team_id": "t2", "user_id": "other", "max_budget_in_team": 3});
+    assert_eq!(ask("/team/member_update", raise).send().await.unwrap().status(), 200);
+
+    let teams: Value = see("/team/list").send().await.unwrap().json().await.unwrap();
+    assert_eq!(teams.as_array().unwrap().len(), 2);
+    let teams: Value = see("/v2/team/list").send().await.unwrap().json().await.unwrap();
+    assert_eq!(teams["total"], 2);
+    let users: Value = see("/user/list").send().await.unwrap().json().await.unwrap();
+    let ids: Vec<_> = users["users"].as_array().unwrap().iter().map(|user| &user["user_id"]).collect();
+    assert_eq!(ids, ["oa"]);
+    assert_eq!(see("/team/info?team_id=t2").send().await.unwrap().status(), 200);
+    assert_eq!(error(see("/team/info?team_id=foreign")).await.0, 403);
+    let users = read(&gateway, "/user/list?organization_ids=o3").await;
+    assert_eq!(users["users"][0]["user_id"], "oa");
+    granted(&gateway, "/user/delete", json!({"user_ids": ["oa"]})).await;
+    assert_eq!(read(&gateway, "/user/list?organization_ids=o1,o3").await["total"], 0);
 }

@@ -18,6 +18,7 @@ use crate::store::Filter;
 /// Which budget.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(as = DeleteBudget)]
 struct Which {
     #[schema(required = true, value_type = String)]
     id: Option<String>,

@@ -17,6 +17,7 @@ use crate::store::Stored;
 /// Which budgets.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(as = BudgetsById)]
 struct Which {
     #[schema(required = true, min_items = 1)]
     budgets: Vec<String>,

@@ -17,6 +17,7 @@ use crate::objects::Customer;
 /// Which customers.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(as = DeleteCustomers)]
 struct Which {
     #[schema(required = true, value_type = Vec<String>, min_items = 1)]
     user_ids: Option<Vec<String>>,

@@ -170,6 +170,7 @@ pub(super) async fn bulk_update(
 /// Which key.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(as = KeyById)]
 struct Which {
     /// The key, or its digest.
     #[schema(required = true)]

@@ -17,6 +17,7 @@ use super::{find, is_key};
 /// Which keys.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(as = DeleteKeys)]
 struct Which {
     /// Keys, or their digests.
     keys: Option<Vec<String>>,

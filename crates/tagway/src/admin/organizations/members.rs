@@ -106,6 +106,7 @@ fn new_member(value: Value) -> Result<NewMember, Refusal> {
 /// Who is to be changed, or to leave.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(as = OrganizationMemberById)]
 struct Which {
     #[schema(required = true, value_type = String)]
     organization_id: Option<String>,

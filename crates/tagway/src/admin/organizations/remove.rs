@@ -18,6 +18,7 @@ use crate::store::Filter;
 /// Which organizations.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(as = DeleteOrganizations)]
 struct Which {
     #[schema(required = true, value_type = Vec<String>, min_items = 1)]
     organization_ids: Option<Vec<String>>,

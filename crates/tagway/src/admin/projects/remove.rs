@@ -19,6 +19,7 @@ use crate::store::Filter;
 /// Which projects.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(as = DeleteProjects)]
 struct Which {
     #[schema(required = true, value_type = Vec<String>)]
     project_ids: Option<Vec<String>>,

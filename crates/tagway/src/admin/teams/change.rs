@@ -9,13 +9,13 @@ use utoipa::ToSchema;
 use super::super::Shared;
 use super::super::actor::Actor;
 use super::super::change::Change;
-use super::super::given::{Given, object};
+use super::super::given::{Given, can_be_id, object};
 use super::super::keys;
 use super::super::refusal::{Refusal, Refusals};
 use super::super::reset::{ResetSpend, Spent, set_spend};
 use super::super::shown::Ignored;
 use super::make::{KEPT, check, check_permissions};
-use super::{find, not_found, permit, wanted, with_spend};
+use super::{not_found, permit, wanted, with_spend};
 use crate::objects::{Kind, Team};
 use crate::store::Stored;
 
@@ -93,7 +93,7 @@ async fn apply(
 ) -> Result<(Stored<Team>, Ignored), Refusal> {
     actor.must_change()?;
     let mut change = Change::begin(shared, actor).await?;
-    let before: Option<Stored<Team>> = change.find(id).await?;
+    let before: Option<Stored<Team>> = if can_be_id(id) { change.find(id).await? } else { None };
     permit::update(actor, id, before.as_ref())?;
     let before = before.ok_or_else(|| not_found(id))?;
     let wishes: Wishes = given.peek(&Wishes::default(), &[])?;
@@ -106,9 +106,8 @@ async fn apply(
         team.metadata.insert("tags".to_owned(), tags.clone().into());
     }
     // To belong to no organization any more is said with null.
-    match team.organization_id.as_deref() {
-        Some("") => team.organization_id.clone_from(&before.object.organization_id),
-        _ => {}
+    if team.organization_id.as_deref() == Some("") {
+        team.organization_id.clone_from(&before.object.organization_id);
     }
     permit::fields(actor, &given, &before.object, &team)?;
     permit::money_and_place(actor, &before.object, &team)?;
@@ -169,6 +168,7 @@ fn merge_into(target: &mut Map<String, Value>, patch: Map<String, Value>) {
 /// Which team.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(as = TeamById)]
 struct Which {
     #[schema(required = true, value_type = String)]
     team_id: Option<String>,
@@ -346,7 +346,8 @@ pub(super) async fn reset_spend(
     actor.must_be_admin()?;
     let wish = ResetSpend::only(given)?;
     let mut change = Change::begin(&shared, &actor).await?;
-    let stored = find(&mut change, &id).await?;
+    let found: Option<Stored<Team>> = if can_be_id(&id) { change.find(&id).await? } else { None };
+    let stored = found.ok_or_else(|| not_found(&id))?;
     let Spent { spend, before } = set_spend(&mut change, Kind::Team, &id, &wish).await?;
     change.commit().await?;
     let limits = stored.object.limits;

@@ -21,6 +21,7 @@ use crate::store::{Edit, Filter, Stored};
 /// New members.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(as = NewTeamMembers)]
 struct NewMembers {
     #[schema(required = true, value_type = String)]
     team_id: Option<String>,
@@ -43,6 +44,7 @@ enum OneOrMany {
 /// The body of a request for new members.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes the body in the OpenAPI document")]
+#[schema(as = AddTeamMembers)]
 struct AddMembers {
     #[schema(inline)]
     #[serde(flatten)]
@@ -130,6 +132,7 @@ fn refuse_models(models: &[String]) -> Result<(), Refusal> {
 /// Which member of which team.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(as = TeamMemberById)]
 struct Which {
     #[schema(required = true, value_type = String)]
     team_id: Option<String>,
@@ -151,6 +154,7 @@ struct Changed {
 /// The body of a request for a member's change.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes the body in the OpenAPI document")]
+#[schema(as = UpdateTeamMember)]
 struct UpdateMember {
     #[schema(inline)]
     #[serde(flatten)]

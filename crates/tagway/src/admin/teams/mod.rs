@@ -16,7 +16,7 @@ use super::Shared;
 use super::refusal::Refusal;
 use super::shown::row;
 use crate::objects::{Kind, Member, Team};
-use crate::store::{Edit, Stored};
+use crate::store::Stored;
 
 pub(super) use join::{Joining, Share, check_length, find_by_email, join};
 pub(super) use permit::must_manage;
@@ -45,11 +45,6 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(show::list_pages))
         .routes(routes!(show::available))
         .routes(routes!(show::permissions))
-}
-
-/// A team that is to be changed.
-async fn find(edit: &mut Edit, id: &str) -> Result<Stored<Team>, Refusal> {
-    edit.find(id).await?.ok_or_else(|| not_found(id))
 }
 
 fn not_found(id: &str) -> Refusal {

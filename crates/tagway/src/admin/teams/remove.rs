@@ -18,6 +18,7 @@ use crate::store::{Filter, Stored};
 /// Which teams.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(as = DeleteTeams)]
 struct Which {
     #[schema(required = true, value_type = Vec<String>)]
     team_ids: Option<Vec<String>>,

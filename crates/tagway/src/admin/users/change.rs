@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::super::Shared;
 use super::super::actor::Actor;
 use super::super::change::Change;
-use super::super::given::{Given, object};
+use super::super::given::{Given, can_be_id, object};
 use super::super::keys;
 use super::super::refusal::{Refusal, Refusals};
 use super::super::reset::{ResetSpend, Spent, set_spend};
@@ -118,7 +118,8 @@ pub(super) async fn reset_spend(
     actor.must_be_admin()?;
     let wish = ResetSpend::only(given)?;
     let mut change = Change::begin(&shared, &actor).await?;
-    let stored: Stored<User> = change.find(&id).await?.ok_or_else(|| not_found(&id))?;
+    let found: Option<Stored<User>> = if can_be_id(&id) { change.find(&id).await? } else { None };
+    let stored = found.ok_or_else(|| not_found(&id))?;
     let Spent { spend, before } = set_spend(&mut change, Kind::User, &id, &wish).await?;
     change.commit().await?;
     let limits = stored.object.limits;

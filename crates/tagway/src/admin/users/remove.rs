@@ -17,6 +17,7 @@ use crate::store::{Filter, Stored};
 /// Which users.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(as = DeleteUsers)]
 struct Which {
     #[schema(required = true, value_type = Vec<String>)]
     user_ids: Option<Vec<String>>,

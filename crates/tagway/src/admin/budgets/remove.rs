@@ -15,18 +15,17 @@ use super::{not_found, shown};
 use crate::objects::{Budget, Customer, Key, Object, Organization, Project, Tag};
 use crate::store::Filter;
 
-/// Which budget.
+/// DeleteBudget budget.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
-#[schema(as = DeleteBudget)]
-struct Which {
+struct DeleteBudget {
     #[schema(required = true, value_type = String)]
     id: Option<String>,
 }
 
 /// Deletes a budget. What referred to it keeps its own limits.
 #[utoipa::path(
-    post, path = "/budget/delete", tag = "budgets", request_body = Which,
+    post, path = "/budget/delete", tag = "budgets", request_body = DeleteBudget,
     responses((status = 200, description = "The budget that was deleted", body = Object), Refusals)
 )]
 pub(super) async fn delete(
@@ -35,7 +34,7 @@ pub(super) async fn delete(
     mut given: Given,
 ) -> Result<Json<Map<String, Value>>, Refusal> {
     actor.must_be_admin()?;
-    let Which { id } = given.take()?;
+    let DeleteBudget { id } = given.take()?;
     given.nothing_else()?;
     let id = id.ok_or_else(|| Refusal::field("id", "Missing required field 'id'."))?;
     let mut change = Change::begin(&shared, &actor).await?;

@@ -14,18 +14,17 @@ use super::{not_found, shown};
 use crate::objects::Budget;
 use crate::store::Stored;
 
-/// Which budgets.
+/// BudgetIds budgets.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
-#[schema(as = BudgetsById)]
-struct Which {
+struct BudgetIds {
     #[schema(required = true, min_items = 1)]
     budgets: Vec<String>,
 }
 
 /// Shows budgets; ids that are not known are left out.
 #[utoipa::path(
-    post, path = "/budget/info", tag = "budgets", request_body = Which,
+    post, path = "/budget/info", tag = "budgets", request_body = BudgetIds,
     responses((status = 200, description = "The budgets", body = Vec<Object>), Refusals)
 )]
 pub(super) async fn info(
@@ -34,7 +33,7 @@ pub(super) async fn info(
     mut given: Given,
 ) -> Result<Json<Vec<Map<String, Value>>>, Refusal> {
     actor.must_see_all()?;
-    let Which { budgets } = given.take()?;
+    let BudgetIds { budgets } = given.take()?;
     given.nothing_else()?;
     if budgets.is_empty() {
         return Err(Refusal::field("budgets", "Specify list of budget id's to query. Passed in=[]"));

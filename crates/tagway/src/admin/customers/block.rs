@@ -2,9 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use utoipa::ToSchema;
 
 use super::super::Shared;
 use super::super::actor::Actor;
@@ -12,21 +10,12 @@ use super::super::change::Change;
 use super::super::given::Given;
 use super::super::limited::{check_id, shown};
 use super::super::refusal::{Refusal, Refusals};
-use super::{all_missing, named};
+use super::{CustomerIds, all_missing};
 use crate::objects::Customer;
-
-/// Which customers.
-#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
-#[schema(as = BlockCustomers)]
-struct Which {
-    #[schema(required = true, value_type = Vec<String>, min_items = 1)]
-    user_ids: Option<Vec<String>>,
-}
 
 /// Refuses all requests that name these customers, from the next one on. Customers that are not known are made.
 #[utoipa::path(
-    post, path = "/customer/block", tag = "customers", request_body = Which,
+    post, path = "/customer/block", tag = "customers", request_body = CustomerIds,
     responses((status = 200, description = "The customers", body = Object), Refusals)
 )]
 pub(super) async fn block(
@@ -39,7 +28,7 @@ pub(super) async fn block(
 
 /// Lets requests that name these customers in again.
 #[utoipa::path(
-    post, path = "/customer/unblock", tag = "customers", request_body = Which,
+    post, path = "/customer/unblock", tag = "customers", request_body = CustomerIds,
     responses((status = 200, description = "The customers", body = Object), Refusals)
 )]
 pub(super) async fn unblock(
@@ -53,12 +42,11 @@ pub(super) async fn unblock(
 async fn set_blocked(
     shared: &Shared,
     actor: &Actor,
-    mut given: Given,
+    given: Given,
     blocked: bool,
 ) -> Result<Json<Value>, Refusal> {
     actor.must_be_admin()?;
-    let ids = named(given.take::<Which>()?.user_ids)?;
-    given.nothing_else()?;
+    let ids = CustomerIds::only(given)?;
     let mut change = Change::begin(shared, actor).await?;
     let (mut changed, mut missing) = (Vec::new(), Vec::new());
     for id in ids {

@@ -6,10 +6,13 @@ mod remove;
 mod show;
 
 use axum::routing::{get, post};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Shared;
+use super::given::Given;
 use super::refusal::Refusal;
 
 pub(super) fn routes() -> OpenApiRouter<Shared> {
@@ -34,16 +37,29 @@ fn not_found(field: &'static str, id: &str) -> Refusal {
     Refusal::missing(field, format!("End User Id={id} does not exist in db")).typed("not_found")
 }
 
-/// The ids of a request that names several customers: each once, and in one order for all requests, so that two of
-/// them never wait for each other.
-fn named(ids: Option<Vec<String>>) -> Result<Vec<String>, Refusal> {
-    let mut ids = ids.ok_or_else(|| Refusal::field("user_ids", "Missing required field 'user_ids'."))?;
-    if ids.is_empty() {
-        return Err(Refusal::field("user_ids", "user_ids is required, passed user_ids=[]"));
+/// Which customers.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+struct CustomerIds {
+    #[schema(required = true, value_type = Vec<String>, min_items = 1)]
+    user_ids: Option<Vec<String>>,
+}
+
+impl CustomerIds {
+    /// The whole body of a request: each id once, and in one order for all requests, so that two of them never wait
+    /// for each other.
+    fn only(mut given: Given) -> Result<Vec<String>, Refusal> {
+        let Self { user_ids } = given.take()?;
+        given.nothing_else()?;
+        let mut ids =
+            user_ids.ok_or_else(|| Refusal::field("user_ids", "Missing required field 'user_ids'."))?;
+        if ids.is_empty() {
+            return Err(Refusal::field("user_ids", "user_ids is required, passed user_ids=[]"));
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        Ok(ids)
     }
-    ids.sort_unstable();
-    ids.dedup();
-    Ok(ids)
 }
 
 /// Some of the customers named are not there.

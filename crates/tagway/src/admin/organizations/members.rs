@@ -20,7 +20,7 @@ use crate::store::{Filter, Stored};
 
 /// Somebody, by id or by email.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-struct NewMember {
+struct NewOrganizationMember {
     role: OrganizationRole,
     #[schema(max_length = 255)]
     user_id: Option<String>,
@@ -32,18 +32,18 @@ struct NewMember {
 #[derive(ToSchema)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "describes the body in the OpenAPI document")]
-enum NewMembers {
-    Several(Vec<NewMember>),
-    One(NewMember),
+enum NewOrganizationMembers {
+    Several(Vec<NewOrganizationMember>),
+    One(NewOrganizationMember),
 }
 
 /// Who is to join which organization.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
-struct Add {
+struct AddOrganizationMembers {
     #[schema(required = true, value_type = String)]
     organization_id: Option<String>,
-    #[schema(required = true, value_type = NewMembers)]
+    #[schema(required = true, value_type = NewOrganizationMembers)]
     member: Value,
     /// Dollars each of them may spend in the organization.
     #[schema(minimum = 0)]
@@ -52,7 +52,7 @@ struct Add {
 
 /// Adds members to an organization. Users who are not known are made.
 #[utoipa::path(
-    post, path = "/organization/member_add", tag = "organizations", request_body = Add,
+    post, path = "/organization/member_add", tag = "organizations", request_body = AddOrganizationMembers,
     responses((status = 200, description = "The users and their memberships", body = Object), Refusals)
 )]
 pub(super) async fn add(
@@ -60,13 +60,14 @@ pub(super) async fn add(
     actor: Actor,
     mut given: Given,
 ) -> Result<Json<Value>, Refusal> {
-    let Add { organization_id, member: asked, max_budget_in_organization } = given.take()?;
+    let AddOrganizationMembers { organization_id, member: asked, max_budget_in_organization } =
+        given.take()?;
     given.nothing_else()?;
     permit::administer(&shared, &actor, organization_id.as_deref()).await?;
     permit::money(&actor, max_budget_in_organization.is_some())?;
     check_budget(max_budget_in_organization)?;
     let id = organization_id.ok_or_else(no_organization)?;
-    let asked: Vec<NewMember> = match asked {
+    let asked: Vec<NewOrganizationMember> = match asked {
         Value::Null => return Err(Refusal::field("member", "Missing required field 'member'.")),
         Value::Array(several) => several.into_iter().map(new_member).collect::<Result<_, _>>()?,
         one => vec![new_member(one)?],
@@ -98,7 +99,7 @@ pub(super) async fn add(
     })))
 }
 
-fn new_member(value: Value) -> Result<NewMember, Refusal> {
+fn new_member(value: Value) -> Result<NewOrganizationMember, Refusal> {
     serde_json::from_value(value)
         .map_err(|error| Refusal::field("member", format!("Invalid value for 'member': {error}.")))
 }
@@ -106,8 +107,7 @@ fn new_member(value: Value) -> Result<NewMember, Refusal> {
 /// Who is to be changed, or to leave.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
-#[schema(as = OrganizationMemberById)]
-struct Which {
+struct WhichOrganizationMember {
     #[schema(required = true, value_type = String)]
     organization_id: Option<String>,
     user_id: Option<String>,
@@ -127,10 +127,10 @@ struct Fields {
 /// The body of a request for a change.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes the body in the OpenAPI document")]
-struct UpdateMember {
+struct UpdateOrganizationMember {
     #[schema(inline)]
     #[serde(flatten)]
-    which: Which,
+    which: WhichOrganizationMember,
     #[schema(inline)]
     #[serde(flatten)]
     fields: Fields,
@@ -138,7 +138,7 @@ struct UpdateMember {
 
 /// Changes a member's role or budget.
 #[utoipa::path(
-    patch, path = "/organization/member_update", tag = "organizations", request_body = UpdateMember,
+    patch, path = "/organization/member_update", tag = "organizations", request_body = UpdateOrganizationMember,
     responses((status = 200, description = "The membership", body = Object), Refusals)
 )]
 pub(super) async fn update(
@@ -146,7 +146,7 @@ pub(super) async fn update(
     actor: Actor,
     mut given: Given,
 ) -> Result<Json<Value>, Refusal> {
-    let which: Which = given.take()?;
+    let which: WhichOrganizationMember = given.take()?;
     let gives_budget = given.gives("max_budget_in_organization");
     let Fields { role, max_budget_in_organization } = given.take()?;
     given.nothing_else()?;
@@ -171,7 +171,7 @@ pub(super) async fn update(
 
 /// Takes a member out of an organization. The user stays.
 #[utoipa::path(
-    delete, path = "/organization/member_delete", tag = "organizations", request_body = Which,
+    delete, path = "/organization/member_delete", tag = "organizations", request_body = WhichOrganizationMember,
     responses((status = 200, description = "The membership that ended", body = Object), Refusals)
 )]
 pub(super) async fn remove(
@@ -179,7 +179,7 @@ pub(super) async fn remove(
     actor: Actor,
     mut given: Given,
 ) -> Result<Json<Value>, Refusal> {
-    let which: Which = given.take()?;
+    let which: WhichOrganizationMember = given.take()?;
     given.nothing_else()?;
     permit::administer(&shared, &actor, which.organization_id.as_deref()).await?;
     let mut change = Change::begin(&shared, &actor).await?;
@@ -192,7 +192,10 @@ pub(super) async fn remove(
 }
 
 /// The organization, and the place of the member among its members.
-async fn find(change: &mut Change<'_>, which: &Which) -> Result<(Stored<Organization>, usize), Refusal> {
+async fn find(
+    change: &mut Change<'_>,
+    which: &WhichOrganizationMember,
+) -> Result<(Stored<Organization>, usize), Refusal> {
     let id = which.organization_id.as_deref().ok_or_else(no_organization)?;
     let stored = change.find::<Organization>(id).await?.ok_or_else(|| unknown(id))?;
     let is_meant = |member: &OrganizationMember| match (&which.user_id, &which.user_email) {
@@ -210,7 +213,7 @@ async fn find(change: &mut Change<'_>, which: &Which) -> Result<(Stored<Organiza
 }
 
 /// The user who is to join; made when there is none.
-async fn find_or_make(change: &mut Change<'_>, new: &NewMember) -> Result<Stored<User>, Refusal> {
+async fn find_or_make(change: &mut Change<'_>, new: &NewOrganizationMember) -> Result<Stored<User>, Refusal> {
     let email = new.user_email.as_deref().filter(|email| !email.is_empty());
     let id = new.user_id.as_deref().filter(|id| !id.is_empty());
     if let Some(id) = id {
@@ -271,7 +274,7 @@ fn nobody() -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, "Either user id or user email must be provided").param("user_id")
 }
 
-fn no_member(which: &Which) -> Refusal {
+fn no_member(which: &WhichOrganizationMember) -> Refusal {
     let (name, value) = match (&which.user_id, &which.user_email) {
         (None, Some(email)) => ("user_email", email.as_str()),
         (id, _) => ("user_id", id.as_deref().unwrap_or_default()),

@@ -15,18 +15,17 @@ use super::{permit, shown};
 use crate::objects::{Key, Model, Object, Organization, Project, Team, User};
 use crate::store::Filter;
 
-/// Which organizations.
+/// DeleteOrganizations organizations.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
-#[schema(as = DeleteOrganizations)]
-struct Which {
+struct DeleteOrganizations {
     #[schema(required = true, value_type = Vec<String>, min_items = 1)]
     organization_ids: Option<Vec<String>>,
 }
 
 /// Deletes organizations with their teams, keys and memberships: all of them, or none when one is not known.
 #[utoipa::path(
-    delete, path = "/organization/delete", tag = "organizations", request_body = Which,
+    delete, path = "/organization/delete", tag = "organizations", request_body = DeleteOrganizations,
     responses((status = 200, description = "The organizations that were deleted", body = Vec<Object>), Refusals)
 )]
 pub(super) async fn delete(
@@ -35,7 +34,7 @@ pub(super) async fn delete(
     mut given: Given,
 ) -> Result<Json<Vec<Map<String, Value>>>, Refusal> {
     permit::own_all(&actor, "delete")?;
-    let Which { organization_ids } = given.take()?;
+    let DeleteOrganizations { organization_ids } = given.take()?;
     given.nothing_else()?;
     let missing = || Refusal::field("organization_ids", "Missing required field 'organization_ids'.");
     let mut ids = organization_ids.ok_or_else(missing)?;

@@ -42,14 +42,14 @@ pub(super) async fn info(
 /// Which organizations.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
-struct Several {
+struct OrganizationIds {
     #[schema(required = true, min_items = 1)]
     organizations: Vec<String>,
 }
 
 /// Shows several organizations; ids that are not known are left out.
 #[utoipa::path(
-    post, path = "/organization/info", tag = "organizations", request_body = Several,
+    post, path = "/organization/info", tag = "organizations", request_body = OrganizationIds,
     responses((status = 200, description = "The organizations", body = Vec<Object>), Refusals)
 )]
 pub(super) async fn several(
@@ -58,7 +58,7 @@ pub(super) async fn several(
     mut given: Given,
 ) -> Result<Json<Vec<Map<String, Value>>>, Refusal> {
     permit::see(&shared, &actor, None).await?;
-    let Several { organizations } = given.take()?;
+    let OrganizationIds { organizations } = given.take()?;
     given.nothing_else()?;
     if organizations.is_empty() {
         let message = "Specify list of organization id's to query. Passed in=[]";

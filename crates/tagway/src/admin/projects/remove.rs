@@ -16,18 +16,17 @@ use super::not_found;
 use crate::objects::{Key, Project};
 use crate::store::Filter;
 
-/// Which projects.
+/// DeleteProjects projects.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
-#[schema(as = DeleteProjects)]
-struct Which {
+struct DeleteProjects {
     #[schema(required = true, value_type = Vec<String>)]
     project_ids: Option<Vec<String>>,
 }
 
 /// Deletes projects: all of them, or none when one is not known or still has keys.
 #[utoipa::path(
-    delete, path = "/project/delete", tag = "projects", request_body = Which,
+    delete, path = "/project/delete", tag = "projects", request_body = DeleteProjects,
     responses((status = 200, description = "The projects that were deleted", body = Vec<Object>), Refusals)
 )]
 pub(super) async fn delete(
@@ -36,7 +35,7 @@ pub(super) async fn delete(
     mut given: Given,
 ) -> Result<Json<Vec<Map<String, Value>>>, Refusal> {
     actor.must_be_admin()?;
-    let Which { project_ids } = given.take()?;
+    let DeleteProjects { project_ids } = given.take()?;
     given.nothing_else()?;
     let missing = || Refusal::field("project_ids", "Missing required field 'project_ids'.");
     let mut ids = project_ids.ok_or_else(missing)?;

@@ -1,11 +1,14 @@
 //! Two databases behind one set of statements: the text of a statement and its arguments are the same for both,
 //! so that only this file tells them apart.
 
+use std::time::Duration;
+
 use sqlx::postgres::{PgPool, PgRow};
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{AssertSqlSafe, FromRow, Postgres, Sqlite, Transaction};
 
 use super::StoreError;
+use super::postgres::within;
 
 /// The store's connections.
 #[derive(Debug, Clone)]
@@ -15,7 +18,13 @@ pub(crate) enum Db {
         write: SqlitePool,
         read: SqlitePool,
     },
-    Postgres(PgPool),
+    Postgres {
+        pool: PgPool,
+        /// A few connections that management cannot take.
+        inner: PgPool,
+        /// An answer that takes longer will not come.
+        silence: Duration,
+    },
     /// No store: the place for it cannot be written, and nobody asked for it.
     Absent,
 }
@@ -85,7 +94,9 @@ impl Db {
         let sql = AssertSqlSafe(sql.to_owned());
         Ok(match self {
             Self::Sqlite { read, .. } => bound!(sqlx::query_as(sql), args).fetch_all(read).await,
-            Self::Postgres(pool) => bound!(sqlx::query_as(sql), args).fetch_all(pool).await,
+            Self::Postgres { pool, silence, .. } => {
+                within(*silence, bound!(sqlx::query_as(sql), args).fetch_all(pool)).await
+            }
             Self::Absent => return Err(StoreError::Absent),
         }?)
     }
@@ -99,14 +110,16 @@ impl Db {
     pub(super) async fn begin(&self) -> Result<Tx, StoreError> {
         Ok(match self {
             Self::Sqlite { write, .. } => Tx::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
-            Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+            Self::Postgres { pool, silence, .. } => {
+                Tx::Postgres { tx: within(*silence, pool.begin()).await?, silence: *silence }
+            }
             Self::Absent => return Err(StoreError::Absent),
         })
     }
 
     /// Whether it is PostgreSQL.
     pub(crate) fn is_postgres(&self) -> bool {
-        matches!(self, Self::Postgres(_))
+        matches!(self, Self::Postgres { .. })
     }
 
     /// Ends all connections.
@@ -116,7 +129,10 @@ impl Db {
                 read.close().await;
                 write.close().await;
             }
-            Self::Postgres(pool) => pool.close().await,
+            Self::Postgres { pool, inner, .. } => {
+                inner.close().await;
+                pool.close().await;
+            }
             Self::Absent => {}
         }
     }
@@ -125,7 +141,7 @@ impl Db {
 /// Writes that happen together or not at all.
 pub(super) enum Tx {
     Sqlite(Transaction<'static, Sqlite>),
-    Postgres(Transaction<'static, Postgres>),
+    Postgres { tx: Transaction<'static, Postgres>, silence: Duration },
 }
 
 impl Tx {
@@ -134,7 +150,9 @@ impl Tx {
         let sql = AssertSqlSafe(sql.to_owned());
         Ok(match self {
             Self::Sqlite(tx) => bound!(sqlx::query(sql), args).execute(&mut **tx).await?.rows_affected(),
-            Self::Postgres(tx) => bound!(sqlx::query(sql), args).execute(&mut **tx).await?.rows_affected(),
+            Self::Postgres { tx, silence } => {
+                within(*silence, bound!(sqlx::query(sql), args).execute(&mut **tx)).await?.rows_affected()
+            }
         })
     }
 
@@ -143,7 +161,9 @@ impl Tx {
         let sql = AssertSqlSafe(sql.to_owned());
         Ok(match self {
             Self::Sqlite(tx) => bound!(sqlx::query_as(sql), args).fetch_all(&mut **tx).await,
-            Self::Postgres(tx) => bound!(sqlx::query_as(sql), args).fetch_all(&mut **tx).await,
+            Self::Postgres { tx, silence } => {
+                within(*silence, bound!(sqlx::query_as(sql), args).fetch_all(&mut **tx)).await
+            }
         }?)
     }
 
@@ -151,7 +171,7 @@ impl Tx {
     pub(super) fn lock(&self) -> &'static str {
         match self {
             Self::Sqlite(_) => "",
-            Self::Postgres(_) => " FOR UPDATE",
+            Self::Postgres { .. } => " FOR UPDATE",
         }
     }
 
@@ -162,7 +182,7 @@ impl Tx {
 
     /// Tells the other gateways, once the transaction is there.
     pub(super) async fn notify(&mut self, payload: &str) -> Result<(), StoreError> {
-        if let Self::Postgres(_) = self {
+        if let Self::Postgres { .. } = self {
             self.run("SELECT pg_notify('tagway_changes', $1)", &[payload.into()]).await?;
         }
         Ok(())
@@ -171,7 +191,7 @@ impl Tx {
     pub(super) async fn commit(self) -> Result<(), StoreError> {
         Ok(match self {
             Self::Sqlite(tx) => tx.commit().await,
-            Self::Postgres(tx) => tx.commit().await,
+            Self::Postgres { tx, silence } => within(silence, tx.commit()).await,
         }?)
     }
 }

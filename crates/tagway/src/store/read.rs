@@ -83,9 +83,10 @@ impl Db {
         self.all(sql, &[user.into(), kind.as_str().into()]).await
     }
 
-    /// Whether the store answers.
-    pub(crate) async fn ping(&self) -> Result<(), StoreError> {
-        self.all::<(i32,)>("SELECT 1", &[]).await.map(|_| ())
+    /// Which store this is, whatever address it is reached at.
+    pub(crate) async fn identity(&self) -> Result<String, StoreError> {
+        let id = self.one::<(String,)>("SELECT id FROM installation", &[]).await?;
+        Ok(id.map(|(id,)| id).unwrap_or_default())
     }
 }
 

@@ -48,6 +48,9 @@ const KNOWN: &[&str] = &[
 /// Where to connect, and the schema that `?schema=` names.
 fn options(url: &str) -> Result<(PgConnectOptions, Option<String>), sqlx::Error> {
     let mut url = url::Url::parse(url).map_err(|error| sqlx::Error::Configuration(error.into()))?;
+    if !matches!(url.scheme(), "postgres" | "postgresql") {
+        return Err(sqlx::Error::Configuration("not a postgresql:// URL".into()));
+    }
     let (known, foreign): (Vec<_>, Vec<_>) = url
         .query_pairs()
         .into_owned()

@@ -7,12 +7,14 @@ mod keeper;
 mod watch;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use quick_cache::sync::Cache;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::objects::Kind;
 use crate::store::{Change, Db, StoreError};
 use filter::Filter;
 pub(crate) use grant::{Bearer, Grant};
@@ -30,6 +32,9 @@ const MOST_CUSTOMERS: usize = 100_000;
 const MOST_WAITING: usize = 4096;
 /// A key nobody knows is not asked about again for so long.
 const UNKNOWN_FOR: Duration = Duration::from_secs(10);
+
+/// So many milliseconds may the clocks of gateways differ.
+const CLOCKS_DIFFER: i64 = 3_600_000;
 
 /// The store could not be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -63,6 +68,8 @@ pub(crate) struct Directory {
     orders: mpsc::Sender<Order>,
     /// The store failed lately.
     down: AtomicBool,
+    /// Customers made before then (milliseconds since 1970) have been read.
+    prepared: AtomicI64,
 }
 
 impl Directory {
@@ -76,6 +83,7 @@ impl Directory {
             perhaps_customers: Filter::default(),
             orders,
             down: AtomicBool::new(false),
+            prepared: AtomicI64::new(0),
         };
         (Arc::new(directory), inbox)
     }
@@ -159,14 +167,17 @@ impl Directory {
         }
     }
 
-    /// Reads what must be known before the first request.
+    /// Reads what must be known before the first request, or what has been added to it.
     ///
     /// # Errors
     /// The store cannot be read.
     pub(crate) async fn prepare(&self, db: &Db) -> Result<(), StoreError> {
-        for id in db.ids(crate::objects::Kind::Customer).await? {
+        let now = Timestamp::now().as_millisecond();
+        let since = self.prepared.load(Ordering::Relaxed);
+        for id in db.ids_since(Kind::Customer, since).await? {
             self.perhaps_customers.add(&id);
         }
+        self.prepared.store(now - CLOCKS_DIFFER, Ordering::Relaxed);
         Ok(())
     }
 }

@@ -49,14 +49,23 @@ async fn tags_changed_on_one_gateway_lead_elsewhere_on_the_other(store: Store) {
     );
     let (here, there) = (home.gateway(&config), home.gateway(&config));
     let made = key(&here, json!({"tags": ["free"]})).await;
-    let serves = async || {
-        let request = there.client.post(format!("{}/v1/chat/completions", there.url)).bearer_auth(&made);
+    let serves = async |key: &str| {
+        let request = there.client.post(format!("{}/v1/chat/completions", there.url)).bearer_auth(key);
         request.json(&chat_body("m", json!({}))).send().await.unwrap().deployment().to_owned()
     };
-    assert_eq!(serves().await, "free");
+    assert_eq!(serves(&made).await, "free");
     let update = here.post("/key/update", &json!({"key": made, "tags": ["paid"]})).send().await.unwrap();
     assert_eq!(update.status(), 200);
-    let took = until("the new tag", || async { serves().await == "paid" }).await;
+    let took = until("the new tag", || async { serves(&made).await == "paid" }).await;
+    assert!(took < SOON, "{took:?}");
+
+    let team = here.post("/team/new", &json!({"team_id": "t", "tags": ["free"]})).send().await.unwrap();
+    assert_eq!(team.status(), 200);
+    let made = key(&here, json!({"team_id": "t"})).await;
+    assert_eq!(serves(&made).await, "free");
+    let update = here.post("/team/update", &json!({"team_id": "t", "tags": ["paid"]})).send().await.unwrap();
+    assert_eq!(update.status(), 200);
+    let took = until("the team's new tag", || async { serves(&made).await == "paid" }).await;
     assert!(took < SOON, "{took:?}");
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::StoreError;
 use super::db::Db;
+use super::postgres::Pools;
 use super::row::now_millis;
 use crate::objects::Kind;
 
@@ -95,7 +96,7 @@ impl Ears {
 impl Db {
     /// Begins to listen for changes; SQLite has nobody to hear.
     pub(crate) async fn listener(&self) -> Result<Option<Ears>, StoreError> {
-        let Self::Postgres { inner, .. } = self else { return Ok(None) };
+        let Self::Postgres(Pools { inner, .. }) = self else { return Ok(None) };
         let mut listener = sqlx::postgres::PgListener::connect_with(inner).await?;
         listener.listen("tagway_changes").await?;
         Ok(Some(Ears(listener)))

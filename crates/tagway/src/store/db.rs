@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use sqlx::postgres::{PgPool, PgRow};
+use sqlx::postgres::PgRow;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{AssertSqlSafe, FromRow, Postgres, Sqlite, Transaction};
 
 use super::StoreError;
-use super::postgres::within;
+use super::postgres::{Pools, within};
 
 /// The store's connections.
 #[derive(Debug, Clone)]
@@ -18,13 +18,7 @@ pub(crate) enum Db {
         write: SqlitePool,
         read: SqlitePool,
     },
-    Postgres {
-        pool: PgPool,
-        /// A few connections that management cannot take.
-        inner: PgPool,
-        /// An answer that takes longer will not come.
-        silence: Duration,
-    },
+    Postgres(Pools),
     /// No store: the place for it cannot be written, and nobody asked for it.
     Absent,
 }
@@ -94,7 +88,7 @@ impl Db {
         let sql = AssertSqlSafe(sql.to_owned());
         Ok(match self {
             Self::Sqlite { read, .. } => bound!(sqlx::query_as(sql), args).fetch_all(read).await,
-            Self::Postgres { pool, silence, .. } => {
+            Self::Postgres(Pools { pool, silence, .. }) => {
                 within(*silence, bound!(sqlx::query_as(sql), args).fetch_all(pool)).await
             }
             Self::Absent => return Err(StoreError::Absent),
@@ -110,8 +104,8 @@ impl Db {
     pub(super) async fn begin(&self) -> Result<Tx, StoreError> {
         Ok(match self {
             Self::Sqlite { write, .. } => Tx::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
-            Self::Postgres { pool, silence, .. } => {
-                Tx::Postgres { tx: within(*silence, pool.begin()).await?, silence: *silence }
+            Self::Postgres(Pools { pool, silence, .. }) => {
+                Tx::Postgres(PgTx { tx: within(*silence, pool.begin()).await?, silence: *silence })
             }
             Self::Absent => return Err(StoreError::Absent),
         })
@@ -119,7 +113,7 @@ impl Db {
 
     /// Whether it is PostgreSQL.
     pub(crate) fn is_postgres(&self) -> bool {
-        matches!(self, Self::Postgres { .. })
+        matches!(self, Self::Postgres(_))
     }
 
     /// Ends all connections.
@@ -129,7 +123,7 @@ impl Db {
                 read.close().await;
                 write.close().await;
             }
-            Self::Postgres { pool, inner, .. } => {
+            Self::Postgres(Pools { pool, inner, .. }) => {
                 inner.close().await;
                 pool.close().await;
             }
@@ -141,7 +135,13 @@ impl Db {
 /// Writes that happen together or not at all.
 pub(super) enum Tx {
     Sqlite(Transaction<'static, Sqlite>),
-    Postgres { tx: Transaction<'static, Postgres>, silence: Duration },
+    Postgres(PgTx),
+}
+
+pub(super) struct PgTx {
+    tx: Transaction<'static, Postgres>,
+    /// An answer that takes longer will not come.
+    silence: Duration,
 }
 
 impl Tx {
@@ -150,7 +150,7 @@ impl Tx {
         let sql = AssertSqlSafe(sql.to_owned());
         Ok(match self {
             Self::Sqlite(tx) => bound!(sqlx::query(sql), args).execute(&mut **tx).await?.rows_affected(),
-            Self::Postgres { tx, silence } => {
+            Self::Postgres(PgTx { tx, silence }) => {
                 within(*silence, bound!(sqlx::query(sql), args).execute(&mut **tx)).await?.rows_affected()
             }
         })
@@ -161,7 +161,7 @@ impl Tx {
         let sql = AssertSqlSafe(sql.to_owned());
         Ok(match self {
             Self::Sqlite(tx) => bound!(sqlx::query_as(sql), args).fetch_all(&mut **tx).await,
-            Self::Postgres { tx, silence } => {
+            Self::Postgres(PgTx { tx, silence }) => {
                 within(*silence, bound!(sqlx::query_as(sql), args).fetch_all(&mut **tx)).await
             }
         }?)
@@ -171,7 +171,7 @@ impl Tx {
     pub(super) fn lock(&self) -> &'static str {
         match self {
             Self::Sqlite(_) => "",
-            Self::Postgres { .. } => " FOR UPDATE",
+            Self::Postgres(_) => " FOR UPDATE",
         }
     }
 
@@ -182,7 +182,7 @@ impl Tx {
 
     /// Tells the other gateways, once the transaction is there.
     pub(super) async fn notify(&mut self, payload: &str) -> Result<(), StoreError> {
-        if let Self::Postgres { .. } = self {
+        if let Self::Postgres(_) = self {
             self.run("SELECT pg_notify('tagway_changes', $1)", &[payload.into()]).await?;
         }
         Ok(())
@@ -191,7 +191,7 @@ impl Tx {
     pub(super) async fn commit(self) -> Result<(), StoreError> {
         Ok(match self {
             Self::Sqlite(tx) => tx.commit().await,
-            Self::Postgres { tx, silence } => within(silence, tx.commit()).await,
+            Self::Postgres(PgTx { tx, silence }) => within(silence, tx.commit()).await,
         }?)
     }
 }

@@ -45,6 +45,16 @@ const KNOWN: &[&str] = &[
     "options",
 ];
 
+/// The connections.
+#[derive(Debug, Clone)]
+pub(crate) struct Pools {
+    pub(super) pool: PgPool,
+    /// A few that management cannot take.
+    pub(super) inner: PgPool,
+    /// An answer that takes longer will not come.
+    pub(super) silence: Duration,
+}
+
 /// Where to connect, and the schema that `?schema=` names.
 fn options(url: &str) -> Result<(PgConnectOptions, Option<String>), sqlx::Error> {
     let mut url = url::Url::parse(url).map_err(|error| sqlx::Error::Configuration(error.into()))?;
@@ -105,11 +115,11 @@ pub(super) fn open(url: &str, connections: u32) -> Result<Db, sqlx::Error> {
             .after_release(|connection, meta| Box::pin(sound(connection, meta)))
             .connect_lazy_with(options.clone())
     };
-    Ok(Db::Postgres {
+    Ok(Db::Postgres(Pools {
         pool: pool(connections.saturating_sub(INNER).max(1), PATIENCE),
         inner: pool(INNER, HASTE),
         silence: SILENCE,
-    })
+    }))
 }
 
 /// Whether a connection may go back to the pool. The pool asks it as well, but would wait for ever, and keep its
@@ -132,8 +142,8 @@ impl Db {
     /// keeps it waiting, and it gives up sooner.
     pub(crate) fn hasty(&self) -> Self {
         match self {
-            Self::Postgres { inner, .. } => {
-                Self::Postgres { pool: inner.clone(), inner: inner.clone(), silence: HASTE }
+            Self::Postgres(Pools { inner, .. }) => {
+                Self::Postgres(Pools { pool: inner.clone(), inner: inner.clone(), silence: HASTE })
             }
             other => other.clone(),
         }

@@ -20,8 +20,8 @@ pub(crate) use db::Db;
 pub(crate) use edit::{Actor, Edit};
 pub(crate) use keys::Digested;
 pub(crate) use list::{Filter, Order, Page, SeenBy};
-pub(crate) use related::KeysOf;
 pub(crate) use open::{Migrated, Place, migrate, open};
+pub(crate) use related::KeysOf;
 pub(crate) use row::Stored;
 pub(crate) use seen::SeenTag;
 

@@ -111,7 +111,8 @@ impl Gateway {
     pub fn ended_with_log(mut self) -> String {
         self.signal("TERM");
         self.child.wait().unwrap();
-        let mut logged: String = self.lines.iter().flat_map(|line| [line, "\n".to_owned()]).collect();
+        let mut logged: String =
+            self.lines.lock().unwrap().iter().flat_map(|line| [line, "\n".to_owned()]).collect();
         self.child.stderr.take().unwrap().read_to_string(&mut logged).unwrap();
         logged
     }

@@ -5,7 +5,8 @@ mod config_host;
 use std::time::Duration;
 
 use config_host::Files;
-use tagway_core::config::{Mock, MockError, TagKind, Tier};
+use tagway_core::config::{Mock, MockError, TagKind, Tier, Valkey};
+use tagway_core::secret::Secret;
 
 #[test]
 fn the_quick_start_of_tag_routing_loads() {
@@ -55,6 +56,8 @@ fn everything_that_works_is_read() {
         .env("EU_KEY", "eu-secret")
         .env("RPM", "60")
         .env("FILTER", "true")
+        .env("REDIS_HOST", "cache")
+        .env("DATABASE_URL", "postgresql://u:p@db/tagway")
         .must_load();
     let config = loaded.config;
     let one = &config.deployments[0];
@@ -125,6 +128,30 @@ fn the_environment_gives_the_master_key_when_the_file_does_not() {
     assert_eq!(key(files()).as_deref(), Some("litellm-key-of-some-length"));
     let twin = files().env("TAGWAY_MASTER_KEY", "tagway-key-of-some-length");
     assert_eq!(key(twin).as_deref(), Some("tagway-key-of-some-length"));
+}
+
+#[test]
+fn valkey_is_where_the_file_or_the_environment_says() {
+    let of = |settings: &str, env: &[(&str, &str)]| {
+        let file = format!("model_list: []\nrouter_settings: {{{settings}}}\n");
+        let files = Files::one(&file).env("LITELLM_MASTER_KEY", "litellm-key-of-some-length");
+        let files = env.iter().fold(files, |files, (name, value)| files.env(name, value));
+        files.must_load().config.router.valkey
+    };
+    let address = |host: &str, port: u16, password: Option<&str>| {
+        let (host, password) = (host.to_owned(), password.map(Secret::new));
+        Some(Valkey::Address { host, port, username: None, password, tls: false, db: 0 })
+    };
+    let url = |text: &str| Some(Valkey::Url(Secret::new(text)));
+    assert_eq!(of("", &[]), None);
+    assert_eq!(of("redis_password: os.environ/NOT_SET", &[]), None);
+    assert_eq!(of("redis_host: cache, redis_port: 7000", &[]), address("cache", 7000, None));
+    assert_eq!(of("redis_host: cache, redis_url: 'rediss://u:p@x/1'", &[]), url("rediss://u:p@x/1"));
+    let env = [("REDIS_HOST", "there"), ("REDIS_PORT", "tcp://10.0.0.1:6379"), ("REDIS_PASSWORD", "p")];
+    assert_eq!(of("", &env), address("there", 6379, Some("p")));
+    let env = [("REDIS_URL", "redis://there:1"), ("REDIS_PASSWORD", "p")];
+    assert_eq!(of("", &env), url("redis://there:1"));
+    assert_eq!(of("redis_host: here", &env), address("here", 6379, Some("p")));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! everything.
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -19,10 +19,10 @@ use crate::directory::{self, Directory};
 use crate::listen::{self, Workers};
 use crate::live::{self, Live};
 use crate::objects::Kind;
-use crate::peers::{self, Peers};
+use crate::peers::{self, Meeting, Peers};
 use crate::seal::Seal;
 use crate::seen::{self, Seen};
-use crate::store::{self, Change, Db, Place};
+use crate::store::{self, Change, Db, Migrated, Place};
 use crate::tasks::Tasks;
 use crate::telemetry;
 
@@ -52,6 +52,13 @@ pub(crate) enum DataFolder {
     Given(PathBuf),
     /// Nobody said anything: a store there is welcome, but not required.
     Usual(PathBuf),
+}
+
+impl DataFolder {
+    fn place(&self) -> Place {
+        let (Self::Given(folder) | Self::Usual(folder)) = self;
+        Place::Folder(folder.clone())
+    }
 }
 
 /// The configuration cannot be used: all its problems, as text for people.
@@ -121,12 +128,17 @@ async fn serve(
     tasks.spawn("reload", |stop| live::watch(Arc::clone(&live), stop));
     // Requests in progress need these to the end: they stop after the workers.
     let mut keepers = Tasks::new();
-    keepers.spawn("directory", |stop| directory::keep(Arc::clone(&directory), db.clone(), orders, stop));
+    keepers.spawn("directory", |stop| directory::keep(Arc::clone(&directory), db.hasty(), orders, stop));
     if !matches!(db, Db::Absent) {
         keepers.spawn("seen tags", |stop| seen::keep(seen, db.clone(), stop));
-        keepers.spawn("listen", |stop| peers::listen(db.clone(), Arc::clone(&peers.call), stop));
+        keepers.spawn("listen", |stop| peers::listen(db.clone(), Arc::clone(&peers), stop));
+        if let Some(valkey) = &live.current().snapshot.config.router.valkey {
+            let store = db.identity().await.context("cannot read the store")?;
+            let meeting = Meeting::new(valkey, &store).context("the address of Valkey cannot be used")?;
+            keepers.spawn("valkey", |stop| peers::meet(meeting, Arc::clone(&peers), stop));
+        }
         keepers.spawn("changes", |stop| {
-            directory::watch(directory, db.clone(), Arc::clone(&peers.call), told(catalog), stop)
+            directory::watch(directory, db.hasty(), Arc::clone(&peers.call), told(catalog), stop)
         });
     }
     announce(&live.current().snapshot, address, count);
@@ -148,14 +160,34 @@ async fn serve(
     Ok(cut)
 }
 
+/// Brings the store up to date; says what it did.
+pub(crate) fn migrate(config: Option<&Path>, data: &DataFolder) -> anyhow::Result<String> {
+    let place = match config {
+        Some(config) => place(live::prepare(config).map_err(Misconfigured)?.config(), data),
+        None => {
+            let url = std::env::var("DATABASE_URL").ok().filter(|url| !url.is_empty());
+            url.map_or_else(|| data.place(), |url| Place::Postgres { url, connections: 1 })
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let done = runtime.block_on(store::migrate(&place));
+    let Migrated { steps, version } =
+        done.with_context(|| format!("cannot migrate the store, {}", place.shown()))?;
+    let mut said: Vec<String> =
+        steps.iter().map(|(version, name)| format!("applied {version:04} {name}")).collect();
+    let state = if steps.is_empty() { "was up to date already" } else { "is up to date" };
+    said.push(format!("{} {state}: version {version:04}", place.shown()));
+    Ok(said.join("\n"))
+}
+
 /// Where the store is.
 fn place(config: &Config, data: &DataFolder) -> Place {
     let general = &config.general;
-    match (&general.database_url, data) {
-        (Some(url), _) => {
+    match &general.database_url {
+        Some(url) => {
             Place::Postgres { url: url.expose().to_owned(), connections: general.database_connections }
         }
-        (None, DataFolder::Given(folder) | DataFolder::Usual(folder)) => Place::Folder(folder.clone()),
+        None => data.place(),
     }
 }
 
@@ -182,9 +214,7 @@ fn told(catalog: Arc<Catalog>) -> directory::Told {
         Box::pin(async move {
             // None named: anything may have changed.
             let concerned = |change: &Change| matches!(change.kind, Kind::Model | Kind::Tag);
-            if changes.is_empty() || changes.iter().any(concerned) {
-                catalog.refresh().await;
-            }
+            if changes.is_empty() || changes.iter().any(concerned) { catalog.refresh().await } else { true }
         })
     })
 }

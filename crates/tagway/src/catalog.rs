@@ -28,17 +28,22 @@ impl Catalog {
         Self { db, live, seal, refreshing: Mutex::default() }
     }
 
-    /// Puts what is stored now in force. What cannot be used is left out, and said in the log.
-    pub(crate) async fn refresh(&self) {
+    /// Puts what is stored now in force. What cannot be used is left out, and said in the log. Says whether the store
+    /// could be read.
+    pub(crate) async fn refresh(&self) -> bool {
         let _one = self.refreshing.lock().await;
         match self.read().await {
             Ok(added) => {
                 if let Err(why) = self.live.adopt(added) {
                     tracing::error!("stored deployments and tags cannot be put in force: {why}");
                 }
+                true
             }
-            Err(StoreError::Absent) => {}
-            Err(error) => tracing::error!(%error, "stored deployments and tags cannot be read"),
+            Err(StoreError::Absent) => true,
+            Err(error) => {
+                tracing::error!(%error, "stored deployments and tags cannot be read");
+                false
+            }
         }
     }
 

@@ -1,57 +1,178 @@
 //! The other gateways on the same store: hears when they change something, and tells them. The store's own list of
-//! changes says what; this only says that it is worth a look.
+//! changes says what; this only says that it is worth a look, and nothing depends on it but how soon that happens.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use redis::aio::MultiplexedConnection;
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo as _, ProtocolVersion,
+    PushInfo, PushKind, RedisConnectionInfo, RedisError, RedisResult,
+};
+use tagway_core::config::Valkey;
+use tokio::sync::{Notify, mpsc};
 
-use crate::store::Db;
+use crate::store::{Db, StoreError};
 use crate::tasks::Stop;
 
-/// A pause before the next try after a connection was lost.
+/// A pause before the next try after a connection was lost; it doubles up to the longest.
 const PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// Valkey is to answer within this time.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often a silent connection is tried.
+const PING: Duration = Duration::from_secs(10);
 
 /// Ways to the other gateways.
 pub(crate) struct Peers {
     /// Wakes whoever looks for changes.
     pub(crate) call: Arc<Notify>,
+    /// There is something to tell.
+    news: Notify,
 }
 
 impl Peers {
     pub(crate) fn new() -> Self {
-        Self { call: Arc::new(Notify::new()) }
+        Self { call: Arc::new(Notify::new()), news: Notify::new() }
     }
 
-    /// Tells the others that something changed.
-    pub(crate) async fn tell(&self) {
-        // PostgreSQL tells them itself, with the transaction.
+    /// Tells the others that something changed. PostgreSQL tells them itself, with the transaction.
+    pub(crate) fn tell(&self) {
+        self.news.notify_one();
     }
 }
 
 /// Listens to PostgreSQL's notifications until asked to stop.
-pub(crate) async fn listen(db: Db, call: Arc<Notify>, mut stop: Stop) {
+pub(crate) async fn listen(db: Db, peers: Arc<Peers>, mut stop: Stop) {
     loop {
         let heard = async {
-            let Some(mut ears) = db.listener().await? else { return Ok(false) };
+            let Some(mut ears) = db.listener().await? else { return Ok(()) };
             // Whatever was missed while nobody listened.
-            call.notify_one();
+            peers.call.notify_one();
             loop {
                 ears.heard().await?;
-                call.notify_one();
+                peers.call.notify_one();
             }
         };
-        let ended: Result<bool, crate::store::StoreError> = tokio::select! {
+        let ended: Result<(), StoreError> = tokio::select! {
             () = stop.asked() => return,
             ended = heard => ended,
         };
         match ended {
-            Ok(_) => return,
+            Ok(()) => return,
             Err(error) => tracing::debug!(%error, "the store's notifications are lost for now"),
         }
         tokio::select! {
             () = stop.asked() => return,
             () = tokio::time::sleep(PAUSE) => {}
         }
+    }
+}
+
+/// Where gateways meet: a channel of a Valkey.
+pub(crate) struct Meeting {
+    client: Client,
+    channel: String,
+}
+
+impl Meeting {
+    /// The place for all gateways on the store with this identity. Another store's gateways have their own.
+    ///
+    /// # Errors
+    /// The address cannot be used.
+    pub(crate) fn new(valkey: &Valkey, store: &str) -> RedisResult<Self> {
+        let info = match valkey {
+            Valkey::Url(url) => url.expose().into_connection_info()?,
+            Valkey::Address { host, port, username, password, tls, db } => {
+                let addr = if *tls {
+                    let host = host.clone();
+                    ConnectionAddr::TcpTls { host, port: *port, insecure: false, tls_params: None }
+                } else {
+                    ConnectionAddr::Tcp(host.clone(), *port)
+                };
+                let mut login = RedisConnectionInfo::default().set_db(i64::from(*db));
+                if let Some(username) = username {
+                    login = login.set_username(username);
+                }
+                if let Some(password) = password {
+                    login = login.set_password(password.expose());
+                }
+                addr.into_connection_info()?.set_redis_settings(login)
+            }
+        };
+        // One connection hears, tells and shows that it lives.
+        let login = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+        let client = Client::open(info.set_redis_settings(login))?;
+        Ok(Self { client, channel: format!("tagway:{store}:changes") })
+    }
+
+    async fn connect(&self) -> RedisResult<(MultiplexedConnection, mpsc::UnboundedReceiver<PushInfo>)> {
+        let (sender, pushed) = mpsc::unbounded_channel();
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE))
+            .set_push_sender(sender);
+        let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+        connection.subscribe(&self.channel).await?;
+        Ok((connection, pushed))
+    }
+
+    /// Hears and tells until the connection ends, which is an error.
+    async fn attend(&self, peers: &Peers, came: impl FnOnce()) -> RedisResult<()> {
+        let (mut connection, mut pushed) = self.connect().await?;
+        came();
+        // Whatever was missed, here and there, while nobody attended.
+        peers.tell();
+        peers.call.notify_one();
+        loop {
+            let command = tokio::select! {
+                push = pushed.recv() => match push.map(|push| push.kind) {
+                    Some(PushKind::Message) => {
+                        peers.call.notify_one();
+                        continue;
+                    }
+                    Some(PushKind::Disconnection) | None => {
+                        return Err(RedisError::from((ErrorKind::Io, "the connection was closed")));
+                    }
+                    Some(_) => continue,
+                },
+                () = peers.news.notified() => redis::cmd("PUBLISH").arg(&self.channel).arg("").to_owned(),
+                () = tokio::time::sleep(PING) => redis::cmd("PING"),
+            };
+            command.exec_async(&mut connection).await?;
+        }
+    }
+}
+
+/// Meets the other gateways at a Valkey until asked to stop. Without it they hear of changes a little later.
+pub(crate) async fn meet(meeting: Meeting, peers: Arc<Peers>, mut stop: Stop) {
+    let mut pause = PAUSE;
+    let mut told = false;
+    loop {
+        let mut came = false;
+        let attending = meeting.attend(&peers, || {
+            came = true;
+            if told {
+                tracing::info!("Valkey answers again");
+            }
+        });
+        let ended = tokio::select! {
+            () = stop.asked() => return,
+            ended = attending => ended,
+        };
+        if came {
+            (pause, told) = (PAUSE, false);
+        }
+        if let Err(error) = ended
+            && !told
+        {
+            told = true;
+            tracing::warn!(%error, "Valkey cannot be reached: other gateways hear of changes through the store alone");
+        }
+        tokio::select! {
+            () = stop.asked() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }

@@ -136,7 +136,7 @@ fn compile(tree: &Node, scope: &mut Scope<'_>) -> Config {
     let general = general::read(general.as_ref(), scope);
     let config = Config {
         deployments: draft.deployments,
-        router: routing::settle(draft.router, draft.proxy.routing),
+        router: routing::settle(draft.router, draft.proxy.routing, scope),
         proxy: draft.proxy.proxy,
         general,
         tags: draft.tags,

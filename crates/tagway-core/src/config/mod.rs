@@ -25,6 +25,7 @@ mod routing;
 mod scalar;
 mod scope;
 mod tags;
+mod valkey;
 mod yaml;
 
 pub use load::{Host, Loaded, check, load};

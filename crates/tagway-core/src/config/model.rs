@@ -157,6 +157,30 @@ pub struct Router {
     pub max_fallbacks: u32,
     /// `model_group_alias`: name → group, and whether `/v1/models` hides the name.
     pub aliases: Vec<Alias>,
+    /// `redis_url`, `redis_host` and the like, or the environment's `REDIS_URL`, `REDIS_HOST`, ….
+    pub valkey: Option<Valkey>,
+}
+
+/// Where Valkey (or Redis) is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Valkey {
+    /// `redis://…` or `rediss://…`, which may hold a password.
+    Url(Secret),
+    /// The parts of one.
+    Address {
+        /// `redis_host`
+        host: String,
+        /// `redis_port`; 6379 when not given.
+        port: u16,
+        /// `redis_username`
+        username: Option<String>,
+        /// `redis_password`
+        password: Option<Secret>,
+        /// `redis_ssl`
+        tls: bool,
+        /// `redis_db`
+        db: u32,
+    },
 }
 
 /// An entry of `model_group_alias`.

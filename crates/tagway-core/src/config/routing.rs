@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::model::{Alias, Router};
 use super::scope::{At, Rule, Scope, Table, nearest};
+use super::valkey;
 use super::yaml::Kind;
 use crate::tag::{InheritedTags, UnknownTags};
 
@@ -25,6 +26,7 @@ pub(super) struct Draft {
     pub(super) content_policy_fallbacks: Option<Vec<(String, Vec<String>)>>,
     pub(super) max_fallbacks: Option<u32>,
     pub(super) aliases: Vec<Alias>,
+    pub(super) valkey: valkey::Draft,
 }
 
 const NO_BUDGETS: &str = "remove it, and hold the budget at the provider until tagway enforces it";
@@ -85,13 +87,13 @@ pub(super) const ROUTER: Table<Draft> = &[
     ("default_litellm_params", Rule::Missed("give the parameters in each `litellm_params`")),
     ("max_retries", Rule::Missed("use `num_retries`")),
     ("weights", Rule::Missed("give `weight` in each `litellm_params`")),
-    ("redis_url", Rule::Ignored),
-    ("redis_host", Rule::Ignored),
-    ("redis_port", Rule::Ignored),
-    ("redis_password", Rule::Ignored),
-    ("redis_username", Rule::Ignored),
-    ("redis_ssl", Rule::Ignored),
-    ("redis_db", Rule::Ignored),
+    ("redis_url", Rule::Works(|r, at, s| valkey::url(&mut r.valkey, at, s))),
+    ("redis_host", Rule::Works(|r, at, s| valkey::host(&mut r.valkey, at, s))),
+    ("redis_port", Rule::Works(|r, at, s| valkey::port(&mut r.valkey, at, s))),
+    ("redis_password", Rule::Works(|r, at, s| valkey::password(&mut r.valkey, at, s))),
+    ("redis_username", Rule::Works(|r, at, s| valkey::username(&mut r.valkey, at, s))),
+    ("redis_ssl", Rule::Works(|r, at, s| valkey::tls(&mut r.valkey, at, s))),
+    ("redis_db", Rule::Works(|r, at, s| valkey::db(&mut r.valkey, at, s))),
     ("cache_responses", Rule::Ignored),
     ("cache_kwargs", Rule::Ignored),
     ("caching_groups", Rule::Ignored),
@@ -218,8 +220,8 @@ fn aliases(at: &At<'_>, scope: &mut Scope<'_>) -> Vec<Alias> {
     aliases
 }
 
-/// `router_settings` where it says something, else `litellm_settings`, else LiteLLM's defaults.
-pub(super) fn settle(own: Draft, proxy: Draft) -> Router {
+/// `router_settings` where it says something, else `litellm_settings`, else LiteLLM's defaults; Valkey by the environment, too.
+pub(super) fn settle(own: Draft, proxy: Draft, scope: &Scope<'_>) -> Router {
     Router {
         tags: own.tags,
         tag_error_status: own.tag_error_status.unwrap_or(401),
@@ -242,5 +244,6 @@ pub(super) fn settle(own: Draft, proxy: Draft) -> Router {
             .unwrap_or_default(),
         max_fallbacks: own.max_fallbacks.or(proxy.max_fallbacks).unwrap_or(5),
         aliases: own.aliases,
+        valkey: valkey::settle(own.valkey, scope),
     }
 }

@@ -33,7 +33,7 @@ impl<'s> Change<'s> {
             self.shared.catalog.refresh().await;
         }
         self.shared.directory.refresh(changes).await;
-        self.shared.peers.tell().await;
+        self.shared.peers.tell();
         Ok(())
     }
 }

@@ -6,18 +6,29 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::Shared;
+use crate::store::Db;
 
 /// The process answers.
 pub(super) async fn liveness() -> Json<&'static str> {
     Json("I'm alive!")
 }
 
-/// The gateway takes requests. A configuration that could not be reloaded shows here: the old one still serves.
+/// The gateway takes requests. What is not as it should be shows here without ending that: a configuration that could
+/// not be reloaded, since the old one still serves, and a store that does not answer, since known keys still work.
 pub(super) async fn readiness(State(shared): State<Shared>) -> (StatusCode, Json<Value>) {
+    let has_store = !matches!(shared.db, Db::Absent);
+    let reached = has_store && shared.directory.reaches_store();
+    let db = if reached { "connected" } else { "Not connected" };
     if shared.is_draining() {
-        return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "draining", "db": "Not connected"})));
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "draining", "db": db})));
     }
-    let mut body = json!({"status": "healthy", "db": "Not connected"});
+    let mut body = json!({"status": "healthy", "db": db});
+    if has_store && !reached {
+        body["store"] = json!({
+            "status": "unreachable",
+            "hint": "Keys in memory keep working; others, and the management API, get 503 until the store answers.",
+        });
+    }
     let rejected = shared.live.rejected();
     if 0 < rejected {
         body["config"] = json!({

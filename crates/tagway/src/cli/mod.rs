@@ -3,6 +3,7 @@
 
 mod check;
 mod explain;
+mod migrate;
 mod remote;
 
 use std::io::Write as _;
@@ -30,6 +31,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Explain where a request would go, and why.
     Explain(explain::ExplainArgs),
+    /// Bring the store up to date, as every start does.
+    Migrate(migrate::MigrateArgs),
     /// Manage virtual keys of a running gateway.
     Key(remote::Asked<remote::Key>),
     /// Manage teams of a running gateway, and who is in them.
@@ -119,6 +122,7 @@ pub(crate) fn run() -> ExitCode {
     match cli.command {
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Explain(args)) => explain::run(&args),
+        Some(Command::Migrate(args)) => migrate::run(args),
         Some(Command::Key(asked)) => remote::run(&asked),
         Some(Command::Team(asked)) => remote::run(&asked),
         Some(Command::Tag(asked)) => remote::run(&asked),

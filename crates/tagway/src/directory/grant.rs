@@ -1,6 +1,7 @@
 //! Keys and owners as requests meet them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwapOption;
 use http::{HeaderName, HeaderValue};
@@ -25,6 +26,8 @@ pub(crate) struct Grant {
 pub(super) struct Slot {
     pub(super) id: Box<str>,
     pub(super) grant: ArcSwapOption<Grant>,
+    /// It is stored, but what it forbids cannot be known.
+    pub(super) broken: AtomicBool,
 }
 
 /// The owners above a key.
@@ -126,8 +129,12 @@ impl Bearer {
             grants.push(slot.grant.load_full().ok_or("organization")?);
         }
         // LiteLLM lets keys belong to users it does not know.
-        if let Some(user) = self.user.as_ref().and_then(|slot| slot.grant.load_full()) {
-            grants.push(user);
+        if let Some(slot) = &self.user {
+            match slot.grant.load_full() {
+                Some(user) => grants.push(user),
+                None if slot.broken.load(Ordering::Relaxed) => return Err("user"),
+                None => {}
+            }
         }
         Ok(grants)
     }

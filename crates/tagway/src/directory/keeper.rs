@@ -2,7 +2,7 @@
 //! other, what it puts in memory is never older than the last change it was told of.
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -21,8 +21,6 @@ use crate::tasks::Stop;
 /// keys costs it 500 small statements a second, and no more.
 const GAP: Duration = Duration::from_millis(2);
 const MOST_AT_ONCE: usize = 256;
-/// After a failure the store is left alone for so long.
-const REST: Duration = Duration::from_millis(500);
 
 /// What the keeper is told to do.
 pub(crate) enum Order {
@@ -98,8 +96,10 @@ impl Keeper {
             }
         }
         // What has changed comes first: those who ask then get the newest.
-        if let Err(error) = self.refresh(check).await {
-            self.failed(&error);
+        match self.refresh(check).await {
+            Ok(()) if check => self.directory.found(),
+            Ok(()) => {}
+            Err(error) => self.directory.lost(&error),
         }
         for done in finished {
             // Whoever asked may have left.
@@ -113,29 +113,15 @@ impl Keeper {
         }
     }
 
-    fn failed(&mut self, error: &StoreError) {
-        self.rested = Instant::now() + REST;
-        if !self.directory.down.swap(true, Ordering::Relaxed) {
-            tracing::error!(%error, "the store fails: keys in memory keep working, others get 503");
-        }
-    }
-
-    fn succeeded(&mut self) {
-        if self.directory.down.swap(false, Ordering::Relaxed) {
-            tracing::info!("the store answers again");
-        }
-    }
-
     async fn answer_keys(&mut self, asked: HashMap<[u8; 32], Vec<Reply<Bearer>>>) {
         let digests: Vec<[u8; 32]> = asked.keys().copied().collect();
-        let mut found = match self.read_keys(&digests).await {
-            Ok(found) => Ok(found),
-            Err(error) => {
-                if let Some(error) = error {
-                    self.failed(&error);
-                }
-                Err(Unreachable)
-            }
+        let mut found = if self.directory.reaches_store() {
+            self.read_keys(&digests).await.map_err(|error| {
+                self.directory.lost(&error);
+                Unreachable
+            })
+        } else {
+            Err(Unreachable)
         };
         for (digest, replies) in asked {
             let answer = match &mut found {
@@ -148,16 +134,12 @@ impl Keeper {
         }
     }
 
-    /// Reads keys into memory. Fails without an error while the store rests.
+    /// Reads keys into memory.
     async fn read_keys(
         &mut self,
         digests: &[[u8; 32]],
-    ) -> Result<HashMap<[u8; 32], Arc<Bearer>>, Option<StoreError>> {
-        let now = Instant::now();
-        if now < self.rested && self.directory.down.load(Ordering::Relaxed) {
-            return Err(None);
-        }
-        tokio::time::sleep(self.rested.saturating_duration_since(now)).await;
+    ) -> Result<HashMap<[u8; 32], Arc<Bearer>>, StoreError> {
+        tokio::time::sleep(self.rested.saturating_duration_since(Instant::now())).await;
         self.rested = Instant::now() + GAP;
         let stored = match self.db.keys_by_digest(digests).await {
             Err(StoreError::Absent) => HashMap::new(),
@@ -165,20 +147,29 @@ impl Keeper {
         };
         let mut found = HashMap::new();
         for digest in digests {
-            let known = match stored.get(digest) {
-                None => Known::Nobody(Instant::now()),
-                Some(digested) => match self.bearer(*digest, digested).await? {
-                    Some(bearer) => {
-                        found.insert(*digest, Arc::clone(&bearer));
-                        Known::Is(bearer)
-                    }
-                    None => Known::Nobody(Instant::now()),
-                },
+            let bearer = match stored.get(digest) {
+                Some(digested) => self.bearer(*digest, digested).await?,
+                None => None,
             };
-            self.directory.keys.insert(*digest, known);
+            self.remember(*digest, bearer.as_ref());
+            if let Some(bearer) = bearer {
+                found.insert(*digest, bearer);
+            }
         }
-        self.succeeded();
         Ok(found)
+    }
+
+    fn remember(&self, digest: [u8; 32], bearer: Option<&Arc<Bearer>>) {
+        match bearer {
+            Some(bearer) => {
+                self.directory.keys.insert(digest, Arc::clone(bearer));
+                self.directory.strangers.remove(&digest);
+            }
+            None => {
+                self.directory.keys.remove(&digest);
+                self.directory.strangers.insert(digest, Instant::now());
+            }
+        }
     }
 
     /// A key as requests meet it; none when its fields make no policy, which only a foreign hand can bring about.
@@ -215,7 +206,8 @@ impl Keeper {
         if let Some(slot) = self.owners.get(&name).and_then(Weak::upgrade) {
             return Ok(Some(slot));
         }
-        let slot = Arc::new(Slot { id: id.into(), grant: ArcSwapOption::empty() });
+        let slot =
+            Arc::new(Slot { id: id.into(), grant: ArcSwapOption::empty(), broken: AtomicBool::new(false) });
         self.fill::<T>(&slot).await?;
         self.owners.insert(name, Arc::downgrade(&slot));
         if 2048 < self.owners.len() && self.owners.len().is_power_of_two() {
@@ -226,25 +218,37 @@ impl Keeper {
 
     /// Reads an owner into its place.
     async fn fill<T: Linked>(&mut self, slot: &Slot) -> Result<(), StoreError> {
-        let stored = self.db.find::<T>(&slot.id).await?;
+        let stored = match self.db.find::<T>(&slot.id).await {
+            // Whoever depends on it is refused; the others are not to suffer for it.
+            Err(error @ StoreError::Unreadable { .. }) => {
+                tracing::error!(%error, "cannot be used");
+                slot.broken.store(true, Ordering::Relaxed);
+                slot.grant.store(None);
+                return Ok(());
+            }
+            read => read?,
+        };
         let organization = match stored.as_ref().and_then(|stored| stored.object.organization()) {
             // Organizations belong to none: this goes no deeper.
             Some(id) => Box::pin(self.slot::<Organization>(Some(id))).await?,
             None => None,
         };
+        let is_there = stored.is_some();
         let grant = stored.and_then(|stored| grant(&stored, organization));
+        slot.broken.store(is_there && grant.is_none(), Ordering::Relaxed);
         slot.grant.store(grant.map(Arc::new));
         Ok(())
     }
 
     async fn answer_customers(&mut self, asked: HashMap<Box<str>, Vec<Reply<Grant>>>) {
         for (id, replies) in asked {
-            let answer = match self.read_customer(&id).await {
-                Ok(grant) => Ok(grant),
-                Err(error) => {
-                    self.failed(&error);
-                    Err(Unreachable)
-                }
+            let answer = if self.directory.reaches_store() {
+                self.read_customer(&id).await.map_err(|error| {
+                    self.directory.lost(&error);
+                    Unreachable
+                })
+            } else {
+                Err(Unreachable)
             };
             for reply in replies {
                 let _ = reply.send(answer.clone());
@@ -257,7 +261,6 @@ impl Keeper {
         let found = stored.and_then(|stored| grant(&stored, None)).map(Arc::new);
         let known = found.clone().map_or(Known::Nobody(Instant::now()), Known::Is);
         self.directory.customers.insert(id.into(), known);
-        self.succeeded();
         Ok(found)
     }
 
@@ -297,17 +300,16 @@ impl Keeper {
         let stored = self.db.keys_by_digest(&digests).await?;
         for digest in digests {
             // Who has not been asked about is read when somebody asks.
-            if !self.directory.keys.contains_key(&digest) {
+            let known = self.directory.keys.contains_key(&digest);
+            if !known && !self.directory.strangers.contains_key(&digest) {
                 continue;
             }
             let bearer = match stored.get(&digest) {
                 Some(digested) => self.bearer(digest, digested).await?,
                 None => None,
             };
-            let known = bearer.map_or(Known::Nobody(Instant::now()), Known::Is);
-            self.directory.keys.insert(digest, known);
+            self.remember(digest, bearer.as_ref());
         }
-        self.succeeded();
         Ok(())
     }
 
@@ -322,10 +324,8 @@ impl Keeper {
     /// Compares all versions in memory with the store's, and notes what differs.
     async fn note_differences(&mut self) -> Result<(), StoreError> {
         let mut held: HashMap<Kind, Vec<(String, i64)>> = HashMap::new();
-        for (_, known) in self.directory.keys.iter() {
-            if let Known::Is(bearer) = known {
-                held.entry(Kind::Key).or_default().push((bearer.id.to_string(), bearer.version));
-            }
+        for (_, bearer) in self.directory.keys.iter() {
+            held.entry(Kind::Key).or_default().push((bearer.id.to_string(), bearer.version));
         }
         for (id, known) in self.directory.customers.iter() {
             if let Known::Is(grant) = known {
@@ -349,7 +349,6 @@ impl Keeper {
         }
         // Customers others made meanwhile.
         self.directory.prepare(&self.db).await?;
-        self.succeeded();
         Ok(())
     }
 }

@@ -7,13 +7,15 @@ mod keeper;
 mod watch;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use quick_cache::sync::Cache;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::store::{Change, Db};
+use crate::objects::Kind;
+use crate::store::{Change, Db, StoreError};
 use filter::Filter;
 pub(crate) use grant::{Bearer, Grant};
 use keeper::Order;
@@ -22,12 +24,17 @@ pub(crate) use watch::{Told, watch};
 
 /// As many keys are remembered; the least used one makes room.
 const MOST_KEYS: usize = 200_000;
+/// As many digests of nobody.
+const MOST_STRANGERS: usize = 50_000;
 /// As many customers.
 const MOST_CUSTOMERS: usize = 100_000;
 /// As many requests may wait for the store at once.
 const MOST_WAITING: usize = 4096;
 /// A key nobody knows is not asked about again for so long.
 const UNKNOWN_FOR: Duration = Duration::from_secs(10);
+
+/// So many milliseconds may the clocks of gateways differ.
+const CLOCKS_DIFFER: i64 = 3_600_000;
 
 /// The store could not be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -52,13 +59,17 @@ impl<T> Clone for Known<T> {
 
 /// Everybody who is known.
 pub(crate) struct Directory {
-    keys: Cache<[u8; 32], Known<Bearer>>,
+    keys: Cache<[u8; 32], Arc<Bearer>>,
+    /// Digests nobody answers to, as of then. Apart from the keys, so that inventing some makes none forgotten.
+    strangers: Cache<[u8; 32], Instant>,
     customers: Cache<Box<str>, Known<Grant>>,
     /// Ids that may be customers: most requests name users who are none.
     perhaps_customers: Filter,
     orders: mpsc::Sender<Order>,
     /// The store failed lately.
     down: AtomicBool,
+    /// Customers made before then (milliseconds since 1970) have been read.
+    prepared: AtomicI64,
 }
 
 impl Directory {
@@ -67,10 +78,12 @@ impl Directory {
         let (orders, inbox) = mpsc::channel(MOST_WAITING);
         let directory = Self {
             keys: Cache::new(MOST_KEYS),
+            strangers: Cache::new(MOST_STRANGERS),
             customers: Cache::new(MOST_CUSTOMERS),
             perhaps_customers: Filter::default(),
             orders,
             down: AtomicBool::new(false),
+            prepared: AtomicI64::new(0),
         };
         (Arc::new(directory), inbox)
     }
@@ -80,10 +93,14 @@ impl Directory {
     /// # Errors
     /// It is not in memory and the store cannot be asked.
     pub(crate) async fn key(&self, digest: [u8; 32]) -> Result<Option<Arc<Bearer>>, Unreachable> {
-        match self.keys.get(&digest) {
-            Some(Known::Is(bearer)) => return Ok(Some(bearer)),
-            Some(Known::Nobody(since)) if since.elapsed() < UNKNOWN_FOR => return Ok(None),
-            _ => {}
+        if let Some(bearer) = self.keys.get(&digest) {
+            return Ok(Some(bearer));
+        }
+        if !self.reaches_store() {
+            return Err(Unreachable);
+        }
+        if self.strangers.get(&digest).is_some_and(|since| since.elapsed() < UNKNOWN_FOR) {
+            return Ok(None);
         }
         let (reply, answer) = oneshot::channel();
         self.orders.try_send(Order::Key { digest, reply }).map_err(|_| Unreachable)?;
@@ -100,6 +117,7 @@ impl Directory {
         }
         match self.customers.get(id) {
             Some(Known::Is(grant)) => return Ok(Some(grant)),
+            _ if !self.reaches_store() => return Err(Unreachable),
             Some(Known::Nobody(since)) if since.elapsed() < UNKNOWN_FOR => return Ok(None),
             _ => {}
         }
@@ -135,14 +153,31 @@ impl Directory {
         !self.down.load(Ordering::Relaxed)
     }
 
-    /// Reads what must be known before the first request.
+    /// Takes note that the store does not answer. It is not asked for keys again until it has been seen to.
+    fn lost(&self, error: &StoreError) {
+        if !self.down.swap(true, Ordering::Relaxed) {
+            tracing::error!(%error, "the store fails: keys in memory keep working, others get 503");
+        }
+    }
+
+    /// Takes note that it does.
+    fn found(&self) {
+        if self.down.swap(false, Ordering::Relaxed) {
+            tracing::info!("the store answers again");
+        }
+    }
+
+    /// Reads what must be known before the first request, or what has been added to it.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub(crate) async fn prepare(&self, db: &Db) -> Result<(), crate::store::StoreError> {
-        for id in db.ids(crate::objects::Kind::Customer).await? {
+    pub(crate) async fn prepare(&self, db: &Db) -> Result<(), StoreError> {
+        let now = Timestamp::now().as_millisecond();
+        let since = self.prepared.load(Ordering::Relaxed);
+        for id in db.ids_since(Kind::Customer, since).await? {
             self.perhaps_customers.add(&id);
         }
+        self.prepared.store(now - CLOCKS_DIFFER, Ordering::Relaxed);
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::StoreError;
 use super::db::Db;
+use super::postgres::Pools;
 use super::row::now_millis;
 use crate::objects::Kind;
 
@@ -85,9 +86,9 @@ impl Db {
 pub(crate) struct Ears(sqlx::postgres::PgListener);
 
 impl Ears {
-    /// Waits for the next one.
+    /// Waits for the next one, or for the moment somebody listens again who did not for a while.
     pub(crate) async fn heard(&mut self) -> Result<(), StoreError> {
-        self.0.recv().await?;
+        self.0.try_recv().await?;
         Ok(())
     }
 }
@@ -95,8 +96,8 @@ impl Ears {
 impl Db {
     /// Begins to listen for changes; SQLite has nobody to hear.
     pub(crate) async fn listener(&self) -> Result<Option<Ears>, StoreError> {
-        let Self::Postgres(pool) = self else { return Ok(None) };
-        let mut listener = sqlx::postgres::PgListener::connect_with(pool).await?;
+        let Self::Postgres(Pools { inner, .. }) = self else { return Ok(None) };
+        let mut listener = sqlx::postgres::PgListener::connect_with(inner).await?;
         listener.listen("tagway_changes").await?;
         Ok(Some(Ears(listener)))
     }

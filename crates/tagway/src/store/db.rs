@@ -1,11 +1,14 @@
 //! Two databases behind one set of statements: the text of a statement and its arguments are the same for both,
 //! so that only this file tells them apart.
 
-use sqlx::postgres::{PgPool, PgRow};
+use std::time::Duration;
+
+use sqlx::postgres::PgRow;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{AssertSqlSafe, FromRow, Postgres, Sqlite, Transaction};
 
 use super::StoreError;
+use super::postgres::{Pools, within};
 
 /// The store's connections.
 #[derive(Debug, Clone)]
@@ -15,7 +18,7 @@ pub(crate) enum Db {
         write: SqlitePool,
         read: SqlitePool,
     },
-    Postgres(PgPool),
+    Postgres(Pools),
     /// No store: the place for it cannot be written, and nobody asked for it.
     Absent,
 }
@@ -85,7 +88,9 @@ impl Db {
         let sql = AssertSqlSafe(sql.to_owned());
         Ok(match self {
             Self::Sqlite { read, .. } => bound!(sqlx::query_as(sql), args).fetch_all(read).await,
-            Self::Postgres(pool) => bound!(sqlx::query_as(sql), args).fetch_all(pool).await,
+            Self::Postgres(Pools { pool, silence, .. }) => {
+                within(*silence, bound!(sqlx::query_as(sql), args).fetch_all(pool)).await
+            }
             Self::Absent => return Err(StoreError::Absent),
         }?)
     }
@@ -99,7 +104,9 @@ impl Db {
     pub(super) async fn begin(&self) -> Result<Tx, StoreError> {
         Ok(match self {
             Self::Sqlite { write, .. } => Tx::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
-            Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+            Self::Postgres(Pools { pool, silence, .. }) => {
+                Tx::Postgres(PgTx { tx: within(*silence, pool.begin()).await?, silence: *silence })
+            }
             Self::Absent => return Err(StoreError::Absent),
         })
     }
@@ -116,7 +123,10 @@ impl Db {
                 read.close().await;
                 write.close().await;
             }
-            Self::Postgres(pool) => pool.close().await,
+            Self::Postgres(Pools { pool, inner, .. }) => {
+                inner.close().await;
+                pool.close().await;
+            }
             Self::Absent => {}
         }
     }
@@ -125,7 +135,13 @@ impl Db {
 /// Writes that happen together or not at all.
 pub(super) enum Tx {
     Sqlite(Transaction<'static, Sqlite>),
-    Postgres(Transaction<'static, Postgres>),
+    Postgres(PgTx),
+}
+
+pub(super) struct PgTx {
+    tx: Transaction<'static, Postgres>,
+    /// An answer that takes longer will not come.
+    silence: Duration,
 }
 
 impl Tx {
@@ -134,7 +150,9 @@ impl Tx {
         let sql = AssertSqlSafe(sql.to_owned());
         Ok(match self {
             Self::Sqlite(tx) => bound!(sqlx::query(sql), args).execute(&mut **tx).await?.rows_affected(),
-            Self::Postgres(tx) => bound!(sqlx::query(sql), args).execute(&mut **tx).await?.rows_affected(),
+            Self::Postgres(PgTx { tx, silence }) => {
+                within(*silence, bound!(sqlx::query(sql), args).execute(&mut **tx)).await?.rows_affected()
+            }
         })
     }
 
@@ -143,7 +161,9 @@ impl Tx {
         let sql = AssertSqlSafe(sql.to_owned());
         Ok(match self {
             Self::Sqlite(tx) => bound!(sqlx::query_as(sql), args).fetch_all(&mut **tx).await,
-            Self::Postgres(tx) => bound!(sqlx::query_as(sql), args).fetch_all(&mut **tx).await,
+            Self::Postgres(PgTx { tx, silence }) => {
+                within(*silence, bound!(sqlx::query_as(sql), args).fetch_all(&mut **tx)).await
+            }
         }?)
     }
 
@@ -171,7 +191,7 @@ impl Tx {
     pub(super) async fn commit(self) -> Result<(), StoreError> {
         Ok(match self {
             Self::Sqlite(tx) => tx.commit().await,
-            Self::Postgres(tx) => tx.commit().await,
+            Self::Postgres(PgTx { tx, silence }) => within(silence, tx.commit()).await,
         }?)
     }
 }

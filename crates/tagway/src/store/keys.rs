@@ -37,14 +37,23 @@ impl Db {
     ) -> Result<HashMap<[u8; 32], Digested>, StoreError> {
         let columns =
             COLUMNS.split(", ").map(|column| format!("keys.{column}")).collect::<Vec<_>>().join(", ");
+        let mut args: Vec<Arg> = digests.iter().map(|digest| digest.as_slice().into()).collect();
+        // Few texts for all numbers of digests: databases keep what they have prepared.
+        args.resize(digests.len().next_power_of_two(), Arg::Bytes(Vec::new()));
         let sql = format!(
             "SELECT key_digests.digest, key_digests.ends_at, {columns} FROM key_digests JOIN keys ON keys.id = key_digests.key_id WHERE key_digests.digest IN ({})",
-            places(digests.len())
+            places(args.len())
         );
-        let args: Vec<Arg> = digests.iter().map(|digest| digest.as_slice().into()).collect();
         let mut found = HashMap::new();
         for row in self.all::<DigestRow>(&sql, &args).await? {
-            let key = Stored::from_row(row.object)?;
+            let key = match Stored::from_row(row.object) {
+                Ok(key) => key,
+                // It opens nothing, and the others are not to suffer for it.
+                Err(error) => {
+                    tracing::error!(%error, "a key cannot be used");
+                    continue;
+                }
+            };
             if let Ok(digest) = <[u8; 32]>::try_from(row.digest) {
                 found.insert(digest, Digested { key, until: row.ends_at.map(time) });
             }

@@ -8,6 +8,7 @@ mod edit;
 mod keys;
 mod list;
 mod open;
+mod postgres;
 mod read;
 mod related;
 mod row;
@@ -19,7 +20,7 @@ pub(crate) use db::Db;
 pub(crate) use edit::{Actor, Edit};
 pub(crate) use keys::Digested;
 pub(crate) use list::{Filter, Order, Page, SeenBy};
-pub(crate) use open::{Place, open};
+pub(crate) use open::{Migrated, Place, migrate, open};
 pub(crate) use related::KeysOf;
 pub(crate) use row::Stored;
 pub(crate) use seen::SeenTag;
@@ -63,19 +64,43 @@ impl From<sqlx::Error> for StoreError {
                 if said.is_foreign_key_violation() {
                     return Self::Dangling;
                 }
-                match said.code().as_deref() {
-                    // PostgreSQL: shutting down, starting, too many connections, cancelled by a timeout. SQLite:
-                    // busy, locked, full disk, read-only after an I/O error.
-                    Some(
-                        "57P01" | "57P02" | "57P03" | "53300" | "57014" | "55P03" | "5" | "6" | "10" | "13",
-                    ) => Self::Unavailable(error),
-                    Some(code) if code.starts_with("08") || code == "261" || code == "517" => {
-                        Self::Unavailable(error)
-                    }
-                    _ => Self::Failed(error),
+                if said.code().is_some_and(|code| passes(&code)) {
+                    return Self::Unavailable(error);
                 }
+                Self::Failed(error)
             }
             _ => Self::Failed(error),
+        }
+    }
+}
+
+/// Whether a database that says so may do it when asked again.
+fn passes(code: &str) -> bool {
+    if code.len() != 5 {
+        // SQLite, whose higher bits say more than is asked here: busy, locked, out of memory, I/O error, full disk,
+        // file cannot be opened.
+        return code.parse::<i32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 7 | 10 | 13 | 14));
+    }
+    match code.get(..2) {
+        // PostgreSQL: connection lost, credentials (being changed), no such database (being restored), no room or no
+        // connection left, ended or not started by the operator, its disk.
+        Some("08" | "28" | "3D" | "53" | "57" | "58") => true,
+        // Deadlock, serialisation, lock not available, idle too long, a standby, connections not allowed.
+        _ => matches!(code, "40P01" | "40001" | "55P03" | "25P03" | "25006" | "55000"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::passes;
+
+    #[test]
+    fn what_may_pass_is_told_from_what_will_not() {
+        for code in ["57P01", "57P03", "57014", "08006", "53300", "40P01", "5", "517", "261", "778", "14"] {
+            assert!(passes(code), "{code}");
+        }
+        for code in ["42P01", "42601", "22P02", "23502", "1", "1299", "11"] {
+            assert!(!passes(code), "{code}");
         }
     }
 }

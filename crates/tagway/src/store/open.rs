@@ -1,14 +1,16 @@
 //! Opening the store: which database, with which limits, brought to the newest schema first.
 
 use std::path::{Path, PathBuf};
-use std::str::FromStr as _;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use sqlx::migrate::Migrator;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::PgConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection as _, SqliteConnection};
 
 use super::db::Db;
+use super::postgres;
 
 static SQLITE: Migrator = sqlx::migrate!("src/store/migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("src/store/migrations/postgres");
@@ -47,49 +49,89 @@ fn file(folder: &Path) -> PathBuf {
     folder.join("tagway.db")
 }
 
-/// Opens the store and brings its schema up to date. Several gateways may do so at once: a lock in the database
-/// lets one of them migrate.
+/// What bringing a store up to date did.
+#[derive(Debug, Default)]
+pub(crate) struct Migrated {
+    /// The steps taken, by number and name; none when it was up to date.
+    pub(crate) steps: Vec<(i64, String)>,
+    /// Where it stands now.
+    pub(crate) version: i64,
+}
+
+/// Opens the store and brings its schema up to date.
 ///
 /// # Errors
 /// The database cannot be reached, or its schema cannot be changed.
 pub(crate) async fn open(place: &Place) -> anyhow::Result<Db> {
+    migrate(place).await?;
     match place {
         Place::Folder(folder) => {
-            make_private(folder)?;
-            let options = SqliteConnectOptions::new()
-                .filename(file(folder))
-                .create_if_missing(true)
-                .journal_mode(SqliteJournalMode::Wal)
-                // What was acknowledged survives a loss of power, too.
-                .synchronous(SqliteSynchronous::Full)
-                .foreign_keys(true)
-                .busy_timeout(PATIENCE);
+            let options = sqlite(folder);
             let write = SqlitePoolOptions::new()
                 .max_connections(1)
                 .acquire_timeout(Duration::from_secs(30))
                 .connect_with(options.clone())
                 .await?;
-            SQLITE.run(&write).await?;
             let read = SqlitePoolOptions::new()
                 .max_connections(4)
                 .acquire_timeout(PATIENCE)
                 .connect_lazy_with(options.read_only(true));
             Ok(Db::Sqlite { write, read })
         }
-        Place::Postgres { url, connections } => {
-            let options = PgConnectOptions::from_str(url)?
-                .application_name("tagway")
-                .options([("statement_timeout", "15000"), ("idle_in_transaction_session_timeout", "15000")]);
-            let pool = PgPoolOptions::new()
-                .max_connections(*connections)
-                .acquire_timeout(PATIENCE)
-                .max_lifetime(Duration::from_secs(1800))
-                .connect_with(options)
-                .await?;
-            POSTGRES.run(&pool).await?;
-            Ok(Db::Postgres(pool))
+        Place::Postgres { url, connections } => Ok(postgres::open(url, *connections)?),
+    }
+}
+
+/// Brings the schema up to date. Several gateways may do so at once: a lock lets one after the other look.
+///
+/// # Errors
+/// The database cannot be reached, or its schema cannot be changed.
+pub(crate) async fn migrate(place: &Place) -> anyhow::Result<Migrated> {
+    match place {
+        Place::Folder(folder) => {
+            make_private(folder)?;
+            // SQLite has no lock that outlives a transaction, and changes its journal mode without waiting.
+            let lock = std::fs::File::create(folder.join("tagway.lock"))?;
+            let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock)).await?;
+            let lock = lock.context("cannot lock the folder")?;
+            let mut connection = SqliteConnection::connect_with(&sqlite(folder)).await?;
+            let before = steps(&SQLITE, sqlx::query_scalar(APPLIED).fetch_all(&mut connection).await);
+            SQLITE.run(&mut connection).await?;
+            connection.close().await?;
+            drop(lock);
+            Ok(before)
+        }
+        Place::Postgres { url, .. } => {
+            let mut connection: PgConnection = postgres::connect(url).await?;
+            let before = steps(&POSTGRES, sqlx::query_scalar(APPLIED).fetch_all(&mut connection).await);
+            POSTGRES.run(&mut connection).await?;
+            connection.close().await?;
+            Ok(before)
         }
     }
+}
+
+const APPLIED: &str = "SELECT version FROM _sqlx_migrations WHERE success";
+
+/// What is to be done. Where the list cannot be read, there is none yet.
+fn steps(migrator: &Migrator, applied: Result<Vec<i64>, sqlx::Error>) -> Migrated {
+    let applied = applied.unwrap_or_default();
+    let left = migrator.iter().filter(|step| !applied.contains(&step.version));
+    Migrated {
+        steps: left.map(|step| (step.version, step.description.to_string())).collect(),
+        version: migrator.iter().map(|step| step.version).max().unwrap_or_default(),
+    }
+}
+
+fn sqlite(folder: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(file(folder))
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        // What was acknowledged survives a loss of power, too.
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(PATIENCE)
 }
 
 /// Makes the folder, for its owner alone.

@@ -7,6 +7,8 @@ use super::db::{Arg, Db};
 use super::row::{COLUMNS, ObjectRow, Stored};
 use crate::objects::{Kind, Object};
 
+/// As many ids are read at once.
+const IDS_PAGE: i64 = 10_000;
 /// As many ids go into one statement.
 pub(super) const MOST_IDS: usize = 500;
 
@@ -53,10 +55,24 @@ impl Db {
         Ok(versions)
     }
 
-    /// All ids of a kind.
-    pub(crate) async fn ids(&self, kind: Kind) -> Result<Vec<String>, StoreError> {
-        let rows: Vec<(String,)> = self.all(&format!("SELECT id FROM {}", kind.table()), &[]).await?;
-        Ok(rows.into_iter().map(|(id,)| id).collect())
+    /// The ids of a kind made since a time (milliseconds since 1970), read in pages: there may be very many.
+    pub(crate) async fn ids_since(&self, kind: Kind, since: i64) -> Result<Vec<String>, StoreError> {
+        let sql = format!(
+            "SELECT created_at, id FROM {} WHERE (created_at, id) > ($1, $2) ORDER BY created_at, id LIMIT $3",
+            kind.table()
+        );
+        let mut ids = Vec::new();
+        let mut last = (since, String::new());
+        loop {
+            let args = [last.0.into(), last.1.as_str().into(), IDS_PAGE.into()];
+            let page: Vec<(i64, String)> = self.all(&sql, &args).await?;
+            let full = i64::try_from(page.len()).is_ok_and(|count| count == IDS_PAGE);
+            ids.extend(page.iter().map(|(_, id)| id.clone()));
+            match page.into_iter().last() {
+                Some(end) if full => last = end,
+                _ => return Ok(ids),
+            }
+        }
     }
 
     /// What was spent on these objects, in nano-dollars; nothing where it is not listed.
@@ -83,9 +99,10 @@ impl Db {
         self.all(sql, &[user.into(), kind.as_str().into()]).await
     }
 
-    /// Whether the store answers.
-    pub(crate) async fn ping(&self) -> Result<(), StoreError> {
-        self.all::<(i32,)>("SELECT 1", &[]).await.map(|_| ())
+    /// Which store this is, whatever address it is reached at.
+    pub(crate) async fn identity(&self) -> Result<String, StoreError> {
+        let id = self.one::<(String,)>("SELECT id FROM installation", &[]).await?;
+        Ok(id.map(|(id,)| id).unwrap_or_default())
     }
 }
 

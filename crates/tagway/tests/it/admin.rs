@@ -31,7 +31,7 @@ async fn probes_need_no_key() {
         assert_eq!(answer.text().await.unwrap(), "\"I'm alive!\"");
     }
     let ready = gateway.client.get(format!("{}/health/readiness", gateway.url)).send().await.unwrap();
-    assert_eq!(ready.json::<Value>().await.unwrap(), json!({"status": "healthy", "db": "Not connected"}));
+    assert_eq!(ready.json::<Value>().await.unwrap(), json!({"status": "healthy", "db": "connected"}));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder, Response};
@@ -22,7 +22,7 @@ pub struct Gateway {
     pub url: String,
     pub dir: Arc<TempDir>,
     pub client: Client,
-    lines: mpsc::Receiver<String>,
+    lines: Mutex<mpsc::Receiver<String>>,
 }
 
 impl Gateway {
@@ -66,13 +66,14 @@ impl Gateway {
             }
         };
         let client = Client::builder().timeout(PATIENCE).build().unwrap();
-        Self { child, url, dir, client, lines }
+        Self { child, url, dir, client, lines: Mutex::new(lines) }
     }
 
     /// Waits for a log line that holds `text`.
     pub fn log(&self, text: &str) -> String {
+        let lines = self.lines.lock().unwrap();
         loop {
-            let line = self.lines.recv_timeout(PATIENCE);
+            let line = lines.recv_timeout(PATIENCE);
             let line = line.unwrap_or_else(|_| panic!("no log line holds {text:?}"));
             if line.contains(text) {
                 return line;
@@ -110,7 +111,8 @@ impl Gateway {
     pub fn ended_with_log(mut self) -> String {
         self.signal("TERM");
         self.child.wait().unwrap();
-        let mut logged: String = self.lines.iter().flat_map(|line| [line, "\n".to_owned()]).collect();
+        let mut logged: String =
+            self.lines.lock().unwrap().iter().flat_map(|line| [line, "\n".to_owned()]).collect();
         self.child.stderr.take().unwrap().read_to_string(&mut logged).unwrap();
         logged
     }
@@ -150,6 +152,8 @@ pub fn command() -> Command {
         "RUST_LOG",
         "OPENAI_API_KEY",
         "DATABASE_URL",
+        "REDIS_URL",
+        "REDIS_HOST",
         "TAGWAY_API_KEY",
         "TAGWAY_URL",
         "TAGWAY_SALT_KEY",

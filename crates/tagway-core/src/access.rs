@@ -128,12 +128,12 @@ impl Models {
 
     /// Whether a model may be used that goes by `names` (as asked, its group's name, an id) and belongs to these
     /// access groups.
-    pub fn allow<'a>(&self, names: impl Iterator<Item = &'a str> + Clone, groups: &[String]) -> bool {
+    pub fn allow(&self, names: &[&str], groups: &[String]) -> bool {
         self.any()
             || self.names.iter().any(|listed| {
                 names
-                    .clone()
-                    .any(|name| **listed == *name || listed.contains('*') && stars(listed, name).is_some())
+                    .iter()
+                    .any(|name| **listed == **name || listed.contains('*') && stars(listed, name).is_some())
                     || groups.iter().any(|group| **group == **listed)
             })
     }
@@ -222,7 +222,7 @@ mod tests {
 
     fn allows(list: &[&str], name: &str, groups: &[&str]) -> bool {
         let groups: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
-        models(list).allow(std::iter::once(name), &groups)
+        models(list).allow(&[name], &groups)
     }
 
     #[test]

@@ -127,12 +127,12 @@ impl<'a> Asked<'a> {
 
     fn allowed_by(&self, policy: &Policy) -> bool {
         let models = &policy.models;
-        models.allow(self.names.iter().map(|name| &**name), self.groups)
+        models.allow(&self.names.each_ref().map(|name| &**name), self.groups)
             || models.has_patterns()
                 && self
                     .names
                     .iter()
                     .filter_map(|name| tagway_core::snapshot::with_provider(name))
-                    .any(|name| models.allow(std::iter::once(name.as_str()), &[]))
+                    .any(|name| models.allow(&[&name], &[]))
     }
 }

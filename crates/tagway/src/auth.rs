@@ -198,9 +198,15 @@ pub(crate) async fn identify(
     let routes = &bearer.policy.routes;
     if !routes.allow(presented.path, presented.purpose) {
         let allowed = routes.names().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
-        return Err(Denied::Route { allowed, path: presented.path.to_owned() });
+        return Err(Denied::Route { allowed, path: without_keys(presented.path) });
     }
     Ok(caller)
+}
+
+/// A path as it may be shown: keys that stand in it are not repeated.
+fn without_keys(path: &str) -> String {
+    let shown = path.split('/').map(|segment| if segment.starts_with("sk-") { "sk-***" } else { segment });
+    shown.collect::<Vec<_>>().join("/")
 }
 
 /// The key a request presents. LiteLLM's own header goes before `Authorization`, other SDKs' after it, so that a

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, MatchedPath};
 use http::{Method, StatusCode, request};
 use tagway_core::access::Purpose;
 
@@ -21,6 +21,9 @@ pub(super) const MASTER_USER: &str = "default_user_id";
 pub(crate) struct Known {
     pub(crate) current: Arc<Current>,
     pub(crate) caller: Caller,
+    /// The path as it was called.
+    called: String,
+    /// The path as it is documented: `/key/{key}/regenerate`.
     path: String,
 }
 
@@ -33,7 +36,8 @@ impl FromRequestParts<Shared> for Known {
         let purpose = purpose(path, &parts.method);
         let presented = Presented { headers: &parts.headers, path, purpose };
         let caller = auth::identify(&current.snapshot, &shared.directory, presented).await?;
-        Ok(Self { current, caller, path: path.to_owned() })
+        let matched = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+        Ok(Self { current, caller, called: path.to_owned(), path: matched.to_owned() })
     }
 }
 
@@ -54,6 +58,7 @@ fn purpose(path: &str, method: &Method) -> Purpose {
 pub(crate) struct Actor {
     pub(crate) current: Arc<Current>,
     pub(crate) caller: Caller,
+    called: String,
     path: String,
     /// `None` for a key that belongs to no known user.
     pub(crate) role: Option<Role>,
@@ -69,10 +74,11 @@ impl FromRequestParts<Shared> for Actor {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut request::Parts, shared: &Shared) -> Result<Self, Refusal> {
-        let Known { current, caller, path } = Known::from_request_parts(parts, shared).await?;
+        let Known { current, caller, called, path } = Known::from_request_parts(parts, shared).await?;
         let mut actor = Self {
             current,
             caller,
+            called,
             path,
             role: None,
             user: None,
@@ -139,7 +145,7 @@ impl Actor {
 
     /// An admin has put this very path on the key's list.
     fn path_is_granted(&self) -> bool {
-        self.caller.bearer().is_some_and(|bearer| bearer.policy.routes.names_path(&self.path))
+        self.caller.bearer().is_some_and(|bearer| bearer.policy.routes.names_path(&self.called))
     }
 
     /// LiteLLM's refusal of a role that may not call a path.
@@ -185,11 +191,6 @@ impl Actor {
         self.teams.iter().map(|(id, _)| id.clone()).collect()
     }
 
-    /// The teams it administers.
-    pub(crate) fn administered_teams(&self) -> Vec<String> {
-        self.teams.iter().filter(|(_, admin)| *admin).map(|(id, _)| id.clone()).collect()
-    }
-
     /// The organizations it administers.
     pub(crate) fn organizations(&self) -> &[String] {
         &self.organizations
@@ -200,7 +201,7 @@ impl Actor {
         self.role.unwrap_or_default().as_str()
     }
 
-    /// The path it calls.
+    /// The path it calls, as it is documented.
     pub(crate) fn path(&self) -> &str {
         &self.path
     }

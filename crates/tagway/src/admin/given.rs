@@ -8,6 +8,7 @@ use http::{Request, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use tagway_core::config::is_secret;
 
 use super::refusal::Refusal;
 
@@ -68,7 +69,7 @@ impl<S: Send + Sync> FromRequest<S> for Given {
     type Rejection = Refusal;
 
     async fn from_request(request: Request<axum::body::Body>, state: &S) -> Result<Self, Refusal> {
-        let body = Bytes::from_request(request, state).await.map_err(unread)?;
+        let body = Bytes::from_request(request, state).await.map_err(|rejection| unread(&rejection))?;
         if body.iter().all(u8::is_ascii_whitespace) {
             return Ok(Self::default());
         }
@@ -85,7 +86,7 @@ impl<S: Send + Sync> FromRequest<S> for Given {
     }
 }
 
-fn unread(rejection: BytesRejection) -> Refusal {
+fn unread(rejection: &BytesRejection) -> Refusal {
     let status = rejection.status();
     if status == StatusCode::PAYLOAD_TOO_LARGE {
         return Refusal::new(status, "The request body is too large for the management API (2 MB).");
@@ -189,6 +190,8 @@ impl Given {
                 );
                 return Err(Refusal::field(name, message));
             }
+            // Nobody needs a secret that has no effect.
+            let value = if is_secret(&name) { "***".into() } else { value };
             rest.insert(name, value);
         }
         Ok(rest)

@@ -29,7 +29,6 @@ pub(crate) enum Arg {
     Text(String),
     MaybeText(Option<String>),
     Int(i64),
-    MaybeInt(Option<i64>),
     Bytes(Vec<u8>),
 }
 
@@ -74,7 +73,6 @@ macro_rules! bound {
                 Arg::Text(text) => query.bind(text.clone()),
                 Arg::MaybeText(text) => query.bind(text.clone()),
                 Arg::Int(number) => query.bind(*number),
-                Arg::MaybeInt(number) => query.bind(*number),
                 Arg::Bytes(bytes) => query.bind(bytes.clone()),
             };
         }

@@ -152,9 +152,9 @@ async fn a_restart_of_the_database_under_load_fails_nobody_who_is_known_and_look
         async move {
             let mut seen = Vec::new();
             while !over.load(Ordering::Relaxed) {
-                let path = if stream % 2 == 0 { "/key/generate" } else { "/key/list" };
+                let path = if stream.is_multiple_of(2) { "/key/generate" } else { "/key/list" };
                 let request =
-                    if stream % 2 == 0 { gateway.post(path, &json!({})) } else { gateway.get(path) };
+                    if stream.is_multiple_of(2) { gateway.post(path, &json!({})) } else { gateway.get(path) };
                 seen.push(request.send().await.unwrap().status().as_u16());
             }
             seen

@@ -136,6 +136,7 @@ pub(super) async fn bulk_update(
     actor: Actor,
     mut given: Given,
 ) -> Result<Json<Value>, Refusal> {
+    actor.must_manage_keys()?;
     if !actor.is_admin() {
         return Err(Refusal::forbidden("Only proxy admins can perform bulk key updates"));
     }

@@ -6,7 +6,7 @@ use http::StatusCode;
 use super::super::actor::Actor;
 use super::super::given::Given;
 use super::super::refusal::Refusal;
-use crate::objects::{Key, Team};
+use crate::objects::{Key, Project, Team};
 use crate::store::{Edit, Stored};
 
 /// Fields that decide where requests go, which paths they may take, or how much they may cost in the end: an
@@ -98,6 +98,7 @@ pub(super) async fn make(actor: &Actor, edit: &mut Edit, key: &Key) -> Result<()
         );
         return Err(Refusal::forbidden(message));
     }
+    foreign_links(actor, edit, key).await?;
     let Some(team) = &key.team_id else { return Ok(()) };
     if actor.is_team_admin(team) {
         return Ok(());
@@ -112,12 +113,31 @@ pub(super) async fn make(actor: &Actor, edit: &mut Edit, key: &Key) -> Result<()
     member_may(actor, edit, team).await
 }
 
+/// What a key inherits from a project or an organization is not for everybody to take.
+async fn foreign_links(actor: &Actor, edit: &mut Edit, key: &Key) -> Result<(), Refusal> {
+    if let Some(id) = &key.project_id {
+        let stored: Option<Stored<Project>> = edit.find(id).await?;
+        let team = stored.and_then(|project| project.object.team_id);
+        if !team.is_some_and(|team| actor.is_member(&team)) {
+            let message = format!("You are not a member of the team of project {id}.");
+            return Err(Refusal::forbidden(message).param("project_id"));
+        }
+    }
+    if let Some(id) = key.organization_id.as_ref().filter(|id| !actor.is_org_admin(id)) {
+        let message = format!("Only proxy admins and admins of organization {id} make keys for it.");
+        return Err(Refusal::forbidden(message).param("organization_id"));
+    }
+    Ok(())
+}
+
 /// Whether a plain member of a team may call this path for the team's keys.
 async fn member_may(actor: &Actor, edit: &mut Edit, team: &str) -> Result<(), Refusal> {
     let stored: Option<Stored<Team>> = edit.find(team).await?;
     let permissions = stored.map(|stored| stored.object.team_member_permissions).unwrap_or_default();
     let path = actor.path();
-    if permissions.iter().any(|permission| permission == path) {
+    // LiteLLM's name of the placeholder in its permissions.
+    let named = path.replace("{key}", "{key_id}");
+    if permissions.iter().any(|permission| permission == path || *permission == named) {
         return Ok(());
     }
     let mut may = vec!["/key/health".to_owned(), "/key/info".to_owned()];
@@ -172,6 +192,13 @@ pub(super) async fn touch(
         }
         None => {}
     }
+    if let (Some(team), Deed::Block) = (&key.object.team_id, deed) {
+        let stored: Option<Stored<Team>> = edit.find(team).await?;
+        let organization = stored.and_then(|team| team.object.organization_id);
+        if organization.is_some_and(|organization| actor.is_org_admin(&organization)) {
+            return Ok(());
+        }
+    }
     Err(Refusal::forbidden(match deed {
         Deed::End => "You are not authorized to delete or regenerate this key".to_owned(),
         Deed::Update | Deed::Block => format!(
@@ -189,10 +216,7 @@ pub(super) fn see(actor: &Actor, key: &Stored<Key>) -> Result<(), Refusal> {
     let itself = bearer.is_some_and(|bearer| *bearer.id == *key.id);
     let team = key.object.team_id.as_deref();
     let teams = team.is_some_and(|team| actor.is_member(team));
-    // A team's key without a user stands for the team.
-    let same_team = team.is_some()
-        && bearer.is_some_and(|bearer| bearer.user_id.is_none() && bearer.team_id.as_deref() == team);
-    if actor.sees_all() || own || itself || teams || same_team {
+    if actor.sees_all() || own || itself || teams {
         return Ok(());
     }
     Err(unseen(actor))

@@ -136,8 +136,7 @@ async fn check(change: &mut Change<'_>, project: &Project) -> Result<(), Refusal
 
 fn within(project: &Project, team: &Stored<Team>) -> Result<(), Refusal> {
     let allowed = Models::new(&team.object.models);
-    let beyond =
-        |model: &&String| *model != "all-team-models" && !allowed.allow(std::iter::once(model.as_str()), &[]);
+    let beyond = |model: &&String| *model != "all-team-models" && !allowed.allow(&[model], &[]);
     if let Some(model) = project.models.iter().find(beyond) {
         let list = team.object.models.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
         let message = format!(

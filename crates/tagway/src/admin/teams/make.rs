@@ -188,7 +188,7 @@ async fn within_organization(edit: &mut Edit, actor: &Actor, team: &Team) -> Res
             Some(Named::Group(group)) => snapshot.group(group).access_groups.as_slice(),
             _ => &[],
         };
-        if !allowed.allow(std::iter::once(model.as_str()), groups) {
+        if !allowed.allow(&[model], groups) {
             let list = organization.models.iter().map(|model| format!("'{model}'")).collect::<Vec<_>>();
             let message = format!(
                 "Model '{model}' not in organization's allowed models. Organization allowed models=[{}]. Organization: {id}",

@@ -239,7 +239,7 @@ pub(super) async fn reset_spend(
     let wish = ResetSpend::only(given)?;
     let mut change = Change::begin(&shared, &actor).await?;
     let stored = find(&mut change, &key).await?.ok_or_else(not_found)?;
-    permit::touch(&actor, &mut change, &stored, Deed::Block).await?;
+    permit::touch(&actor, &mut change, &stored, Deed::Reset).await?;
     let Spent { spend, before } = set_spend(&mut change, Kind::Key, &stored.id, &wish).await?;
     change.commit().await?;
     Ok(Json(json!({

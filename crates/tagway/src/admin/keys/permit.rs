@@ -160,8 +160,10 @@ pub(super) enum Deed {
     Update,
     /// Take it away, or put another in its place.
     End,
-    /// Block it, or count its spend anew.
+    /// Block it, or let it in again.
     Block,
+    /// Count its spend anew.
+    Reset,
 }
 
 /// Whether the actor may do this with a key.
@@ -178,7 +180,7 @@ pub(super) async fn touch(
     let owner = key.object.user_id.as_deref().is_some_and(|user| actor.is_user(user));
     match &key.object.team_id {
         Some(team) if actor.is_team_admin(team) => return Ok(()),
-        Some(team) if actor.is_member(team) && deed != Deed::Block => {
+        Some(team) if actor.is_member(team) && matches!(deed, Deed::Update | Deed::End) => {
             if owner && deed == Deed::End {
                 return Ok(());
             }
@@ -201,7 +203,7 @@ pub(super) async fn touch(
     }
     Err(Refusal::forbidden(match deed {
         Deed::End => "You are not authorized to delete or regenerate this key".to_owned(),
-        Deed::Update | Deed::Block => format!(
+        Deed::Update | Deed::Block | Deed::Reset => format!(
             "Only proxy admins, team admins, or org admins can call {path}. user_role={}, user_id={}",
             actor.role_name(),
             actor.user.as_deref().unwrap_or("None")

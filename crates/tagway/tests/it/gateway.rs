@@ -52,6 +52,13 @@ impl Folder {
     }
 }
 
+impl From<TempDir> for Folder {
+    /// One that has its configuration, and perhaps a store, already.
+    fn from(dir: TempDir) -> Self {
+        Self { dir, database: None }
+    }
+}
+
 /// A running gateway; stopped when dropped.
 pub struct Gateway {
     child: Child,

@@ -106,7 +106,7 @@ impl World {
             let entry = entry.unwrap();
             std::fs::copy(entry.path(), data.join(entry.file_name())).unwrap();
         }
-        let gateway = Gateway::start_in(Arc::new(copy), &[], &[]);
+        let gateway = Gateway::start_in(Arc::new(copy.into()), &[], &[]);
         Self { gateway, keys: keys.clone() }
     }
 }

@@ -2,7 +2,7 @@
 //! over real sockets.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
@@ -11,16 +11,59 @@ use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::stores::{Home, Store};
+
 pub const KEY: &str = "sk-test-master-key-0123456789";
 
 /// How long anything may take before a test has failed.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// What a gateway has of its own: a folder with its configuration and its store, or a database in the latter's place
+/// where `TAGWAY_TEST_STORE` says `postgres`: scripts/test runs what depends on the store once more that way.
+pub struct Folder {
+    dir: TempDir,
+    database: Option<Home>,
+}
+
+impl Folder {
+    fn new(env: &[(&str, &str)]) -> Self {
+        let chosen = env.iter().any(|(name, _)| matches!(*name, "TAGWAY_DATA_DIR" | "DATABASE_URL"));
+        let database = match std::env::var("TAGWAY_TEST_STORE").as_deref() {
+            Ok("postgres") if !chosen => Some(Home::new(Store::Postgres)),
+            Ok("postgres" | "sqlite") | Err(_) => None,
+            Ok(other) => panic!("TAGWAY_TEST_STORE={other}: sqlite or postgres"),
+        };
+        Self { dir: TempDir::new().unwrap(), database }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// All that the store holds.
+    pub fn stored(&self) -> Vec<u8> {
+        match &self.database {
+            Some(Home::Database(database)) => database.dump().into_bytes(),
+            _ => {
+                let files = std::fs::read_dir(self.path().join("data")).unwrap();
+                files.flat_map(|entry| std::fs::read(entry.unwrap().path()).unwrap()).collect()
+            }
+        }
+    }
+}
+
+impl From<TempDir> for Folder {
+    /// One that has its configuration, and perhaps a store, already.
+    fn from(dir: TempDir) -> Self {
+        Self { dir, database: None }
+    }
+}
+
 /// A running gateway; stopped when dropped.
 pub struct Gateway {
     child: Child,
     pub url: String,
-    pub dir: Arc<TempDir>,
+    pub dir: Arc<Folder>,
     pub client: Client,
     lines: Mutex<mpsc::Receiver<String>>,
 }
@@ -33,18 +76,19 @@ impl Gateway {
 
     /// Starts one with more arguments and environment variables.
     pub fn start_with(config: &str, args: &[&str], env: &[(&str, &str)]) -> Self {
-        let dir = TempDir::new().unwrap();
+        let dir = Folder::new(env);
         std::fs::write(dir.path().join("config.yaml"), config).unwrap();
         Self::start_in(Arc::new(dir), args, env)
     }
 
     /// Starts one on the configuration and the store of another that has ended: `dir` is a clone of its own.
-    pub fn start_in(dir: Arc<TempDir>, args: &[&str], env: &[(&str, &str)]) -> Self {
+    pub fn start_in(dir: Arc<Folder>, args: &[&str], env: &[(&str, &str)]) -> Self {
         let mut child = command()
             .arg("--config")
             .arg(dir.path().join("config.yaml"))
             .args(["--host", "127.0.0.1", "--port", "0"])
             .env("TAGWAY_DATA_DIR", dir.path().join("data"))
+            .envs(dir.database.as_ref().map(Home::env))
             .args(args)
             .envs(env.iter().copied())
             .stdout(Stdio::piped())
@@ -102,7 +146,7 @@ impl Gateway {
     }
 
     /// Waits until the process has ended and gives its folder, for another to start in.
-    pub fn stopped(mut self) -> Arc<TempDir> {
+    pub fn stopped(mut self) -> Arc<Folder> {
         self.child.wait().unwrap();
         Arc::clone(&self.dir)
     }

@@ -82,10 +82,11 @@ impl World {
         let (path, body) = rest.split_once(' ').unwrap_or((rest, ""));
         let user = if self.keys.contains_key(caller) { caller } else { "nobody" };
         let fill = |text: &str| {
-            text.replace("OWN", &self.keys[caller])
+            // The shortest first: a random key may hold it.
+            text.replace("ME", user)
+                .replace("OWN", &self.keys[caller])
                 .replace("FOREIGN", &self.keys["other"])
                 .replace("T1KEY", &self.keys["T1KEY"])
-                .replace("ME", user)
         };
         let method: Method = method.parse().unwrap();
         let url = format!("{}{}", self.gateway.url, fill(path));
@@ -106,7 +107,7 @@ impl World {
             let entry = entry.unwrap();
             std::fs::copy(entry.path(), data.join(entry.file_name())).unwrap();
         }
-        let gateway = Gateway::start_in(Arc::new(copy), &[], &[]);
+        let gateway = Gateway::start_in(Arc::new(copy.into()), &[], &[]);
         Self { gateway, keys: keys.clone() }
     }
 }

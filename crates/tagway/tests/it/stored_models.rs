@@ -95,10 +95,7 @@ async fn a_provider_key_is_sealed_used_and_never_shown() {
     let virtual_key = virtual_key["key"].as_str().unwrap().to_owned();
     let dir = Arc::clone(&gateway.dir);
     let logged = gateway.ended_with_log();
-    let stored: Vec<u8> = std::fs::read_dir(dir.path().join("data"))
-        .unwrap()
-        .flat_map(|entry| std::fs::read(entry.unwrap().path()).unwrap())
-        .collect();
+    let stored = dir.stored();
     let holds = |bytes: &[u8], text: &str| bytes.windows(text.len()).any(|part| part == text.as_bytes());
     assert!(holds(&stored, "real-1") && logged.contains("real-1"), "the right places were searched");
     for secret in

@@ -122,6 +122,23 @@ impl Database {
         });
     }
 
+    /// All rows of all tables, as text.
+    pub fn dump(&self) -> String {
+        let url = self.url.to_string();
+        aside(async move {
+            let mut database = PgConnection::connect(&url).await.unwrap();
+            let sql = "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'";
+            let tables: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut database).await.unwrap();
+            let mut dump = String::new();
+            for table in tables {
+                let sql = AssertSqlSafe(format!("SELECT t::text FROM {table} t"));
+                let rows: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut database).await.unwrap();
+                dump.extend(rows);
+            }
+            dump
+        })
+    }
+
     /// Ends connections to it whose last statement is like this; says how many there were.
     pub async fn end_connections(&self, like: &str) -> i64 {
         let mut admin = PgConnection::connect(self.admin.as_str()).await.unwrap();
@@ -149,11 +166,11 @@ impl Drop for Database {
 }
 
 /// Runs a future to its end from anywhere.
-fn aside(work: impl Future<Output = ()> + Send + 'static) {
+fn aside<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     let thread = std::thread::spawn(|| {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work);
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
     });
-    thread.join().unwrap();
+    thread.join().unwrap()
 }
 
 /// How a [`Way`] is.

@@ -11,6 +11,7 @@
 pub mod access;
 pub mod config;
 pub mod dialect;
+pub mod limits;
 pub mod secret;
 pub mod snapshot;
 pub mod tag;

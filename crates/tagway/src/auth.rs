@@ -13,6 +13,7 @@ use tagway_core::snapshot::Snapshot;
 use tagway_core::tag::Origin;
 
 use crate::directory::{Bearer, Directory, Grant, Unreachable};
+use crate::meter::Metered;
 
 /// Why a caller may not come in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -127,6 +128,12 @@ impl Caller {
     pub(crate) fn policies(&self) -> impl Iterator<Item = &Policy> {
         let own = self.bearer().map(|bearer| &bearer.policy);
         own.into_iter().chain(self.grants.iter().map(|grant| &grant.policy))
+    }
+
+    /// The same policies with their owners' limits of rate.
+    pub(crate) fn limits(&self) -> impl Iterator<Item = (&Policy, &[Metered])> {
+        let own = self.bearer().map(|bearer| (&bearer.policy, &*bearer.limits));
+        own.into_iter().chain(self.grants.iter().map(|grant| (&grant.policy, &*grant.limits)))
     }
 
     /// The virtual key.

@@ -18,6 +18,7 @@ mod health;
 mod host;
 mod listen;
 mod live;
+mod meter;
 mod objects;
 mod peers;
 mod route;

@@ -26,9 +26,6 @@ pub(super) trait Limited: Owner {
 
     /// What a request may change of it: limits, the budget it refers to, metadata, fields without effect.
     fn parts(&mut self) -> Parts<'_>;
-
-    /// Its own limits.
-    fn limits(&self) -> &Limits;
 }
 
 /// The parts of a [`Limited`] object.
@@ -51,10 +48,6 @@ macro_rules! limited {
                     metadata: &mut self.metadata,
                     ignored: &mut self.ignored,
                 }
-            }
-
-            fn limits(&self) -> &Limits {
-                &self.limits
             }
         }
     };

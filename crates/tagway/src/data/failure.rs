@@ -8,6 +8,7 @@ use http::StatusCode;
 use tagway_core::access::TagForbidden;
 use tagway_core::wire::peek::Unreadable;
 
+use super::rates::OverLimit;
 use super::refused::Refused;
 use crate::access::Forbidden;
 use crate::auth::Denied;
@@ -39,6 +40,8 @@ pub(crate) enum Failure {
     UnknownModel { route: &'static str, model: String },
     #[error(transparent)]
     Malformed(#[from] Malformed),
+    #[error(transparent)]
+    OverLimit(#[from] OverLimit),
     #[error(transparent)]
     TagForbidden(#[from] TagForbidden),
     #[error(transparent)]
@@ -152,7 +155,9 @@ impl Failure {
             Self::SlowBody(_) | Self::Timeout { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::NoRoute(NoRoute::UnknownModel { .. }) => StatusCode::BAD_REQUEST,
             Self::NoRoute(NoRoute::Tags { status, .. }) => *status,
-            Self::NoRoute(NoRoute::CoolingDown { .. }) | Self::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::NoRoute(NoRoute::CoolingDown { .. }) | Self::Busy { .. } | Self::OverLimit(_) => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Self::Refused(refused) => refused.status,
             Self::Unreachable { .. }
             | Self::Garbled { .. }
@@ -184,7 +189,7 @@ impl Failure {
             | Self::Malformed(_)
             | Self::Timeout { .. } => "invalid_request_error",
             Self::NoRoute(NoRoute::CoolingDown { .. }) => "all_deployments_in_cooldown",
-            Self::Busy { .. } => "throttling_error",
+            Self::Busy { .. } | Self::OverLimit(_) => "throttling_error",
             Self::Refused(refused) => refused.kind,
             Self::Unreachable { .. }
             | Self::Garbled { .. }
@@ -209,6 +214,7 @@ impl Failure {
             Self::Malformed(malformed) => Some(malformed.name),
             Self::UnknownModel { .. }
             | Self::NoRoute(_)
+            | Self::OverLimit(_)
             | Self::Busy { .. }
             | Self::Refused(_)
             | Self::Timeout { .. }
@@ -225,6 +231,7 @@ impl Failure {
             Self::NoRoute(NoRoute::Tags { reason, .. }) => Some(reason),
             Self::NoRoute(NoRoute::CoolingDown { .. }) => Some("cooling_down"),
             Self::Busy { .. } => Some("overload"),
+            Self::OverLimit(_) => Some("rate_limit"),
             Self::TagForbidden(_) => Some("tag_policy"),
             Self::ModelForbidden(_) => Some("model_access"),
             Self::Denied(Denied::Unreachable(_)) => Some("store_unreachable"),
@@ -265,6 +272,7 @@ impl Failure {
             | Self::MissingParameter { .. }
             | Self::UnknownModel { .. }
             | Self::Malformed(_)
+            | Self::OverLimit(_)
             | Self::TagForbidden(_)
             | Self::ModelForbidden(_)
             | Self::NoRoute(_)
@@ -278,6 +286,7 @@ impl Failure {
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::NoRoute(NoRoute::CoolingDown { wait, .. }) => Some(*wait),
+            Self::OverLimit(over) => Some(over.wait()),
             Self::Busy { .. } | Self::Denied(Denied::Unreachable(_)) => Some(Duration::from_secs(1)),
             Self::Refused(refused) => refused.retry_after,
             _ => None,

@@ -16,6 +16,7 @@ pub(crate) mod pipeline;
 pub(crate) mod probe;
 mod provider_headers;
 mod python;
+mod rates;
 mod record;
 mod refused;
 mod relay;

@@ -18,7 +18,7 @@ use super::failure::Failure;
 use super::fallback;
 use super::record::Record;
 use super::upstream::Pool;
-use super::{admit, customer, intake};
+use super::{admit, customer, intake, rates};
 use crate::auth::{Caller, Presented};
 use crate::call::Route;
 use crate::directory::Directory;
@@ -82,6 +82,7 @@ async fn proceed(
     let tags = tags::resolve(&snapshot.config, &caller, &head.headers, &call.peek, call.endpoint)?;
     record.tagged(&tags);
     gateway.seen.note(&tags, &snapshot.config.router.tags.prefix, record.began);
+    record.permits = rates::admit(&caller, access::meant(&caller, &model), record.began)?;
     let wanted = Wanted {
         model: access::meant(&caller, &model),
         tags: &tags,

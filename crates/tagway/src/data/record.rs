@@ -12,6 +12,7 @@ use tagway_core::usage::Usage;
 use super::admit::Hold;
 use super::attempt::{Reply, Tries};
 use super::failure::Failure;
+use super::rates::Permits;
 use crate::auth::Who;
 use crate::live::Current;
 use crate::route::Plan;
@@ -40,6 +41,8 @@ pub(crate) struct Record {
     usage: Option<Usage>,
     /// The request's place among those in progress.
     pub(crate) hold: Option<Hold>,
+    /// What the limits of key and owners gave it.
+    pub(crate) permits: Permits,
 }
 
 impl Record {
@@ -66,6 +69,7 @@ impl Record {
             error: None,
             usage: None,
             hold: None,
+            permits: Permits::default(),
         }
     }
 
@@ -158,6 +162,9 @@ impl Drop for Record {
         let deployment =
             self.deployment.map(|id| self.current.snapshot.deployment(id).entry.info.id.as_str());
         let total = self.began.elapsed();
+        if let Some(usage) = self.usage {
+            self.permits.used(usage.prompt + usage.completion);
+        }
         let (via, value) =
             self.matched.as_ref().map_or((None, None), |(via, value)| (Some(*via), Some(value.as_str())));
         tracing::info!(

@@ -8,6 +8,7 @@ use http::{HeaderName, HeaderValue};
 use jiff::Timestamp;
 use tagway_core::access::Policy;
 
+use crate::meter::Metered;
 use crate::objects::Key;
 use crate::store::Stored;
 
@@ -15,6 +16,10 @@ use crate::store::Stored;
 #[derive(Debug)]
 pub(crate) struct Grant {
     pub(crate) policy: Policy,
+    /// Its limits of rate.
+    pub(crate) limits: Box<[Metered]>,
+    /// The budget that gives some of them.
+    pub(super) budget: Option<Box<str>>,
     /// Counts its changes in the store.
     pub(super) version: i64,
     /// The organization it belongs to.
@@ -72,6 +77,10 @@ pub(crate) struct Bearer {
     pub(super) version: i64,
     /// The key's own policy.
     pub(crate) policy: Policy,
+    /// Its own limits of rate.
+    pub(crate) limits: Box<[Metered]>,
+    /// The budget that gives some of them.
+    pub(super) budget: Option<Box<str>>,
     /// Not valid from this time on: the key's end, or that of a digest it answers to no longer.
     pub(super) ends: Option<Timestamp>,
     pub(super) team: Option<Arc<Slot>>,
@@ -82,7 +91,7 @@ pub(crate) struct Bearer {
 
 impl Bearer {
     /// A key as requests meet it.
-    pub(super) fn new(stored: &Stored<Key>, policy: Policy, above: Above, ends: Option<Timestamp>) -> Self {
+    pub(super) fn new(stored: &Stored<Key>, own: Grant, above: Above, ends: Option<Timestamp>) -> Self {
         let Stored { id, object: key, version, .. } = stored;
         let text = |text: &Option<String>| text.as_deref().map(Box::from);
         let Above { team, project, organization, user } = above;
@@ -96,7 +105,9 @@ impl Bearer {
             max_budget: key.limits.max_budget,
             headers: limit_headers(key),
             version: *version,
-            policy,
+            policy: own.policy,
+            limits: own.limits,
+            budget: own.budget,
             ends,
             team,
             project,

@@ -12,8 +12,9 @@ use tagway_core::secret::{hex, unhex};
 use tokio::sync::{mpsc, oneshot};
 
 use super::grant::{Above, Slot};
+use super::meters::Meters;
 use super::{Bearer, Directory, Grant, Known, Unreachable};
-use crate::objects::{Customer, Kind, Organization, Owner, Project, Team, User};
+use crate::objects::{Budget, Customer, Kind, Organization, Owner, Project, Team, User};
 use crate::store::{Change, Db, Digested, StoreError, Stored};
 use crate::tasks::Stop;
 
@@ -49,6 +50,7 @@ pub(crate) async fn keep(
         db,
         owners: HashMap::new(),
         rotated: HashMap::new(),
+        meters: Meters::default(),
         stale: Vec::new(),
         rested: Instant::now(),
     };
@@ -69,6 +71,7 @@ struct Keeper {
     owners: HashMap<(Kind, Box<str>), Weak<Slot>>,
     /// The digests of keys that answer to others than the one they were made with.
     rotated: HashMap<String, Vec<[u8; 32]>>,
+    meters: Meters,
     /// Changes the store could not be asked about yet.
     stale: Vec<Change>,
     /// When the store may be asked again.
@@ -180,7 +183,7 @@ impl Keeper {
     ) -> Result<Option<Arc<Bearer>>, StoreError> {
         let Digested { key, until } = digested;
         let links = &key.object;
-        let Some(policy) = policy(key) else { return Ok(None) };
+        let Some(own) = self.grant(key, None).await? else { return Ok(None) };
         let team = self.slot::<Team>(links.team_id.as_deref()).await?;
         let project = self.slot::<Project>(links.project_id.as_deref()).await?;
         let organization = self.slot::<Organization>(links.organization_id.as_deref()).await?;
@@ -196,7 +199,7 @@ impl Keeper {
             (one, other) => one.or(other),
         };
         let above = Above { team, project, organization, user };
-        Ok(Some(Arc::new(Bearer::new(key, policy, above, ends))))
+        Ok(Some(Arc::new(Bearer::new(key, own, above, ends))))
     }
 
     /// The place of an owner, read when nobody points to it yet.
@@ -214,6 +217,49 @@ impl Keeper {
             self.owners.retain(|_, slot| 0 < slot.strong_count());
         }
         Ok(Some(slot))
+    }
+
+    /// What an owner gives and demands, its budget's limits included.
+    async fn grant<T: Owner>(
+        &mut self,
+        stored: &Stored<T>,
+        organization: Option<Arc<Slot>>,
+    ) -> Result<Option<Grant>, StoreError> {
+        let Some(policy) = policy(stored) else { return Ok(None) };
+        let budget = stored.object.links().budget;
+        let own = stored.object.limits();
+        let limits = match budget {
+            Some(id) => self.db.find::<Budget>(id).await?.map(|budget| budget.object.behind(own)),
+            None => None,
+        };
+        let limits = self.meters.of(stored, limits.as_ref().unwrap_or(own));
+        Ok(Some(Grant {
+            policy,
+            limits,
+            budget: budget.map(Box::from),
+            version: stored.version,
+            organization,
+        }))
+    }
+
+    /// Notes all that have limits from a budget.
+    fn note_users_of(&mut self, budget: &str) {
+        let is = |own: &Option<Box<str>>| own.as_deref() == Some(budget);
+        let keys = self.directory.keys.iter().filter(|(_, bearer)| is(&bearer.budget));
+        let keys: Vec<_> = keys.map(|(_, bearer)| (Kind::Key, bearer.id.to_string())).collect();
+        let owners = self.owners.iter().filter_map(|((kind, id), slot)| {
+            let slot = slot.upgrade()?;
+            let grant = slot.grant.load();
+            is(&grant.as_ref()?.budget).then(|| (*kind, id.to_string()))
+        });
+        let owners: Vec<_> = owners.collect();
+        let customers = self.directory.customers.iter().filter_map(|(id, known)| match known {
+            Known::Is(grant) if is(&grant.budget) => Some((Kind::Customer, id.to_string())),
+            _ => None,
+        });
+        let customers: Vec<_> = customers.collect();
+        let all = keys.into_iter().chain(owners).chain(customers);
+        self.stale.extend(all.map(|(kind, id)| Change { kind, id }));
     }
 
     /// Reads an owner into its place.
@@ -234,7 +280,10 @@ impl Keeper {
             None => None,
         };
         let is_there = stored.is_some();
-        let grant = stored.and_then(|stored| grant(&stored, organization));
+        let grant = match &stored {
+            Some(stored) => self.grant(stored, organization).await?,
+            None => None,
+        };
         slot.broken.store(is_there && grant.is_none(), Ordering::Relaxed);
         slot.grant.store(grant.map(Arc::new));
         Ok(())
@@ -258,7 +307,10 @@ impl Keeper {
 
     async fn read_customer(&mut self, id: &str) -> Result<Option<Arc<Grant>>, StoreError> {
         let stored = self.db.find::<Customer>(id).await?;
-        let found = stored.and_then(|stored| grant(&stored, None)).map(Arc::new);
+        let found = match &stored {
+            Some(stored) => self.grant(stored, None).await?.map(Arc::new),
+            None => None,
+        };
         let known = found.clone().map_or(Known::Nobody(Instant::now()), Known::Is);
         self.directory.customers.insert(id.into(), known);
         Ok(found)
@@ -283,8 +335,14 @@ impl Keeper {
                 Kind::User => self.refresh_owner::<User>(&id).await?,
                 Kind::Organization => self.refresh_owner::<Organization>(&id).await?,
                 Kind::Project => self.refresh_owner::<Project>(&id).await?,
+                // Others are stale by it: they take its place.
+                Kind::Budget => {
+                    self.stale.pop();
+                    self.note_users_of(&id);
+                    continue;
+                }
                 // Requests meet these in the configuration.
-                Kind::Budget | Kind::Tag | Kind::Model => {}
+                Kind::Tag | Kind::Model => {}
             }
             self.stale.pop();
         }
@@ -392,9 +450,4 @@ fn policy<T: Owner>(stored: &Stored<T>) -> Option<Policy> {
             None
         }
     }
-}
-
-fn grant<T: Owner>(stored: &Stored<T>, organization: Option<Arc<Slot>>) -> Option<Grant> {
-    let policy = policy(stored)?;
-    Some(Grant { policy, version: stored.version, organization })
 }

@@ -4,6 +4,7 @@
 mod filter;
 mod grant;
 mod keeper;
+mod meters;
 mod watch;
 
 use std::sync::Arc;

@@ -45,6 +45,10 @@ impl Object for Customer {
 impl Owner for Customer {
     const ORIGIN: Origin = Origin::Customer;
 
+    fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     fn policy(&self, id: &str) -> Result<Policy, Unfit> {
         policy::of(Given {
             blocked: self.blocked,

@@ -10,7 +10,8 @@ use tagway_core::tag::Origin;
 use utoipa::ToSchema;
 
 use super::policy::{self, Given};
-use super::{Kind, Limits, Links, Object, Owner, Unfit, tags_of};
+use super::{Kind, Limits, Links, Object, Owner, Unfit, by_model, tags_of};
+use crate::meter::Rates;
 
 /// A virtual key, without the key itself.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -98,6 +99,14 @@ impl Object for Key {
 
 impl Owner for Key {
     const ORIGIN: Origin = Origin::Key;
+
+    fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    fn model_rates(&self) -> Vec<Rates> {
+        by_model(self.model_rpm_limit.as_ref(), self.model_tpm_limit.as_ref())
+    }
 
     fn policy(&self, id: &str) -> Result<Policy, Unfit> {
         policy::of(Given {

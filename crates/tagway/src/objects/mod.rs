@@ -14,6 +14,7 @@ mod tag;
 mod team;
 mod user;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
@@ -21,6 +22,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tagway_core::access::Policy;
 use tagway_core::tag::Origin;
+
+use crate::meter::Rates;
 
 pub(crate) use budget::Budget;
 pub(crate) use customer::Customer;
@@ -144,6 +147,29 @@ pub(crate) trait Owner: Object {
     /// # Errors
     /// A field holds what it cannot hold, with the field's name.
     fn policy(&self, id: &str) -> Result<Policy, Unfit>;
+
+    /// Its limits of rate and money.
+    fn limits(&self) -> &Limits;
+
+    /// Its limits of rate by model.
+    fn model_rates(&self) -> Vec<Rates> {
+        Vec::new()
+    }
+}
+
+/// Limits by model as rates.
+fn by_model(requests: Option<&BTreeMap<String, u64>>, tokens: Option<&BTreeMap<String, u64>>) -> Vec<Rates> {
+    let of = |limits: Option<&BTreeMap<String, u64>>, model: &str| limits?.get(model).copied();
+    let mut models: Vec<&String> = requests.into_iter().chain(tokens).flat_map(BTreeMap::keys).collect();
+    models.sort();
+    models.dedup();
+    let rates = models.into_iter().map(|model| Rates {
+        model: Some(model.as_str().into()),
+        requests: of(requests, model),
+        tokens: of(tokens, model),
+        in_progress: None,
+    });
+    rates.collect()
 }
 
 /// A field of an object that holds what it cannot hold.

@@ -108,6 +108,10 @@ impl Object for Organization {
 impl Owner for Organization {
     const ORIGIN: Origin = Origin::Organization;
 
+    fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     fn policy(&self, id: &str) -> Result<Policy, Unfit> {
         policy::of(Given {
             blocked: self.blocked,

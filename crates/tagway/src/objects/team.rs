@@ -9,7 +9,8 @@ use tagway_core::tag::Origin;
 use utoipa::ToSchema;
 
 use super::policy::{self, Given};
-use super::{Kind, Limits, Links, Object, Owner, RouterSettings, Unfit, tags_of};
+use super::{Kind, Limits, Links, Object, Owner, RouterSettings, Unfit, by_model, tags_of};
+use crate::meter::Rates;
 
 /// A team: its keys share its models, tags, limits and budget.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -91,6 +92,14 @@ impl Object for Team {
 
 impl Owner for Team {
     const ORIGIN: Origin = Origin::Team;
+
+    fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    fn model_rates(&self) -> Vec<Rates> {
+        by_model(self.model_rpm_limit.as_ref(), self.model_tpm_limit.as_ref())
+    }
 
     fn policy(&self, id: &str) -> Result<Policy, Unfit> {
         policy::of(Given {

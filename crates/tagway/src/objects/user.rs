@@ -85,6 +85,10 @@ impl Object for User {
 impl Owner for User {
     const ORIGIN: Origin = Origin::User;
 
+    fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     fn policy(&self, id: &str) -> Result<Policy, Unfit> {
         policy::of(Given {
             blocked: self.blocked.unwrap_or(false),

@@ -25,6 +25,7 @@ mod organizations;
 mod outage;
 mod peers;
 mod projects;
+mod rates;
 mod reload;
 mod retries;
 mod roles;

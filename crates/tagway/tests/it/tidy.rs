@@ -15,7 +15,8 @@ const LAYERS: &[&[&str]] = &[
     &["auth", "catalog"],
     &["directory", "live", "peers", "seen"],
     &["store"],
-    &["call", "cors", "error", "health", "host", "objects", "seal", "tasks", "telemetry"],
+    &["objects"],
+    &["call", "cors", "error", "health", "host", "meter", "seal", "tasks", "telemetry"],
 ];
 
 /// Modules that only some may import, whatever the rows say.

@@ -1,0 +1,53 @@
+//! The meters of owners with limits: found again by the owner's id, so that a change of a key or of its limits does
+//! not forget what was used.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use tagway_core::tag::Origin;
+
+use crate::meter::{Meter, Metered, Rates, micros};
+use crate::objects::{Limits, Owner};
+use crate::store::Stored;
+
+/// Owner, id, model.
+type Name = (Origin, Box<str>, Option<Box<str>>);
+
+#[derive(Default)]
+pub(super) struct Meters {
+    known: HashMap<Name, Weak<Meter>>,
+}
+
+impl Meters {
+    /// The limits of an owner with their meters. `limits` are its own, or those of its budget.
+    pub(super) fn of<T: Owner>(&mut self, stored: &Stored<T>, limits: &Limits) -> Box<[Metered]> {
+        let general = Rates {
+            model: None,
+            requests: limits.rpm_limit,
+            tokens: limits.tpm_limit,
+            in_progress: limits.max_parallel_requests,
+        };
+        let all = std::iter::once(general).chain(stored.object.model_rates());
+        all.filter(Rates::any)
+            .map(|rates| {
+                let name = (T::ORIGIN, stored.id.as_str().into(), rates.model.clone());
+                let meter = self.meter(name);
+                meter.limit(&rates, micros(Instant::now()));
+                Metered { meter, rates }
+            })
+            .collect()
+    }
+
+    fn meter(&mut self, name: Name) -> Arc<Meter> {
+        if let Some(meter) = self.known.get(&name).and_then(Weak::upgrade) {
+            return meter;
+        }
+        if 2048 < self.known.len() && self.known.len().is_power_of_two() {
+            self.known.retain(|_, meter| 0 < meter.strong_count());
+        }
+        let meter = Arc::new(Meter::default());
+        self.known.insert(name, Arc::downgrade(&meter));
+        meter
+    }
+}

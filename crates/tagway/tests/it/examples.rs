@@ -104,7 +104,7 @@ fn words(command: &str) -> Vec<String> {
     words
 }
 
-/// Does what curl would do; gives the deployment that answered, or the status of an error.
+/// Does what curl would do; gives the deployment that answered, or the status.
 async fn run(gateway: &Gateway, words: &[String]) -> String {
     let mut words = words.iter().map(String::as_str);
     let (mut url, mut request_headers, mut body) = (None, Vec::new(), None);
@@ -122,9 +122,8 @@ async fn run(gateway: &Gateway, words: &[String]) -> String {
         request = request.header(name, HeaderValue::from_str(value).unwrap());
     }
     let answer = request.send().await.unwrap();
-    if answer.status().is_success() {
-        answer.deployment().to_owned()
-    } else {
-        format!("HTTP {}", answer.status().as_u16())
+    match answer.deployment() {
+        "" => format!("HTTP {}", answer.status().as_u16()),
+        deployment => deployment.to_owned(),
     }
 }

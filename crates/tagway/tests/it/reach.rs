@@ -197,3 +197,37 @@ async fn an_explanation_tells_a_key_of_no_deployments_but_its_own() {
     let response = request.send().await.unwrap();
     assert!(response.headers()["x-tagway-route"].to_str().unwrap().contains("b-1"));
 }
+
+#[tokio::test]
+async fn the_list_of_deployments_shows_a_key_what_it_can_reach() {
+    let gateway = gateway();
+    let a = key(&gateway, json!({"tags": ["team:a"]})).await;
+    let expression = key(&gateway, json!({"tag_expression": "not vip"})).await;
+    for (key, wanted) in [
+        (&*a, vec!["a-1", "a-2", "cheap-1", "dear-1"]),
+        (&*expression, vec!["a-1", "cheap-1", "dear-1"]),
+        (crate::gateway::KEY, vec!["a-1", "a-2", "b-1", "cheap-1", "dear-1"]),
+    ] {
+        let request = with(&gateway, key, Method::GET, "/model/info", &Value::Null);
+        let listed: Value = request.send().await.unwrap().json().await.unwrap();
+        let listed = listed["data"].as_array().unwrap().iter();
+        let ids: Vec<&str> = listed.map(|one| one["model_info"]["id"].as_str().unwrap()).collect();
+        assert_eq!(ids, wanted);
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_stored_that_is_too_deep_to_be_read_again() {
+    let gateway = gateway();
+    user(&gateway, "u").await;
+    let own = key(&gateway, json!({"user_id": "u"})).await;
+    for (levels, wanted) in [(60, 200), (70, 400), (126, 400), (5000, 400)] {
+        for field in ["metadata", "unheard_of"] {
+            let deep = format!("{}1{}", "{\"a\":".repeat(levels), "}".repeat(levels));
+            let request = gateway.client.post(format!("{}/key/generate", gateway.url)).bearer_auth(&own);
+            let response = request.body(format!("{{\"{field}\":{deep}}}")).send().await.unwrap();
+            assert_eq!(response.status(), wanted, "{field}, {levels} levels");
+        }
+    }
+    assert_eq!(gateway.get("/key/list?return_full_object=true").send().await.unwrap().status(), 200);
+}

@@ -231,3 +231,29 @@ async fn nothing_is_stored_that_is_too_deep_to_be_read_again() {
     }
     assert_eq!(gateway.get("/key/list?return_full_object=true").send().await.unwrap().status(), 200);
 }
+
+#[tokio::test]
+async fn who_makes_somebody_a_member_learns_nothing_of_them() {
+    let gateway = gateway();
+    for id in ["boss", "stranger"] {
+        user(&gateway, id).await;
+    }
+    let own = json!({"user_id": "stranger", "max_budget": 7.0, "metadata": {"note": "private"}});
+    granted(&gateway, "/user/update", own).await;
+    let member = |role: &str| json!({"user_id": "boss", "role": role});
+    granted(&gateway, "/team/new", json!({"team_id": "t", "members_with_roles": [member("admin")]})).await;
+    granted(&gateway, "/organization/new", json!({"organization_id": "o", "organization_alias": "o"})).await;
+    let boss_of = json!({"organization_id": "o", "member": member("org_admin")});
+    granted(&gateway, "/organization/member_add", boss_of).await;
+    let boss = key(&gateway, json!({"user_id": "boss"})).await;
+    let stranger = |role: &str| json!({"user_id": "stranger", "role": role});
+    for (path, body) in [
+        ("/team/member_add", json!({"team_id": "t", "member": stranger("user")})),
+        ("/organization/member_add", json!({"organization_id": "o", "member": stranger("internal_user")})),
+    ] {
+        let (status, answer) = asked(&gateway, &boss, path, body).await;
+        assert_eq!((status, &answer["updated_users"][0]["user_id"]), (200, &json!("stranger")), "{answer}");
+        assert!(!answer["updated_users"].to_string().contains("private"), "{answer}");
+        assert_eq!(answer["updated_users"][0].get("max_budget"), None);
+    }
+}

@@ -208,7 +208,9 @@ impl Routes {
 
 /// Whether a listed path means this one: itself, what lies below it, or a pattern of it.
 fn same_path(listed: &str, path: &str) -> bool {
-    path.strip_prefix(listed).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    // Every path lies below an empty one, which nobody means.
+    !listed.is_empty()
+        && path.strip_prefix(listed).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         || listed.contains('*') && stars(listed, path).is_some()
 }
 
@@ -251,6 +253,7 @@ mod tests {
         assert!(!routes(&["llm_api_routes"]).allow("/key/info", Purpose::Info));
         assert!(routes(&["/v1/chat"]).allow(chat, Purpose::Llm));
         assert!(!routes(&["/v1/chat"]).allow("/v1/chatter", Purpose::Llm));
+        assert!(!routes(&[""]).allow(chat, Purpose::Llm) && !routes(&[""]).names_path("/key/info"));
         assert!(
             routes(&["/v1/*"]).allow(chat, Purpose::Llm) && !routes(&["/v1/*"]).allow("/chat", Purpose::Llm)
         );

@@ -276,10 +276,25 @@ proptest! {
     }
 
     #[test]
-    fn a_caller_cannot_widen_what_others_bound(case in case(), more in prop::collection::vec(tag(), 0..4)) {
+    fn a_caller_cannot_widen_what_others_bound(
+        case in case(),
+        more in prop::collection::vec(tag(), 0..4),
+    ) {
         let allowed = protected_set(&case);
         let mut pushy = case;
         pushy.tags.extend(more.into_iter().map(|tag| (tag, Origin::Body)));
+        if let (Ok(places), _) = decided(&pushy) {
+            prop_assert!(places.iter().all(|place| allowed.contains(place)));
+        }
+    }
+
+    #[test]
+    fn nor_by_naming_another_customer(case in case(), tags in prop::collection::vec(tag(), 0..4)) {
+        let mut alone = case;
+        alone.tags.retain(|(_, origin)| *origin != Origin::Customer);
+        let allowed = protected_set(&alone);
+        let mut pushy = alone;
+        pushy.tags.extend(tags.into_iter().map(|tag| (tag, Origin::Customer)));
         if let (Ok(places), _) = decided(&pushy) {
             prop_assert!(places.iter().all(|place| allowed.contains(place)));
         }

@@ -54,13 +54,17 @@ pub(crate) fn meant<'a>(caller: &'a Caller, model: &'a str) -> &'a str {
 /// The first list that leaves it out.
 pub(crate) fn check(snapshot: &Snapshot, caller: &Caller, model: &str) -> Result<(), Forbidden> {
     let mut asked = None;
+    // Who gives a model another name says nothing to the lists above: those know what is meant by it.
+    let mut renamed = false;
     for policy in caller.policies() {
+        let as_asked = !renamed;
+        renamed |= policy.alias(model).is_some();
         // Most lists are empty, or name the model as the request does.
-        if policy.models.any() || policy.models.names(model) || !bears_on(caller, policy) {
+        if policy.models.any() || as_asked && policy.models.names(model) || !bears_on(caller, policy) {
             continue;
         }
         let asked = asked.get_or_insert_with(|| Asked::new(snapshot, model, meant(caller, model)));
-        if !asked.allowed_by(policy) {
+        if !asked.allowed_by(policy, as_asked) {
             return Err(Forbidden { whose: policy.origin, model: model.to_owned() });
         }
     }
@@ -125,12 +129,14 @@ impl<'a> Asked<'a> {
         }
     }
 
-    fn allowed_by(&self, policy: &Policy) -> bool {
+    /// Whether a list has it; the name it was asked by comes first, and may be none of the list's.
+    fn allowed_by(&self, policy: &Policy, as_asked: bool) -> bool {
         let models = &policy.models;
-        models.allow(&self.names.each_ref().map(|name| &**name), self.groups)
+        let names = self.names.each_ref().map(|name| &**name);
+        let names = if as_asked { &names[..] } else { &names[1..] };
+        models.allow(names, self.groups)
             || models.has_patterns()
-                && self
-                    .names
+                && names
                     .iter()
                     .filter_map(|name| tagway_core::snapshot::with_provider(name))
                     .any(|name| models.allow(&[&name], &[]))

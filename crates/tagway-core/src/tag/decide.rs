@@ -246,17 +246,24 @@ impl GroupIndex {
         }
     }
 
-    /// Keeps only what the inherited positive tags that the group knows allow; `false` when there are none.
+    /// Keeps only what the inherited positive tags that the group knows allow; `false` when there are none. The
+    /// customer's narrow what the key's and its owners' allow: added to them, they would open to a caller whatever
+    /// the customer it names may use.
     fn bound(&self, terms: &[Term<'_, '_>], pool: &mut Members) -> bool {
         if self.inherited == InheritedTags::Merge {
             return false;
         }
-        let bounds = |term: &&Term<'_, '_>| term.tag.is_inherited() && term.posting.is_known();
-        let mut bounds =
-            terms.iter().filter(|term| term.marker == Marker::Positive).filter(bounds).peekable();
-        let bounded = bounds.peek().is_some();
-        if bounded {
-            self.overlap(bounds, pool);
+        let mut bounded = false;
+        for customers in [false, true] {
+            let gives = |tag: &RequestTag<'_>| if customers { tag.is_customers() } else { tag.is_standing() };
+            let bounds = |term: &&Term<'_, '_>| {
+                term.marker == Marker::Positive && gives(term.tag) && term.posting.is_known()
+            };
+            let mut bounds = terms.iter().filter(bounds).peekable();
+            if bounds.peek().is_some() {
+                bounded = true;
+                self.overlap(bounds, pool);
+            }
         }
         bounded
     }

@@ -17,7 +17,8 @@ impl GroupIndex {
         if !self.filtering(ask.turn_on).0 {
             return pool;
         }
-        let (mut bounded, mut any) = (false, Members::none(self.len()));
+        // Of the key and its owners, and of the customer.
+        let mut any: [Option<Members>; 2] = [None, None];
         for tag in ask.tags.iter().filter(|tag| tag.is_inherited() || tag.is_derived()) {
             let Some(TagName { marker, name, .. }) = TagName::parse(tag.text(), &self.prefix) else {
                 continue;
@@ -31,13 +32,16 @@ impl GroupIndex {
                 Marker::Required => pool.keep(posting.words()),
                 Marker::Positive if self.inherited == InheritedTags::Merge || !posting.is_known() => {}
                 Marker::Positive if self.match_any => {
-                    bounded = true;
-                    any.add(posting.words());
+                    for (any, gives) in any.iter_mut().zip([tag.is_standing(), tag.is_customers()]) {
+                        if gives {
+                            any.get_or_insert_with(|| Members::none(self.len())).add(posting.words());
+                        }
+                    }
                 }
                 Marker::Positive => pool.keep(posting.words()),
             }
         }
-        if bounded {
+        for any in any.iter().flatten() {
             pool.keep(any.words());
         }
         pool

@@ -53,6 +53,7 @@ impl Origin {
     ];
     const CALLER: Origins = Origins(0b1111);
     const INHERITED: Origins = Origins(0b11_1111_0000);
+    const STANDING: Origins = Origins(0b01_1111_0000);
 
     /// Whether this request said so.
     pub fn is_caller(self) -> bool {
@@ -135,6 +136,16 @@ impl RequestTag<'_> {
     /// Whether it is inherited, perhaps repeated by the caller: a repetition takes nothing away.
     pub fn is_inherited(&self) -> bool {
         self.backing.meet(Origin::INHERITED)
+    }
+
+    /// Whether it stands with the key or something above it, which no request chooses.
+    pub fn is_standing(&self) -> bool {
+        self.backing.meet(Origin::STANDING)
+    }
+
+    /// Whether it stands with the customer, whom the request itself names.
+    pub fn is_customers(&self) -> bool {
+        self.backing.meet(Origin::Customer.into())
     }
 
     /// Whether a rule added it, perhaps among others.

@@ -79,10 +79,18 @@ struct Part {
 
 impl Part {
     fn inherited(&self) -> bool {
+        self.standing() || self.customers()
+    }
+
+    fn standing(&self) -> bool {
         self.origins.iter().any(|origin| {
-            use Origin::{Customer, Key, Organization, Project, Team, User};
-            [Key, Team, Project, Organization, User, Customer].contains(origin)
+            use Origin::{Key, Organization, Project, Team, User};
+            [Key, Team, Project, Organization, User].contains(origin)
         })
+    }
+
+    fn customers(&self) -> bool {
+        self.origins.contains(&Origin::Customer)
     }
 
     fn derived(&self) -> bool {
@@ -182,11 +190,20 @@ impl Case {
         }
     }
 
-    /// The inherited positive tags that make the boundary; empty when there is none.
-    fn bounds<'p>(&self, parts: &'p [Part]) -> Vec<&'p str> {
+    /// The inherited positive tags that make the boundary: those of the key and its owners, and those of the
+    /// customer, each a boundary of its own. Empty when there is none.
+    fn bounds<'p>(&self, parts: &'p [Part]) -> Vec<Vec<&'p str>> {
         let enforced = self.is_on() && self.settings.inherited == InheritedTags::Enforce;
-        let bounds = |part: &&Part| part.marker == '+' && part.inherited() && self.carried_by_any(&part.name);
-        parts.iter().filter(|_| enforced).filter(bounds).map(|part| part.name.as_str()).collect()
+        let known = |part: &&Part| enforced && part.marker == '+' && self.carried_by_any(&part.name);
+        let of = |gives: fn(&Part) -> bool| -> Vec<&'p str> {
+            parts.iter().filter(known).filter(|part| gives(part)).map(|part| part.name.as_str()).collect()
+        };
+        let all = vec![of(Part::standing), of(Part::customers)];
+        all.into_iter().filter(|names| !names.is_empty()).collect()
+    }
+
+    fn within(&self, place: usize, bounds: &[Vec<&str>]) -> bool {
+        bounds.iter().all(|names| self.matches(place, names))
     }
 
     /// Tier and operators' expressions: they hold whether filtering is on or not.
@@ -212,7 +229,7 @@ pub(crate) fn protected_set(case: &Case) -> Set {
     let parts = case.parts();
     let bounds = case.bounds(&parts);
     if !bounds.is_empty() {
-        set.retain(|&place| case.matches(place, &bounds));
+        set.retain(|&place| case.within(place, &bounds));
     }
     for part in parts.iter().filter(|part| part.inherited() || part.derived()) {
         match part.marker {
@@ -249,7 +266,7 @@ pub(crate) fn decide(case: &Case) -> Result<Set, &'static str> {
     }
     let bounds = case.bounds(&parts);
     if !bounds.is_empty() {
-        pool.retain(|&place| case.matches(place, &bounds));
+        pool.retain(|&place| case.within(place, &bounds));
     }
     let required: Vec<&Part> = parts.iter().filter(|part| part.marker == '&').collect();
     let excluded: Vec<&Part> = parts.iter().filter(|part| part.marker == '!').collect();
@@ -286,7 +303,7 @@ pub(crate) fn decide(case: &Case) -> Result<Set, &'static str> {
             return Ok(matched);
         }
         if caller_asks {
-            let inside = case.everyone().into_iter().filter(|&place| case.matches(place, &bounds));
+            let inside = case.everyone().into_iter().filter(|&place| case.within(place, &bounds));
             let reachable = inside.filter(|&place| case.matches(place, &names)).count() > 0;
             return Err(if reachable { "tag_policy" } else { "outside_boundary" });
         }

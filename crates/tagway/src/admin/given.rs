@@ -59,6 +59,9 @@ const REFUSED: &[&str] = &[
 /// The longest text an id or a name may be.
 pub(super) const LONGEST_NAME: usize = 255;
 
+/// How deep a body may be: what is stored is read with a limit of its own, and stands some levels deeper.
+const DEEPEST: usize = 64;
+
 /// The fields of a request body that nobody has taken yet.
 #[derive(Debug, Default)]
 pub(crate) struct Given {
@@ -79,6 +82,10 @@ impl<S: Send + Sync> FromRequest<S> for Given {
             let message = "Texts in the request body must not hold the character U+0000.";
             return Err(Refusal::field("request_body", message));
         }
+        if !is_within(&value, DEEPEST) {
+            let message = format!("The request body must be no more than {DEEPEST} levels deep.");
+            return Err(Refusal::field("request_body", message));
+        }
         match value {
             Value::Object(fields) => Ok(Self { fields }),
             _ => Err(Refusal::field("request_body", "The request body must be a JSON object.")),
@@ -92,6 +99,16 @@ fn unread(rejection: &BytesRejection) -> Refusal {
         return Refusal::new(status, "The request body is too large for the management API (2 MB).");
     }
     Refusal::field("request_body", "The request body could not be read.")
+}
+
+/// Whether a value is at most so many levels deep.
+fn is_within(value: &Value, levels: usize) -> bool {
+    let Some(below) = levels.checked_sub(1) else { return false };
+    match value {
+        Value::Array(items) => items.iter().all(|item| is_within(item, below)),
+        Value::Object(fields) => fields.values().all(|value| is_within(value, below)),
+        _ => true,
+    }
 }
 
 /// PostgreSQL keeps no such text.

@@ -59,6 +59,12 @@ pub(super) fn row<T: Object>(stored: &Stored<T>, id: &str, spend: i64) -> Map<St
     row
 }
 
+/// A user as one may see it who can name it a member of something, and is no admin: who it is, and nothing of what it
+/// may do elsewhere or has spent.
+pub(super) fn only_who(user: &mut Map<String, Value>) {
+    user.retain(|field, _| matches!(field.as_str(), "user_id" | "user_email" | "user_alias"));
+}
+
 /// Nano-dollars in dollars.
 #[expect(clippy::cast_precision_loss, reason = "shown to people; the store keeps the exact figure")]
 pub(super) fn dollars(nanos: i64) -> f64 {

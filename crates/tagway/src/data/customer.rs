@@ -10,13 +10,18 @@ const HEADERS: [&str; 2] = ["x-litellm-customer-id", "x-litellm-end-user-id"];
 
 /// The customer's id.
 pub(super) fn of<'a>(headers: &'a HeaderMap, peek: &Peek<'a>) -> Option<Cow<'a, str>> {
-    let header = HEADERS.iter().find_map(|name| headers.get(*name)?.to_str().ok()).map(Cow::Borrowed);
+    let header = HEADERS.iter().find_map(|name| says(headers.get(*name)?.to_str().ok().map(Cow::Borrowed)));
     header
-        .or_else(|| peek.string(Known::User))
-        .or_else(|| within(peek, Known::LitellmMetadata, "user"))
-        .or_else(|| within(peek, Known::Metadata, "user_id"))
-        .or_else(|| peek.json_of("safety_identifier").and_then(text_of))
-        .filter(|id| !id.is_empty())
+        .or_else(|| says(peek.string(Known::User)))
+        .or_else(|| says(within(peek, Known::LitellmMetadata, "user")))
+        .or_else(|| says(within(peek, Known::Metadata, "user_id")))
+        .or_else(|| says(peek.json_of("safety_identifier").and_then(text_of)))
+        // No customer is called that, and PostgreSQL cannot even be asked.
+        .filter(|id| !id.contains('\0'))
+}
+
+fn says(id: Option<Cow<'_, str>>) -> Option<Cow<'_, str>> {
+    id.filter(|id| !id.is_empty())
 }
 
 fn within<'a>(peek: &Peek<'a>, known: Known, name: &str) -> Option<Cow<'a, str>> {

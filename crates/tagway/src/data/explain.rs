@@ -18,6 +18,14 @@ pub(crate) fn wanted(headers: &HeaderMap) -> Trail {
     asked.then(Vec::new)
 }
 
+/// Leaves nothing in a trail but what served, or could have: which deployments others have is nobody's business but
+/// the admin's, who has `/route/explain`.
+pub(crate) fn only_candidates(trail: &mut Trail) {
+    for hop in trail.iter_mut().flatten() {
+        hop.explanation.deployments.retain(|verdict| verdict.kept);
+    }
+}
+
 /// The header's value: JSON with the decision of each hop, and the deployment that answered. Shortened to the
 /// outcome where the whole would be too long.
 pub(crate) fn header(trail: &Trail, chosen: Option<&Deployment>) -> Option<HeaderValue> {

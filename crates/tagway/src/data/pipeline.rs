@@ -96,6 +96,9 @@ async fn proceed(
     let mut tries = Tries::default();
     let served = fallback::run(&around, &caller, &wanted, &call, trail, &mut tries).await;
     record.tried(tries);
+    if caller.bearer().is_some() {
+        explain::only_candidates(trail);
+    }
     let (plan, reply) = served?;
     record.served(&plan, &reply);
     Ok(answer::build(&around, &plan, reply, record, trail, Instant::now()))

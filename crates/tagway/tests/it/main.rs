@@ -26,6 +26,7 @@ mod outage;
 mod peers;
 mod projects;
 mod rates;
+mod reach;
 mod reload;
 mod retries;
 mod roles;

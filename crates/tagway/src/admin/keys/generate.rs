@@ -150,6 +150,7 @@ async fn make(
     };
     let mut change = Change::begin(shared, actor).await?;
     permit::make(actor, &mut change, &key).await?;
+    permit::hand_down(actor, &mut change, &mut key).await?;
     let now = change.now();
     if let Some(duration) = &wishes.duration {
         key.expires = lifetime(duration, now)?;
@@ -285,11 +286,17 @@ fn own_budget(actor: &Actor, key: &Key) -> Result<(), Refusal> {
 
 /// What a key refers to must be there, and must allow what the key asks for.
 pub(super) async fn check_links(edit: &mut Edit, key: &Key) -> Result<(), Refusal> {
-    if let Some(id) = &key.team_id
-        && edit.find::<Team>(id).await?.is_none()
-    {
-        let message = format!("Team doesn't exist in db. Team={id}. Create team via `/team/new` call.");
-        return Err(Refusal::missing("team_id", message));
+    if let Some(id) = &key.team_id {
+        let Some(team) = edit.find::<Team>(id).await? else {
+            let message = format!("Team doesn't exist in db. Team={id}. Create team via `/team/new` call.");
+            return Err(Refusal::missing("team_id", message));
+        };
+        // The key's organization goes before the team's: another one would put the team's out of force.
+        let organization = team.object.organization_id;
+        if key.organization_id.is_some() && organization.is_some() && organization != key.organization_id {
+            let message = format!("Team {id} belongs to another organization than the key.");
+            return Err(Refusal::field("organization_id", message));
+        }
     }
     if let Some(id) = &key.organization_id
         && edit.find::<Organization>(id).await?.is_none()

@@ -113,6 +113,24 @@ pub(super) async fn make(actor: &Actor, edit: &mut Edit, key: &Key) -> Result<()
     member_may(actor, edit, team).await
 }
 
+/// What an admin demands of a key's requests holds for the keys that are made with it, too: else whoever may make
+/// keys makes one without.
+pub(super) async fn hand_down(actor: &Actor, edit: &mut Edit, key: &mut Key) -> Result<(), Refusal> {
+    let Some(bearer) = actor.caller.bearer().filter(|_| !actor.is_admin()) else { return Ok(()) };
+    let Some(maker) = edit.find::<Key>(&bearer.id).await? else { return Ok(()) };
+    let maker = maker.object;
+    for field in ["tags", "tier"] {
+        if let Some(value) = maker.metadata.get(field) {
+            key.metadata.insert(field.to_owned(), value.clone());
+        }
+    }
+    key.allowed_tags = maker.allowed_tags;
+    key.allow_client_tags = maker.allow_client_tags;
+    key.tag_expression = maker.tag_expression;
+    key.router_settings = maker.router_settings;
+    Ok(())
+}
+
 /// What a key inherits from a project or an organization is not for everybody to take.
 async fn foreign_links(actor: &Actor, edit: &mut Edit, key: &Key) -> Result<(), Refusal> {
     if let Some(id) = &key.project_id {

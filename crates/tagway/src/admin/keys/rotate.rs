@@ -97,6 +97,10 @@ async fn rotate(
     }
     permit::fields(actor, &given, &before.object, &fields)?;
     permit::money(actor, &before.object, &fields)?;
+    // Who may put another key in place of one may not always say what it is worth.
+    if fields != before.object || wishes.duration.is_some() {
+        permit::touch(actor, &mut change, &before, Deed::Update).await?;
+    }
     given.drop::<Key>(KEPT);
     given.drop::<Wishes>(&[]);
     let ignored = given.rest()?;

@@ -7,6 +7,8 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tagway_core::config::Deployment;
+use tagway_core::snapshot::{Deployment as Deployed, Snapshot};
+use tagway_core::tag::{Ask, RequestTags};
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::Shared;
@@ -203,9 +205,10 @@ async fn deployments(shared: &Shared, actor: &Actor) -> Result<Vec<Value>, Refus
     let snapshot = &actor.current.snapshot;
     let groups = visible_groups(snapshot, actor);
     let mut data = Vec::new();
-    for entry in snapshot.deployments.iter().map(|deployment| &deployment.entry) {
+    for deployment in &snapshot.deployments {
+        let entry = &deployment.entry;
         let row = stored.remove(entry.info.id.as_str());
-        if groups.contains(&entry.model_name.as_str()) {
+        if groups.contains(&entry.model_name.as_str()) && may_reach(snapshot, actor, deployment) {
             data.push(shown(entry, row));
         }
     }
@@ -215,6 +218,27 @@ async fn deployments(shared: &Shared, actor: &Actor) -> Result<Vec<Value>, Refus
         data.extend(left.into_iter().map(out_of_service));
     }
     Ok(data)
+}
+
+/// Whether requests of an actor can ever reach a deployment, whatever they say.
+fn may_reach(snapshot: &Snapshot, actor: &Actor, deployment: &Deployed) -> bool {
+    if actor.sees_all() {
+        return true;
+    }
+    let caller = &actor.caller;
+    let mut tags = RequestTags::new();
+    for policy in caller.policies() {
+        policy.tags.iter().for_each(|tag| tags.push(&**tag, policy.origin));
+    }
+    let expressions: Vec<_> =
+        caller.policies().filter_map(|policy| Some((policy.expression.as_ref()?, policy.origin))).collect();
+    let ask = Ask {
+        expressions: &expressions,
+        turn_on: caller.policies().any(|policy| policy.tag_filtering),
+        tier: caller.policies().find_map(|policy| policy.tier),
+        ..Ask::new(&tags)
+    };
+    snapshot.group(deployment.group).index.permitted(&ask).contains(deployment.position)
 }
 
 /// A stored deployment that is blocked, or cannot be used.

@@ -13,7 +13,7 @@ use super::super::change::Change;
 use super::super::given::Given;
 use super::super::limited::check_id;
 use super::super::refusal::{Refusal, Refusals};
-use super::super::shown::row;
+use super::super::shown::{only_who, row};
 use super::{member, membership, permit};
 use crate::objects::{Organization, OrganizationMember, OrganizationRole, Role, User};
 use crate::store::{Filter, Stored};
@@ -85,7 +85,11 @@ pub(super) async fn add(
         let joined =
             OrganizationMember { role: new.role, max_budget_in_organization, ..member(&user, change.now()) };
         memberships.push(membership(&id, &joined));
-        users.push(row(&user, "user_id", 0));
+        let mut shown = row(&user, "user_id", 0);
+        if !actor.sees_all() {
+            only_who(&mut shown);
+        }
+        users.push(shown);
         organization.members.push(joined);
     }
     if users.is_empty() {

@@ -134,6 +134,7 @@ async fn apply(
         return Err(Refusal::field("max_budget", message));
     }
     check(&mut change, actor, id, &team).await?;
+    permit::within(actor, &mut change, &before.object, &team).await?;
     let stored = change.update(&before, team).await?;
     if wishes.spend.is_some() {
         change.set_spend(Kind::Team, id, keys::spend(wishes.spend)?).await?;

@@ -121,6 +121,7 @@ pub(super) async fn new(
         return Err(Refusal::field("soft_budget", message));
     }
     check(&mut change, &actor, &id, &team).await?;
+    permit::within(&actor, &mut change, &blank, &team).await?;
     for joining in &wishes.members_with_roles {
         join(&mut change, &actor, &mut team, joining, &Share::default()).await?;
     }

@@ -12,6 +12,7 @@ use super::super::actor::Actor;
 use super::super::change::Change;
 use super::super::given::Given;
 use super::super::refusal::{Refusal, Refusals};
+use super::super::shown::only_who;
 use super::super::users;
 use super::join::{Joined, Joining, Share, check_role, check_share, find_by_email, join, same_email};
 use super::{memberships, permit, wanted, with_spend};
@@ -111,7 +112,11 @@ pub(super) async fn add(
     change.commit().await?;
     let mut answer = with_spend(&shared, &stored).await?;
     let updated = updated.iter().map(|user| *user.clone()).collect::<Vec<_>>();
-    answer.insert("updated_users".to_owned(), users::shown_all(&shared, &updated).await?.into());
+    let mut updated = users::shown_all(&shared, &updated).await?;
+    if !actor.sees_all() {
+        updated.iter_mut().for_each(only_who);
+    }
+    answer.insert("updated_users".to_owned(), updated.into());
     answer.insert("updated_team_memberships".to_owned(), new_memberships.into());
     Ok(Json(answer.into()))
 }

@@ -2,12 +2,13 @@
 //! what is an admin's matter.
 
 use http::StatusCode;
+use serde_json::{Map, Value};
 
 use super::super::actor::Actor;
 use super::super::given::Given;
 use super::super::refusal::Refusal;
-use crate::objects::{Member, Team};
-use crate::store::Stored;
+use crate::objects::{Member, Object as _, Organization, Team};
+use crate::store::{Edit, Stored};
 
 /// Fields that decide where requests go. An admin has the say, or the admin of the team's organization.
 const ADMINS: &[&str] =
@@ -87,6 +88,38 @@ pub(super) fn fields(actor: &Actor, given: &Given, before: &Team, after: &Team) 
                 format!("Only proxy admins can change metadata.{field}: it decides where requests go.");
             return Err(Refusal::forbidden(message).param(format!("metadata.{field}")));
         }
+    }
+    Ok(())
+}
+
+/// Whether a team stays within what its organization was given: the admin of an organization divides its tags and its
+/// tier among the teams, and gives none that it does not have.
+pub(super) async fn within(
+    actor: &Actor,
+    edit: &mut Edit,
+    before: &Team,
+    after: &Team,
+) -> Result<(), Refusal> {
+    let Some(id) = after.organization_id.as_deref().filter(|_| !actor.is_admin()) else { return Ok(()) };
+    let Some(organization) = edit.find::<Organization>(id).await? else { return Ok(()) };
+    let organization = organization.object;
+    let (own, old) = (organization.tags(), before.tags());
+    // `!` and `&` only narrow.
+    let wider = |tag: &&str| !tag.starts_with(['!', '&']) && !own.contains(tag) && !old.contains(tag);
+    if !own.is_empty()
+        && let Some(tag) = after.tags().into_iter().find(wider)
+    {
+        let message = format!(
+            "Only proxy admins can give a team the tag '{tag}', which its organization {id} does not have."
+        );
+        return Err(Refusal::forbidden(message).param("tags"));
+    }
+    let tier = |metadata: &Map<String, Value>| metadata.get("tier").filter(|tier| !tier.is_null()).cloned();
+    let (own, new) = (tier(&organization.metadata), tier(&after.metadata));
+    if own.is_some() && new.is_some() && new != own && new != tier(&before.metadata) {
+        let message =
+            format!("Only proxy admins can give a team another tier than its organization {id} has.");
+        return Err(Refusal::forbidden(message).param("metadata.tier"));
     }
     Ok(())
 }

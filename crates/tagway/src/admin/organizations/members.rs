@@ -13,7 +13,7 @@ use super::super::change::Change;
 use super::super::given::Given;
 use super::super::limited::check_id;
 use super::super::refusal::{Refusal, Refusals};
-use super::super::shown::row;
+use super::super::users;
 use super::{member, membership, permit};
 use crate::objects::{Organization, OrganizationMember, OrganizationRole, Role, User};
 use crate::store::{Filter, Stored};
@@ -85,7 +85,7 @@ pub(super) async fn add(
         let joined =
             OrganizationMember { role: new.role, max_budget_in_organization, ..member(&user, change.now()) };
         memberships.push(membership(&id, &joined));
-        users.push(row(&user, "user_id", 0));
+        users.push(user);
         organization.members.push(joined);
     }
     if users.is_empty() {
@@ -95,7 +95,7 @@ pub(super) async fn add(
     change.update(&before, organization).await?;
     change.commit().await?;
     Ok(Json(json!({
-        "organization_id": id, "updated_users": users, "updated_organization_memberships": memberships,
+        "organization_id": id, "updated_users": users::shown_all(&shared, &users).await?, "updated_organization_memberships": memberships,
     })))
 }
 

@@ -125,6 +125,16 @@ impl Given {
         self.fields.contains_key(name)
     }
 
+    /// The body with these fields where it gives none.
+    pub(crate) fn or(mut self, defaults: &Map<String, Value>) -> Self {
+        for (name, value) in defaults {
+            if self.fields.get(name).is_none_or(Value::is_null) {
+                self.fields.insert(name.clone(), value.clone());
+            }
+        }
+        self
+    }
+
     /// Takes the fields that `T` knows; the others keep their defaults.
     ///
     /// # Errors

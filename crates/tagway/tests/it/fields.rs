@@ -179,3 +179,38 @@ async fn what_cannot_be_a_key_is_told_from_one_that_is_not_known() {
         assert_eq!(error(gateway.post("/key/block", &json!({"key": asked}))).await.0, status, "{asked}");
     }
 }
+
+#[tokio::test]
+async fn the_configuration_bounds_new_keys_and_gives_them_defaults() {
+    let settings = "litellm_settings:
+  upperbound_key_generate_params: {max_budget: 100, budget_duration: 10d, duration: 30d, rpm_limit: 10}
+  default_key_generate_params: {models: [m], metadata: {from: config}}
+";
+    let gateway =
+        Gateway::start(&config(&[deployment("m", "one", "model: openai/fake, mock_response: hi")], settings));
+    let made = granted(&gateway, "/key/generate", json!({})).await;
+    assert_eq!((&made["max_budget"], &made["rpm_limit"]), (&json!(100.0), &json!(10)));
+    assert_eq!((&made["budget_duration"], &made["tpm_limit"]), (&json!("10d"), &Value::Null));
+    assert_eq!((&made["models"], &made["metadata"]), (&json!(["m"]), &json!({"from": "config"})));
+    assert!(made["expires"].is_string());
+    let own = json!({"max_budget": 5.0, "duration": "1h", "models": ["x"]});
+    let made = granted(&gateway, "/key/generate", own).await;
+    assert_eq!((&made["max_budget"], &made["models"]), (&json!(5.0), &json!(["x"])));
+    for (field, value, says) in [
+        (
+            "max_budget",
+            json!(200.0),
+            "max_budget is over max limit set in config - user_value=200.0; max_value=100.0",
+        ),
+        ("rpm_limit", json!(11), "rpm_limit is over max limit set in config - user_value=11; max_value=10"),
+        (
+            "duration",
+            json!("31d"),
+            "duration is over max limit set in config - user_value=31d; max_value=30d",
+        ),
+        ("duration", json!("-1"), "duration is over max limit set in config - user_value=-1; max_value=30d"),
+    ] {
+        let (status, body) = error(gateway.post("/key/generate", &json!({field: value}))).await;
+        assert_eq!((status, body["error"]["message"].as_str().unwrap()), (400, says));
+    }
+}

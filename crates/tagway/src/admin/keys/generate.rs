@@ -19,6 +19,7 @@ use super::super::change::Change;
 use super::super::given::{Given, object};
 use super::super::refusal::{Refusal, Refusals};
 use super::super::shown::{Ignored, nanos};
+use super::bounds::bounded;
 use super::{budget_table, permit, shown};
 use crate::objects::{Budget, Key, Kind, Organization, Owner as _, Project, Team, after};
 use crate::store::{Edit, StoreError, Stored};
@@ -104,12 +105,9 @@ pub(super) async fn service_account(
     make(&shared, &actor, given, true).await
 }
 
-async fn make(
-    shared: &Shared,
-    actor: &Actor,
-    mut given: Given,
-    service: bool,
-) -> Result<Json<Value>, Refusal> {
+async fn make(shared: &Shared, actor: &Actor, given: Given, service: bool) -> Result<Json<Value>, Refusal> {
+    let new_keys = &actor.current.snapshot.config.proxy.new_keys;
+    let mut given = given.or(&new_keys.defaults);
     let blank = Key::default();
     let mut key: Key = given.peek(&blank, KEPT)?;
     let wishes: Wishes = given.peek(&Wishes::default(), &[])?;
@@ -153,7 +151,8 @@ async fn make(
     let mut change = Change::begin(shared, actor).await?;
     permit::make(actor, &mut change, &key).await?;
     let now = change.now();
-    if let Some(duration) = &wishes.duration {
+    let duration = bounded(&new_keys.bounds, &mut key.limits, wishes.duration, now)?;
+    if let Some(duration) = &duration {
         key.expires = lifetime(duration, now)?;
     }
     key.limits.settle(now)?;

@@ -1,5 +1,6 @@
 //! `/key/*`: virtual keys.
 
+mod bounds;
 mod change;
 mod generate;
 mod list;

@@ -17,6 +17,7 @@ mod mask;
 mod matrix;
 mod model;
 mod model_info;
+mod new_keys;
 mod problem;
 mod proxy;
 mod proxy_keys;

@@ -199,6 +199,34 @@ pub struct Alias {
 pub struct Proxy {
     /// `json_logs`
     pub json_logs: bool,
+    /// What new virtual keys get and may ask for.
+    pub new_keys: NewKeys,
+}
+
+/// What new virtual keys get and may ask for.
+#[derive(Debug, Clone, Default)]
+pub struct NewKeys {
+    /// `upperbound_key_generate_params`.
+    pub bounds: KeyBounds,
+    /// `default_key_generate_params`: fields of the request, for those it does not give.
+    pub defaults: Map<String, Value>,
+}
+
+/// The most that a virtual key may have, which is also what it gets when it asks for nothing.
+#[derive(Debug, Clone, Default)]
+pub struct KeyBounds {
+    /// Dollars.
+    pub max_budget: Option<f64>,
+    /// How long the budget holds: `30d`.
+    pub budget_duration: Option<String>,
+    /// How long the key is valid.
+    pub duration: Option<String>,
+    /// Requests in progress at once.
+    pub max_parallel_requests: Option<u64>,
+    /// Tokens a minute.
+    pub tpm_limit: Option<u64>,
+    /// Requests a minute.
+    pub rpm_limit: Option<u64>,
 }
 
 /// `general_settings`.

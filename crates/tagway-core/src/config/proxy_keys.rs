@@ -1,5 +1,6 @@
 //! Every key of `litellm_settings` and its rule.
 
+use super::new_keys::{bounds, defaults};
 use super::proxy::{Draft, callbacks};
 use super::routing::fallbacks;
 use super::scope::{Rule, Table};
@@ -27,6 +28,8 @@ pub(super) const PROXY_KEYS: Table<Draft> = &[
     ("json_logs", Rule::Works(|d, at, s| d.proxy.json_logs = s.bool(at).unwrap_or(false))),
     ("extra_spend_tag_headers", Rule::Missed("headers do not become tags yet")),
     ("callbacks", Rule::Works(callbacks)),
+    ("upperbound_key_generate_params", Rule::Works(|d, at, s| bounds(&mut d.proxy.new_keys, at, s))),
+    ("default_key_generate_params", Rule::Works(|d, at, s| defaults(&mut d.proxy.new_keys, at, s))),
     // What would change who may do what, or what is enforced.
     ("max_budget", Rule::Refused(NO_BUDGETS)),
     ("budget_duration", Rule::Refused(NO_BUDGETS)),
@@ -115,7 +118,6 @@ pub(super) const PROXY_KEYS: Table<Draft> = &[
     ("datadog_use_v1", Rule::Ignored),
     ("default_in_memory_ttl", Rule::Ignored),
     ("default_internal_user_params", Rule::Ignored),
-    ("default_key_generate_params", Rule::Ignored),
     ("default_key_max_budget_alert_emails", Rule::Ignored),
     ("default_redis_batch_cache_expiry", Rule::Ignored),
     ("default_redis_ttl", Rule::Ignored),
@@ -240,7 +242,6 @@ pub(super) const PROXY_KEYS: Table<Draft> = &[
     ("success_callback", Rule::Ignored),
     ("suppress_debug_info", Rule::Ignored),
     ("turn_off_message_logging", Rule::Ignored),
-    ("upperbound_key_generate_params", Rule::Ignored),
     ("use_aiohttp_transport", Rule::Ignored),
     ("use_chat_completions_url_for_anthropic_messages", Rule::Ignored),
     ("use_client", Rule::Ignored),

@@ -51,7 +51,8 @@ fn purpose(path: &str, method: &Method) -> Purpose {
     if *method == Method::GET && shows.iter().any(|word| path.contains(word)) {
         return Purpose::Info;
     }
-    if path == "/key/health" || path == "/route/explain" { Purpose::Info } else { Purpose::Management }
+    let posted = ["/key/health", "/v2/key/info", "/route/explain"];
+    if posted.contains(&path) { Purpose::Info } else { Purpose::Management }
 }
 
 /// Somebody known, with role and memberships.

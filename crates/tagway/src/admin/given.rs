@@ -56,6 +56,9 @@ const REFUSED: &[&str] = &[
     "tpm_limit_type",
 ];
 
+/// Fields that LiteLLM keeps within `metadata`, where clients may give them, too.
+pub(super) const IN_METADATA: &[&str] = &["model_rpm_limit", "model_tpm_limit"];
+
 /// The longest text an id or a name may be.
 pub(super) const LONGEST_NAME: usize = 255;
 
@@ -87,7 +90,7 @@ impl<S: Send + Sync> FromRequest<S> for Given {
             return Err(Refusal::field("request_body", message));
         }
         match value {
-            Value::Object(fields) => Ok(Self { fields }),
+            Value::Object(fields) => Ok(Self::from(fields)),
             _ => Err(Refusal::field("request_body", "The request body must be a JSON object.")),
         }
     }
@@ -122,7 +125,13 @@ fn holds_nul(value: &Value) -> bool {
 }
 
 impl From<Map<String, Value>> for Given {
-    fn from(fields: Map<String, Value>) -> Self {
+    fn from(mut fields: Map<String, Value>) -> Self {
+        for name in IN_METADATA {
+            let metadata = fields.get_mut("metadata").and_then(Value::as_object_mut);
+            if let Some(limit) = metadata.and_then(|metadata| metadata.shift_remove(*name)) {
+                fields.entry(*name).or_insert(limit);
+            }
+        }
         Self { fields }
     }
 }
@@ -131,6 +140,16 @@ impl Given {
     /// Whether the body gives this field, be it `null`.
     pub(crate) fn gives(&self, name: &str) -> bool {
         self.fields.contains_key(name)
+    }
+
+    /// The body with these fields where it gives none.
+    pub(crate) fn or(mut self, defaults: &Map<String, Value>) -> Self {
+        for (name, value) in defaults {
+            if self.fields.get(name).is_none_or(Value::is_null) {
+                self.fields.insert(name.clone(), value.clone());
+            }
+        }
+        self
     }
 
     /// Takes the fields that `T` knows; the others keep their defaults.
@@ -198,7 +217,9 @@ impl Given {
     pub(crate) fn rest(self) -> Result<Map<String, Value>, Refusal> {
         let mut rest = Map::new();
         for (name, value) in self.fields {
-            if says_nothing(&value) {
+            // Limits that nothing is set aside for are the only ones there are.
+            let usual = name.ends_with("_limit_type") && value == "best_effort_throughput";
+            if says_nothing(&value) || usual {
                 continue;
             }
             if REFUSED.contains(&name.as_str()) {

@@ -6,6 +6,7 @@
 
 mod actor;
 mod audit;
+mod blank;
 mod budgets;
 mod change;
 mod check;

@@ -5,7 +5,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::given::object;
+use super::blank;
+use super::given::{IN_METADATA, object};
 use crate::objects::Object;
 use crate::store::Stored;
 
@@ -56,6 +57,8 @@ pub(super) fn row<T: Object>(stored: &Stored<T>, id: &str, spend: i64) -> Map<St
     row.insert(id.to_owned(), stored.id.as_str().into());
     row.insert("spend".to_owned(), dollars(spend).into());
     row.extend(object(&History::from(stored)));
+    blank::fill(T::KIND, &mut row);
+    repeat_in_metadata(&mut row);
     row
 }
 
@@ -63,6 +66,16 @@ pub(super) fn row<T: Object>(stored: &Stored<T>, id: &str, spend: i64) -> Map<St
 /// may do elsewhere or has spent.
 pub(super) fn only_who(user: &mut Map<String, Value>) {
     user.retain(|field, _| matches!(field.as_str(), "user_id" | "user_email" | "user_alias"));
+}
+
+/// Limits by model stand in `metadata` as well: there LiteLLM keeps them, and its clients look for them.
+pub(super) fn repeat_in_metadata(row: &mut Map<String, Value>) {
+    for name in IN_METADATA {
+        let Some(limit) = row.get(*name).filter(|limit| !limit.is_null()).cloned() else { continue };
+        if let Some(metadata) = row.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.insert((*name).to_owned(), limit);
+        }
+    }
 }
 
 /// Nano-dollars in dollars.

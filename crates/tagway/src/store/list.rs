@@ -31,6 +31,10 @@ pub(crate) struct Filter<'a> {
     pub(crate) member: Option<&'a str>,
     /// Belongs to this user, or to one of these teams: what somebody may see who may not see everything.
     pub(crate) seen_by: Option<SeenBy<'a>>,
+    /// Whether its time is over at this moment: `(true, "2026-01-01T00:00:00Z")` finds what has ended by then.
+    pub(crate) ended: Option<(bool, &'a str)>,
+    /// Whether it is blocked.
+    pub(crate) blocked: Option<bool>,
     /// Was made by this user.
     pub(crate) created_by: Option<&'a str>,
 }
@@ -40,6 +44,8 @@ pub(crate) struct Filter<'a> {
 pub(crate) struct SeenBy<'a> {
     pub(crate) user: &'a str,
     pub(crate) teams: &'a [String],
+    /// Whether it may see what it made for others, too.
+    pub(crate) made: bool,
 }
 
 /// What a list is ordered by; the id decides between equals.
@@ -141,8 +147,27 @@ pub(super) fn condition(kind: Kind, filter: &Filter<'_>, postgres: bool) -> (Str
         let place = place(user.into());
         parts.push(format!("id IN (SELECT id FROM members WHERE user_id = {place} AND kind = '{name}')"));
     }
-    if let Some(SeenBy { user, teams }) = filter.seen_by {
-        let own = format!("user_id = {}", place(user.into()));
+    if let Some((ended, at)) = filter.ended {
+        let (expires, at) = (text_of("expires", postgres), place(at.into()));
+        let before = if postgres {
+            format!("{expires}::timestamptz <= {at}::timestamptz")
+        } else {
+            format!("julianday({expires}) <= julianday({at})")
+        };
+        let not = if ended { "" } else { "NOT " };
+        parts.push(format!("{not}coalesce({before}, false)"));
+    }
+    if let Some(blocked) = filter.blocked {
+        // SQLite reads true as 1.
+        let is = if postgres { "= 'true'" } else { "= 1" };
+        let not = if blocked { "" } else { "NOT " };
+        parts.push(format!("{not}coalesce({} {is}, false)", text_of("blocked", postgres)));
+    }
+    if let Some(SeenBy { user, teams, made }) = filter.seen_by {
+        let mut own = format!("user_id = {}", place(user.into()));
+        if made {
+            own.push_str(&format!(" OR created_by = {}", place(user.into())));
+        }
         parts.push(format!("({own} OR {})", listed("team_id", teams, &mut place)));
     }
     if parts.is_empty() {

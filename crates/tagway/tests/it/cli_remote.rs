@@ -66,3 +66,91 @@ fn every_shell_gets_its_completions() {
         assert!(String::from_utf8(output.stdout).unwrap().contains("regenerate"), "{shell}");
     }
 }
+
+#[test]
+fn teams_are_made_changed_joined_and_deleted() {
+    let gateway = Gateway::start(&config());
+    let made = json(&gateway, &["team", "new", "--id", "t", "--alias", "T", "--tags", "a", "--models", "m"]);
+    assert_eq!((&made["team_id"], &made["metadata"]["tags"][0]), (&"t".into(), &"a".into()));
+    json(&gateway, &["team", "update", "t", "--max-budget", "7"]);
+    json(&gateway, &["team", "add-member", "t", "u", "--role", "admin"]);
+    let shown = json(&gateway, &["team", "info", "t"]);
+    assert!(shown.to_string().contains("\"max_budget\":7.0"), "{shown}");
+    assert!(shown.to_string().contains("\"user_id\":\"u\""), "{shown}");
+    assert_eq!(json(&gateway, &["team", "block", "t"])["blocked"], true);
+    assert_eq!(json(&gateway, &["team", "unblock", "t"])["blocked"], false);
+    json(&gateway, &["team", "remove-member", "t", "u"]);
+    assert_eq!(json(&gateway, &["team", "list"])[0]["team_id"], "t");
+    json(&gateway, &["team", "delete", "t"]);
+    assert_eq!(json(&gateway, &["team", "list"]), serde_json::json!([]));
+}
+
+#[test]
+fn tags_are_declared_changed_and_deleted() {
+    let gateway = Gateway::start(&config());
+    let made = json(&gateway, &["tag", "new", "eu", "--description", "Europe", "--models", "one"]);
+    assert_eq!((&made["name"], &made["models"][0]), (&"eu".into(), &"one".into()));
+    let changed = json(&gateway, &["tag", "update", "eu", "--description", "EU", "--models", "one"]);
+    assert_eq!(changed["description"], "EU");
+    assert_eq!(json(&gateway, &["tag", "info", "eu"])["models"][0], "one");
+    assert_eq!(json(&gateway, &["tag", "list"])[0]["name"], "eu");
+    json(&gateway, &["tag", "delete", "eu"]);
+    assert_eq!(json(&gateway, &["tag", "list"]), serde_json::json!([]));
+    assert_eq!(tagway(&gateway, &["tag", "info", "eu"]).status.code(), Some(1));
+}
+
+#[test]
+fn deployments_are_added_changed_and_deleted() {
+    let gateway = Gateway::start(&config());
+    let new =
+        ["model", "new", "extra", "--model", "openai/fake", "--tags", "x", "--info", r#"{"id": "two"}"#];
+    assert_eq!(json(&gateway, &new)["model_id"], "two");
+    assert_eq!(json(&gateway, &["model", "list"]).as_array().unwrap().len(), 2);
+    json(&gateway, &["model", "update", "two", "--tags", "y"]);
+    let shown = json(&gateway, &["model", "info", "two"]);
+    assert_eq!(shown["litellm_params"]["tags"], serde_json::json!(["y"]));
+    json(&gateway, &["model", "delete", "two"]);
+    assert_eq!(tagway(&gateway, &["model", "info", "two"]).status.code(), Some(1));
+    assert_eq!(tagway(&gateway, &["model", "delete", "one"]).status.code(), Some(1));
+}
+
+#[test]
+fn users_are_made_changed_and_deleted() {
+    let gateway = Gateway::start(&config());
+    let new =
+        ["user", "new", "--id", "u", "--email", "u@example.com", "--role", "internal-user", "--with-key"];
+    let made = json(&gateway, &new);
+    assert!(made["key"].as_str().unwrap().starts_with("sk-"), "{made}");
+    let changed = json(&gateway, &["user", "update", "u", "--max-budget", "3"]);
+    assert_eq!(changed["max_budget"], 3.0);
+    let shown = json(&gateway, &["user", "info", "u"]);
+    assert_eq!(
+        (&shown["user_email"], &shown["user_role"]),
+        (&"u@example.com".into(), &"internal_user".into())
+    );
+    assert_eq!(json(&gateway, &["user", "list"])[0]["user_id"], "u");
+    json(&gateway, &["user", "delete", "u"]);
+    assert_eq!(json(&gateway, &["user", "list"]), serde_json::json!([]));
+}
+
+#[test]
+fn every_table_has_a_row_for_each_object() {
+    let gateway = Gateway::start(&config());
+    for made in [
+        &["team", "new", "--alias", "T"][..],
+        &["tag", "new", "eu"][..],
+        &["user", "new", "--id", "somebody"][..],
+    ] {
+        assert!(tagway(&gateway, made).status.success(), "{made:?}");
+    }
+    for (object, column, cell) in [
+        ("team", "team_alias", "T"),
+        ("tag", "name", "eu"),
+        ("user", "user_id", "somebody"),
+        ("model", "model_name", "m"),
+    ] {
+        let listed = tagway(&gateway, &[object, "list"]);
+        let text = String::from_utf8(listed.stdout).unwrap();
+        assert!(text.contains(column) && text.contains(cell), "{object}: {text}");
+    }
+}

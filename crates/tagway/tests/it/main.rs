@@ -18,6 +18,7 @@ mod compatible;
 mod customers;
 mod errors;
 mod examples;
+mod fields;
 mod gateway;
 mod limits;
 mod orders;

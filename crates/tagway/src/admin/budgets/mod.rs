@@ -11,11 +11,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Shared;
+use super::blank;
 use super::change::Change;
 use super::given::object;
 use super::refusal::Refusal;
 use super::shown::row;
-use crate::objects::{Budget, Limits};
+use crate::objects::{Budget, Kind, Limits};
 use crate::store::{Db, Stored};
 
 pub(super) fn routes() -> OpenApiRouter<Shared> {
@@ -54,6 +55,7 @@ pub(super) fn table(budget: Option<&Stored<Budget>>, own: &Limits) -> Value {
         Some(stored) => object(&stored.object.behind(own)),
         None => object(own),
     });
+    blank::fill(Kind::Budget, &mut table);
     Value::Object(table)
 }
 

@@ -15,7 +15,7 @@ use super::super::reset::{ResetSpend, Spent, set_spend};
 use super::super::shown::Ignored;
 use super::generate::{self, KEPT, check_links, lifetime, taken};
 use super::permit::{self, Deed};
-use super::{find, is_key, not_found, shown, spent};
+use super::{digest_of, find, is_key, not_found, shown, spent};
 use crate::objects::{Key, Kind, Owner as _};
 use crate::store::Stored;
 
@@ -107,7 +107,7 @@ async fn apply(
     }
     key.limits.settle(now)?;
     key.policy(&before.id)?;
-    check_links(&mut change, &key).await?;
+    check_links(&mut change, &key, Some(&before.object)).await?;
     let alias = key.key_alias.clone();
     let stored = change.update(&before, key).await.map_err(|error| taken(error, alias.as_deref()))?;
     if wishes.spend.is_some() {
@@ -214,6 +214,9 @@ async fn set_blocked(
     let Which { key } = given.take()?;
     given.nothing_else()?;
     let key = key.ok_or_else(|| Refusal::field("key", "Missing required field 'key'."))?;
+    if digest_of(&key).is_none() {
+        return Err(Refusal::field("key", "Invalid key format.").typed("bad_request_error"));
+    }
     let mut change = Change::begin(shared, actor).await?;
     let before = find(&mut change, &key).await?.ok_or_else(not_found)?;
     permit::touch(actor, &mut change, &before, Deed::Block).await?;

@@ -8,17 +8,20 @@ use http::StatusCode;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tagway_core::access::Models;
 use tagway_core::secret;
 use utoipa::ToSchema;
 
 use super::super::Shared;
 use super::super::actor::Actor;
+use super::super::blank;
 use super::super::change::Change;
 use super::super::given::{Given, object};
 use super::super::refusal::{Refusal, Refusals};
 use super::super::shown::{Ignored, nanos};
-use super::{permit, shown};
-use crate::objects::{Key, Kind, Organization, Owner as _, Project, Team, after};
+use super::bounds::bounded;
+use super::{budget_table, permit, shown};
+use crate::objects::{Budget, Key, Kind, Organization, Owner as _, Project, Team, after};
 use crate::store::{Edit, StoreError, Stored};
 
 /// Fields of a key that only the gateway sets.
@@ -102,12 +105,9 @@ pub(super) async fn service_account(
     make(&shared, &actor, given, true).await
 }
 
-async fn make(
-    shared: &Shared,
-    actor: &Actor,
-    mut given: Given,
-    service: bool,
-) -> Result<Json<Value>, Refusal> {
+async fn make(shared: &Shared, actor: &Actor, given: Given, service: bool) -> Result<Json<Value>, Refusal> {
+    let new_keys = &actor.current.snapshot.config.proxy.new_keys;
+    let mut given = given.or(&new_keys.defaults);
     let blank = Key::default();
     let mut key: Key = given.peek(&blank, KEPT)?;
     let wishes: Wishes = given.peek(&Wishes::default(), &[])?;
@@ -152,7 +152,8 @@ async fn make(
     permit::make(actor, &mut change, &key).await?;
     permit::hand_down(actor, &mut change, &mut key).await?;
     let now = change.now();
-    if let Some(duration) = &wishes.duration {
+    let duration = bounded(&new_keys.bounds, &mut key.limits, wishes.duration, now)?;
+    if let Some(duration) = &duration {
         key.expires = lifetime(duration, now)?;
     }
     key.limits.settle(now)?;
@@ -165,10 +166,12 @@ async fn make(
     change.commit().await?;
     let mut answer = object(&Ignored::from(&stored.object.ignored));
     answer.extend(shown(&stored, spend).as_object().cloned().unwrap_or_default());
+    answer.insert("litellm_budget_table".to_owned(), budget_table(shared, &stored.object).await?);
     answer.insert("key".to_owned(), text.into());
     if let Some(tags) = wishes.tags {
         answer.insert("tags".to_owned(), tags.into());
     }
+    blank::fill_new_key(&mut answer);
     Ok(Json(Value::Object(answer)))
 }
 
@@ -192,7 +195,7 @@ pub(in crate::admin) async fn add(edit: &mut Edit, mut key: Key, text: &str) -> 
     name(&mut key, text);
     let id = key.token.clone();
     key.policy(&id)?;
-    check_links(edit, &key).await?;
+    check_links(edit, &key, None).await?;
     let digest = secret::digest(text);
     if edit.key_by_digest(digest).await?.is_some() {
         return Err(Refusal::field("key", "This key exists already."));
@@ -285,7 +288,7 @@ fn own_budget(actor: &Actor, key: &Key) -> Result<(), Refusal> {
 }
 
 /// What a key refers to must be there, and must allow what the key asks for.
-pub(super) async fn check_links(edit: &mut Edit, key: &Key) -> Result<(), Refusal> {
+pub(super) async fn check_links(edit: &mut Edit, key: &Key, before: Option<&Key>) -> Result<(), Refusal> {
     if let Some(id) = &key.team_id {
         let Some(team) = edit.find::<Team>(id).await? else {
             let message = format!("Team doesn't exist in db. Team={id}. Create team via `/team/new` call.");
@@ -308,16 +311,47 @@ pub(super) async fn check_links(edit: &mut Edit, key: &Key) -> Result<(), Refusa
         let Some(project) = edit.find::<Project>(id).await? else {
             return Err(Refusal::missing("project_id", format!("Project not found, project_id={id}")));
         };
-        let team = project.object.team_id;
+        let team = project.object.team_id.clone();
         if key.team_id.is_some() && team.is_some() && team != key.team_id {
             let message = format!("Project {id} belongs to another team than the key.");
             return Err(Refusal::field("project_id", message));
         }
+        // A project that was narrowed since does not keep its keys from being blocked or renamed.
+        let asks = |key: &Key| (key.project_id.clone(), key.models.clone(), key.limits.max_budget);
+        if before.is_none_or(|before| asks(before) != asks(key)) {
+            within(edit, id, &project.object, key).await?;
+        }
     }
     if let Some(id) = &key.budget_id
-        && edit.find::<crate::objects::Budget>(id).await?.is_none()
+        && edit.find::<Budget>(id).await?.is_none()
     {
         return Err(Refusal::missing("budget_id", format!("Budget not found, budget_id={id}")));
     }
     Ok(())
+}
+
+/// A key asks for no more than its project has.
+async fn within(edit: &mut Edit, id: &str, project: &Project, key: &Key) -> Result<(), Refusal> {
+    let allowed = Models::new(&project.models);
+    let special = |model: &str| matches!(model, "all-team-models" | "all-proxy-models" | "no-default-models");
+    let beyond = |model: &&String| !special(model) && !allowed.allow(&[model.as_str()], &[]);
+    if let Some(model) = key.models.iter().find(beyond) {
+        let list = project.models.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
+        let message = format!(
+            "Model '{model}' not in project's allowed models. Project allowed models=[{list}]. Project: {id}"
+        );
+        return Err(Refusal::field("models", message));
+    }
+    let mut most = project.limits.max_budget;
+    if let (None, Some(budget)) = (most, &project.budget_id) {
+        most = edit.find::<Budget>(budget).await?.and_then(|budget| budget.object.limits.max_budget);
+    }
+    match (key.limits.max_budget, most) {
+        (Some(own), Some(most)) if most < own => {
+            let message =
+                format!("Key max_budget ({own:?}) exceeds project's max_budget ({most:?}). Project: {id}");
+            Err(Refusal::field("max_budget", message))
+        }
+        _ => Ok(()),
+    }
 }

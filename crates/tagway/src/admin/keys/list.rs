@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::IntoParams;
@@ -11,8 +12,9 @@ use super::super::actor::Actor;
 use super::super::given::Asked;
 use super::super::paging::{pages, paging};
 use super::super::refusal::{Refusal, Refusals};
+use super::super::users;
 use super::{digest_of, shown};
-use crate::objects::{Key, Kind};
+use crate::objects::{Key, Kind, User};
 use crate::store::{Filter, Order, Page, SeenBy, Stored};
 use tagway_core::secret;
 
@@ -43,6 +45,16 @@ pub(super) struct Which {
     return_full_object: bool,
     /// Keys of the caller's teams, too.
     include_team_keys: bool,
+    /// Keys that the caller made for others, too.
+    include_created_by_keys: bool,
+    /// The digest, or a part of the alias.
+    search: Option<String>,
+    /// `active`, `expired` or `revoked` (blocked); `deleted` finds nothing: deleted keys are gone.
+    status: Option<String>,
+    /// `active` or `expired`.
+    expires: Option<String>,
+    /// `user`: all fields, with the key's user beside them.
+    expand: Option<String>,
     /// `spend`, `max_budget`, `created_at`, `updated_at`, `token` or `key_alias`.
     sort_by: Option<String>,
     /// `asc` or `desc`.
@@ -65,6 +77,11 @@ impl Default for Which {
             substring_matching: false,
             return_full_object: false,
             include_team_keys: false,
+            include_created_by_keys: false,
+            search: None,
+            status: None,
+            expires: None,
+            expand: None,
             sort_by: None,
             sort_order: "desc".to_owned(),
         }
@@ -102,6 +119,9 @@ pub(super) async fn list(
             Some(vec![found.map(|found| found.key.id).or(by_id).unwrap_or_default()])
         }
     };
+    let now = Timestamp::now().to_string();
+    let Standing { ended, blocked, nowhere } = standing(&which)?;
+    let ids = if nowhere { Some(Vec::new()) } else { ids };
     let alias = which.key_alias.as_deref();
     let filter = Filter {
         ids: ids.as_deref(),
@@ -112,6 +132,9 @@ pub(super) async fn list(
         organization: which.organization_id.as_deref(),
         project: which.project_id.as_deref(),
         tag: which.tag.as_deref(),
+        search: which.search.as_deref().filter(|search| !search.is_empty()),
+        ended: ended.map(|ended| (ended, now.as_str())),
+        blocked,
         seen_by: seen,
         ..Filter::default()
     };
@@ -123,10 +146,16 @@ pub(super) async fn list(
     let total = shared.db.count(Kind::Key, &filter).await?;
     let full = i64::try_from(keys.len()).is_ok_and(|count| count == size);
     let next = keys.last().filter(|_| full).map(|key| key.id.clone());
-    let keys: Vec<Value> = if which.return_full_object {
+    let with_user = which.expand.as_deref().is_some_and(|wanted| wanted.split(',').any(|one| one == "user"));
+    let keys: Vec<Value> = if which.return_full_object || with_user {
         let ids: Vec<String> = keys.iter().map(|key| key.id.clone()).collect();
         let spend = shared.db.spend(Kind::Key, &ids).await?;
-        keys.iter().map(|key| shown(key, spend.get(&key.id).copied().unwrap_or(0))).collect()
+        let mut shown: Vec<Value> =
+            keys.iter().map(|key| shown(key, spend.get(&key.id).copied().unwrap_or(0))).collect();
+        if with_user {
+            add_users(&shared, &mut shown).await?;
+        }
+        shown
     } else {
         keys.into_iter().map(|key| key.object.token.into()).collect()
     };
@@ -137,6 +166,55 @@ pub(super) async fn list(
         "total_pages": pages(total, size),
         "next_cursor": next,
     })))
+}
+
+/// Which keys are meant by how they stand.
+#[derive(Debug, Default)]
+struct Standing {
+    ended: Option<bool>,
+    blocked: Option<bool>,
+    nowhere: bool,
+}
+
+fn standing(which: &Which) -> Result<Standing, Refusal> {
+    let mut standing = match which.status.as_deref() {
+        None => Standing::default(),
+        Some("active") => Standing { ended: Some(false), blocked: Some(false), nowhere: false },
+        Some("expired") => Standing { ended: Some(true), ..Standing::default() },
+        Some("revoked") => Standing { blocked: Some(true), ..Standing::default() },
+        Some("deleted") => Standing { nowhere: true, ..Standing::default() },
+        Some(_) => {
+            let message = "Invalid status value. Supported: 'active', 'expired', 'revoked', 'deleted'.";
+            return Err(Refusal::field("status", message));
+        }
+    };
+    let ended = match which.expires.as_deref() {
+        None => return Ok(standing),
+        Some("active") => false,
+        Some("expired") => true,
+        Some(_) => {
+            let message = "Invalid expires value. Supported: 'active', 'expired'.";
+            return Err(Refusal::field("expires", message));
+        }
+    };
+    standing.nowhere |= standing.ended.is_some_and(|other| other != ended);
+    standing.ended = Some(ended);
+    Ok(standing)
+}
+
+/// Puts its user beside each key.
+async fn add_users(shared: &Shared, keys: &mut [Value]) -> Result<(), Refusal> {
+    let mut ids: Vec<String> =
+        keys.iter().filter_map(|key| key["user_id"].as_str()).map(str::to_owned).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let found: Vec<Stored<User>> = if ids.is_empty() { Vec::new() } else { shared.db.find_all(&ids).await? };
+    let rows = users::shown_all(shared, &found).await?;
+    for key in keys {
+        let user = rows.iter().find(|row| row.get("user_id") == Some(&key["user_id"]));
+        key["user"] = json!(user);
+    }
+    Ok(())
 }
 
 /// What the actor may list; everything when `None`.
@@ -164,7 +242,7 @@ fn scope<'a>(actor: &'a Actor, which: &Which, teams: &'a [String]) -> Result<Opt
         return not_yours("organization_id", "this organization's");
     }
     let teams = if which.include_team_keys { teams } else { &[] };
-    Ok(Some(SeenBy { user, teams }))
+    Ok(Some(SeenBy { user, teams, made: which.include_created_by_keys }))
 }
 
 fn order(name: Option<&str>) -> Result<Order, Refusal> {
@@ -218,7 +296,7 @@ pub(super) async fn aliases(
     let (page, size) = paging(which.page, which.size, 100)?;
     let teams = actor.teams();
     let user = actor.user.clone().unwrap_or_default();
-    let seen = (!actor.sees_all()).then_some(SeenBy { user: &user, teams: &teams });
+    let seen = (!actor.sees_all()).then_some(SeenBy { user: &user, teams: &teams, made: false });
     let filter = Filter {
         name_part: Some(which.search.as_deref().unwrap_or_default()),
         team: which.team_id.as_deref(),

@@ -1,5 +1,6 @@
 //! `/key/*`: virtual keys.
 
+mod bounds;
 mod change;
 mod generate;
 mod list;
@@ -14,9 +15,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Shared;
+use super::blank;
+use super::budgets;
 use super::given::object;
 use super::refusal::Refusal;
-use super::shown::{History, dollars};
+use super::shown::{History, dollars, repeat_in_metadata};
 use crate::objects::{Key, Kind};
 use crate::store::{Edit, Stored};
 
@@ -35,6 +38,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(rotate::regenerate_in_body))
         .routes(routes!(remove::delete))
         .routes(routes!(show::info))
+        .routes(routes!(show::infos))
         .routes(routes!(show::health))
         .routes(routes!(list::list))
         .routes(routes!(list::aliases))
@@ -82,7 +86,29 @@ pub(super) fn shown(stored: &Stored<Key>, spend: i64) -> Value {
     let ignored = fields.shift_remove("ignored");
     fields.extend(ignored.as_ref().and_then(Value::as_object).cloned().unwrap_or_default());
     fields.extend(object(&History::from(stored)));
+    fields.insert("key_type".to_owned(), key_type(&stored.object.allowed_routes).into());
+    blank::fill(Kind::Key, &mut fields);
+    repeat_in_metadata(&mut fields);
     Value::Object(fields)
+}
+
+/// What LiteLLM calls a key that may call these paths.
+fn key_type(routes: &[String]) -> &'static str {
+    match routes {
+        [one] if one == "llm_api_routes" => "llm_api",
+        [one] if one == "management_routes" => "management",
+        [one] if one == "info_routes" => "read_only",
+        _ => "default",
+    }
+}
+
+/// The budget that a key refers to, with the key's own limits before it; `null` when it refers to none.
+async fn budget_table(shared: &Shared, key: &Key) -> Result<Value, Refusal> {
+    if key.budget_id.is_none() {
+        return Ok(Value::Null);
+    }
+    let tables = budgets::tables_of(&shared.db, &[(key.budget_id.clone(), &key.limits)]).await?;
+    Ok(tables.into_iter().next().unwrap_or_default())
 }
 
 /// What was spent on one key.
@@ -91,21 +117,22 @@ async fn spent(shared: &Shared, id: &str) -> Result<i64, Refusal> {
     Ok(shared.db.spend(Kind::Key, &ids).await?.remove(id).unwrap_or(0))
 }
 
-/// `active`, `expired` or `blocked`.
+/// `active`, `expired` or `revoked`.
 fn status(stored: &Stored<Key>) -> &'static str {
     let key = &stored.object;
     if key.blocked == Some(true) {
-        return "blocked";
+        return "revoked";
     }
     if key.expires.is_some_and(|end| end <= jiff::Timestamp::now()) { "expired" } else { "active" }
 }
 
 /// `{"key": …, "info": {…}}`
-fn with_info(asked: &str, stored: &Stored<Key>, spend: i64) -> Value {
+fn with_info(asked: &str, stored: &Stored<Key>, spend: i64, budget: Value) -> Value {
     let mut info = shown(stored, spend);
     if let Some(fields) = info.as_object_mut() {
         fields.shift_remove("token");
         fields.insert("status".to_owned(), status(stored).into());
+        fields.insert("litellm_budget_table".to_owned(), budget);
     }
     let key = if is_key(asked) { stored.object.token.as_str() } else { asked };
     json!({"key": key, "info": info})

@@ -8,13 +8,14 @@ use utoipa::ToSchema;
 
 use super::super::Shared;
 use super::super::actor::Actor;
+use super::super::blank;
 use super::super::change::Change;
 use super::super::given::{Given, object};
 use super::super::refusal::{Refusal, Refusals};
 use super::super::shown::Ignored;
 use super::generate::{KEPT, check_links, check_text, lifetime, name, random, taken};
 use super::permit::{self, Deed};
-use super::{find, not_found, shown, spent};
+use super::{budget_table, find, not_found, shown, spent};
 use crate::objects::{Key, Owner as _, after};
 
 /// What a request for a new key may say beside the key's own fields.
@@ -121,7 +122,7 @@ async fn rotate(
     fields.rotation_count += 1;
     fields.last_rotation_at = Some(now);
     fields.policy(&before.id)?;
-    check_links(&mut change, &fields).await?;
+    check_links(&mut change, &fields, Some(&before.object)).await?;
     change.end_digests(&before.id, overlap).await?;
     let digest = tagway_core::secret::digest(&text);
     change.add_digest(&before.id, digest).await.map_err(|error| taken(error, None))?;
@@ -130,6 +131,8 @@ async fn rotate(
     change.commit().await?;
     let mut answer = object(&Ignored::from(&ignored));
     answer.extend(shown(&stored, spent(shared, &stored.id).await?).as_object().cloned().unwrap_or_default());
+    answer.insert("litellm_budget_table".to_owned(), budget_table(shared, &stored.object).await?);
     answer.insert("key".to_owned(), text.into());
+    blank::fill_new_key(&mut answer);
     Ok(Json(Value::Object(answer)))
 }

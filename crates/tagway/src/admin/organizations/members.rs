@@ -13,7 +13,8 @@ use super::super::change::Change;
 use super::super::given::Given;
 use super::super::limited::check_id;
 use super::super::refusal::{Refusal, Refusals};
-use super::super::shown::{only_who, row};
+use super::super::shown::only_who;
+use super::super::users;
 use super::{member, membership, permit};
 use crate::objects::{Organization, OrganizationMember, OrganizationRole, Role, User};
 use crate::store::{Filter, Stored};
@@ -85,11 +86,7 @@ pub(super) async fn add(
         let joined =
             OrganizationMember { role: new.role, max_budget_in_organization, ..member(&user, change.now()) };
         memberships.push(membership(&id, &joined));
-        let mut shown = row(&user, "user_id", 0);
-        if !actor.sees_all() {
-            only_who(&mut shown);
-        }
-        users.push(shown);
+        users.push(user);
         organization.members.push(joined);
     }
     if users.is_empty() {
@@ -98,6 +95,10 @@ pub(super) async fn add(
     }
     change.update(&before, organization).await?;
     change.commit().await?;
+    let mut users = users::shown_all(&shared, &users).await?;
+    if !actor.sees_all() {
+        users.iter_mut().for_each(only_who);
+    }
     Ok(Json(json!({
         "organization_id": id, "updated_users": users, "updated_organization_memberships": memberships,
     })))

@@ -64,7 +64,7 @@ fn membership(organization: &str, member: &OrganizationMember) -> Value {
         .map(|most| budgets::table(None, &Limits { max_budget: Some(most), ..Limits::default() }));
     json!({
         "user_id": member.user_id, "organization_id": organization, "user_role": member.role.as_str(),
-        "spend": 0.0, "budget_id": null, "user_email": member.user_email,
+        "spend": 0.0, "budget_id": null, "user": null, "user_email": member.user_email,
         "created_at": member.created_at, "updated_at": member.updated_at,
         "litellm_budget_table": table,
     })

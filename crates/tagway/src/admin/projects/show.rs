@@ -65,7 +65,7 @@ pub(super) async fn list(
     actor: Actor,
 ) -> Result<Json<Vec<Map<String, Value>>>, Refusal> {
     let (teams, user) = (actor.teams(), actor.user.clone().unwrap_or_default());
-    let seen_by = (!actor.sees_all()).then_some(SeenBy { user: &user, teams: &teams });
+    let seen_by = (!actor.sees_all()).then_some(SeenBy { user: &user, teams: &teams, made: false });
     let filter = Filter { seen_by, ..Filter::default() };
     let page = Page { limit: i64::MAX, ..Page::default() };
     let projects: Vec<Stored<Project>> = shared.db.list(&filter, &page).await?;

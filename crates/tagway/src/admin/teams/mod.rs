@@ -62,7 +62,14 @@ fn shown(stored: &Stored<Team>, spend: i64) -> Map<String, Value> {
     let mut team = row(stored, ID, spend);
     let aliases = &stored.object.model_aliases;
     // Where LiteLLM's clients look for the aliases.
-    let table = if aliases.is_empty() { Value::Null } else { json!({ "model_aliases": aliases }) };
+    let table = if aliases.is_empty() {
+        Value::Null
+    } else {
+        json!({
+            "model_aliases": aliases, "created_by": stored.created_by, "updated_by": stored.updated_by,
+            "team": null,
+        })
+    };
     team.insert("litellm_model_table".to_owned(), table);
     team
 }
@@ -94,6 +101,7 @@ fn memberships(team: &str, members: &[Member]) -> Vec<Value> {
                 "team_id": team,
                 "budget_id": null,
                 "spend": 0.0,
+                "total_spend": 0.0,
                 "litellm_budget_table": {
                     "max_budget": member.max_budget_in_team,
                     "budget_duration": member.budget_duration,

@@ -53,9 +53,13 @@ pub(super) async fn info(
     let team = team.ok_or_else(|| unknown(&id))?;
     let filter = Filter { team: Some(&id), ..Filter::default() };
     let keys = keys_of(&shared, &filter, most.min(MOST_KEYS)).await?;
+    let mut info = with_spend(&shared, &team).await?;
+    for absent in ["team_member_budget_table", "organization_models"] {
+        info.insert(absent.to_owned(), Value::Null);
+    }
     Ok(Json(json!({
         "team_id": id,
-        "team_info": with_spend(&shared, &team).await?,
+        "team_info": info,
         "keys": keys,
         "team_memberships": memberships(&id, &team.object.members_with_roles),
     })))

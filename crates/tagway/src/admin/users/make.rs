@@ -151,7 +151,12 @@ pub(super) async fn new(
     change.commit().await?;
     let mut answer = object(&Ignored::from(&stored.object.ignored));
     let text = match &key {
-        None => "",
+        None => {
+            for absent in ["key_alias", "key_name", "token", "token_id", "team_id", "expires"] {
+                answer.insert(absent.to_owned(), Value::Null);
+            }
+            ""
+        }
         Some((key, text)) => {
             answer.extend(keys::shown(key, 0).as_object().cloned().unwrap_or_default());
             text.as_str()

@@ -1,7 +1,7 @@
 //! `GET /audit`: who changed what, and when.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 
 use super::Shared;
 use super::actor::Actor;
-use super::given::Asked;
+use super::given::{Asked, Part};
 use super::paging::{pages, paging};
 use super::refusal::{Refusal, Refusals};
 use crate::objects::Kind;
@@ -125,7 +125,7 @@ async fn list(
 async fn one(
     State(shared): State<Shared>,
     actor: Actor,
-    Path(id): Path<String>,
+    Part(id): Part,
 ) -> Result<Json<Value>, Refusal> {
     actor.must_see_all()?;
     let missing = || Refusal::missing("id", format!("Audit log with ID {id} not found"));

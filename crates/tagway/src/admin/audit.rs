@@ -29,6 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 #[into_params(parameter_in = Query)]
 pub(super) struct Which {
     /// `key`, `team`, `user`, `customer`, `organization`, `project`, `budget`, `tag` or `model`.
+    #[param(pattern = "^(key|team|user|customer|organization|project|budget|tag|model)$")]
     kind: Option<String>,
     /// The same by LiteLLM's name for its table.
     table_name: Option<String>,
@@ -41,6 +42,7 @@ pub(super) struct Which {
     /// The same.
     changed_by: Option<String>,
     /// `created`, `updated` or `deleted`.
+    #[param(pattern = "^(created|updated|deleted)$")]
     action: Option<String>,
     /// At this time or later: a day, or a time in RFC 3339.
     start_date: Option<String>,
@@ -49,7 +51,7 @@ pub(super) struct Which {
     /// Older than the change with this number, in place of `page`: as fast on the last page as on the first.
     before: Option<i64>,
     /// Pages count from 1.
-    #[param(minimum = 1)]
+    #[param(minimum = 1, maximum = 2_147_483_647)]
     page: i64,
     /// Changes on a page.
     #[param(minimum = 1, maximum = 100)]

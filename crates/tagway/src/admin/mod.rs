@@ -82,7 +82,7 @@ impl Admin {
         let liveness = get(health::liveness).options(health::liveness);
         let (documented, document) = documented().split_for_parts();
         let router = documented
-            .merge(docs::routes(document))
+            .merge(docs::routes(&document))
             .route("/health/liveliness", liveness.clone())
             .route("/health/liveness", liveness)
             .route("/health", get(check::check))

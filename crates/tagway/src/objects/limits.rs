@@ -25,7 +25,7 @@ pub(crate) struct Limits {
     #[schema(minimum = 0)]
     pub(crate) soft_budget: Option<f64>,
     /// How long a budget holds before it begins anew: `30s`, `30m`, `24h`, `7d`, `1mo`.
-    #[schema(example = "30d")]
+    #[schema(example = "30d", pattern = "^0*[1-9][0-9]*(s|m|h|d|w|mo)$")]
     pub(crate) budget_duration: Option<String>,
     /// When the budget begins anew.
     #[schema(value_type = Option<String>, format = DateTime)]

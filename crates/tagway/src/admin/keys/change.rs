@@ -119,10 +119,10 @@ async fn apply(
 
 /// Several changes.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 struct Bulk {
     /// Bodies of /key/update, up to 500.
-    #[schema(value_type = Vec<Object>, min_items = 1, max_items = 500)]
+    #[schema(required = true, value_type = Vec<Object>, min_items = 1, max_items = 500)]
     keys: Vec<Map<String, Value>>,
 }
 
@@ -170,7 +170,7 @@ pub(super) async fn bulk_update(
 
 /// Which key.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 #[schema(as = KeyById)]
 struct Which {
     /// The key, or its digest.

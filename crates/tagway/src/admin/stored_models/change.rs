@@ -151,7 +151,7 @@ fn merge(fields: &mut Map<String, Value>, given: Map<String, Value>, null: Null)
 
 /// WhichModel deployment.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 struct WhichModel {
     /// Its id.
     #[schema(required = true, value_type = String)]

@@ -168,7 +168,7 @@ fn merge_into(target: &mut Map<String, Value>, patch: Map<String, Value>) {
 
 /// Which team.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 #[schema(as = TeamById)]
 struct Which {
     #[schema(required = true, value_type = String)]
@@ -222,7 +222,7 @@ async fn set_blocked(
 
 /// Models of a team.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 struct TeamModels {
     #[schema(required = true, value_type = String)]
     team_id: Option<String>,
@@ -296,7 +296,7 @@ async fn set_models(
 
 /// What members may do with the team's keys.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 struct Permissions {
     #[schema(required = true, value_type = String)]
     team_id: Option<String>,

@@ -26,7 +26,7 @@ const TEAMS_AT_ONCE: i64 = 500;
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Which {
-    #[param(required = true, value_type = String)]
+    #[param(required = true, value_type = String, min_length = 1)]
     team_id: Option<String>,
     /// Show no more keys than that, and never more than 1000.
     #[param(minimum = 0)]
@@ -188,7 +188,7 @@ async fn rows(shared: &Shared, teams: &[Stored<Team>]) -> Result<Vec<Map<String,
 #[into_params(parameter_in = Query)]
 pub(super) struct WhichTeams {
     /// Pages count from 1.
-    #[param(minimum = 1)]
+    #[param(minimum = 1, maximum = 2_147_483_647)]
     page: i64,
     #[param(minimum = 1, maximum = 100)]
     page_size: i64,
@@ -205,8 +205,10 @@ pub(super) struct WhichTeams {
     /// Teams that carry this tag.
     tag: Option<String>,
     /// `team_id`, `team_alias`, `created_at` or `spend`.
+    #[param(pattern = "^(team_id|team_alias|created_at|spend)$")]
     sort_by: Option<String>,
     /// `asc` or `desc`.
+    #[param(pattern = "^(asc|desc)$")]
     sort_order: String,
 }
 
@@ -307,7 +309,7 @@ pub(super) async fn available(_actor: Actor) -> Json<Value> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct WhosePermissions {
-    #[param(required = true, value_type = String)]
+    #[param(required = true, value_type = String, min_length = 1)]
     team_id: Option<String>,
 }
 

@@ -124,11 +124,7 @@ async fn list(
     params(("id" = String, Path, description = "The number of the change")),
     responses((status = 200, description = "The change", body = Object), Refusals)
 )]
-async fn one(
-    State(shared): State<Shared>,
-    actor: Actor,
-    Part(id): Part,
-) -> Result<Json<Value>, Refusal> {
+async fn one(State(shared): State<Shared>, actor: Actor, Part(id): Part) -> Result<Json<Value>, Refusal> {
     actor.must_see_all()?;
     let missing = || Refusal::missing("id", format!("Audit log with ID {id} not found"));
     let seq: i64 = id.parse().map_err(|_| missing())?;

@@ -93,7 +93,8 @@ impl<S: Send + Sync> FromRequest<S> for Given {
     }
 }
 
-fn unread(rejection: &BytesRejection) -> Refusal {
+/// Says of a body that it could not be read.
+pub(super) fn unread(rejection: &BytesRejection) -> Refusal {
     let status = rejection.status();
     if status == StatusCode::PAYLOAD_TOO_LARGE {
         return Refusal::new(status, "The request body is too large for the management API (2 MB).");

@@ -20,6 +20,7 @@ mod errors;
 mod examples;
 mod gateway;
 mod limits;
+mod openapi;
 mod orders;
 mod organizations;
 mod outage;

@@ -42,7 +42,6 @@ pub(super) struct Which {
     /// The same.
     changed_by: Option<String>,
     /// `created`, `updated` or `deleted`.
-    #[param(pattern = "^(created|updated|deleted)$")]
     action: Option<String>,
     /// At this time or later: a day, or a time in RFC 3339.
     start_date: Option<String>,

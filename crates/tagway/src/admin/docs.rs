@@ -1,5 +1,7 @@
 //! The OpenAPI document at `/openapi.json`, and a page to read and try it at `/docs`.
 
+use std::collections::BTreeSet;
+
 use axum::Router;
 use serde_json::{Value, json};
 use utoipa::Modify;
@@ -54,20 +56,35 @@ fn name_operations(document: &mut Value) {
     }
 }
 
-/// Says of schemas what the types behind them cannot say: every field of a body is an `Option`, so that whichever is
-/// missing can be named in the refusal, but one that is required may not be `null` either.
-fn require_values(schema: &mut Value) {
+/// Says of a body's fields what [`super::given::Given`] does and their types cannot say: one that is required may not
+/// be `null`, `null` for another means its default, and what only the gateway sets may be anything, for it is not read.
+fn describe_fields(schema: &mut Value) {
     let required = schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
-    for name in required.iter().filter_map(Value::as_str) {
-        let Some(types) = schema.pointer_mut(&format!("/properties/{name}/type")) else { continue };
-        let Some(some) = types.as_array_mut() else { continue };
-        some.retain(|kind| kind != "null");
-        if let [only] = some.as_slice() {
-            *types = only.clone();
+    for (name, field) in members(schema, "properties") {
+        let is_required = required.iter().any(|required| required == name);
+        if field.get("readOnly") == Some(&Value::Bool(true)) {
+            *field = json!({"description": field.get("description"), "readOnly": true});
+        } else if let Some(kind) = field.get_mut("type") {
+            let mut kinds = kind.as_array().cloned().unwrap_or_else(|| vec![kind.clone()]);
+            kinds.retain(|kind| kind != "null");
+            if !is_required {
+                kinds.push("null".into());
+            }
+            *kind = if let [only] = kinds.as_slice() { only.clone() } else { kinds.into() };
+        } else if !is_required && field.get("$ref").is_some() {
+            *field = json!({"oneOf": [{"type": "null"}, field]});
         }
     }
-    for part in schema.get_mut("allOf").and_then(Value::as_array_mut).into_iter().flatten() {
-        require_values(part);
+}
+
+/// The schemas whose fields are a body's fields.
+fn bodies(schemas: &Value, schema: &Value, found: &mut BTreeSet<String>) {
+    if let Some(name) = schema.get("$ref").and_then(Value::as_str).and_then(|at| at.rsplit('/').next()) {
+        found.insert(name.to_owned());
+        bodies(schemas, &schemas[name], found);
+    }
+    for part in schema.get("allOf").and_then(Value::as_array).into_iter().flatten() {
+        bodies(schemas, part, found);
     }
 }
 
@@ -79,19 +96,33 @@ const BODILESS: &[&str] =
 /// no harm.
 fn describe_bodies(document: &mut Value) {
     let mut schemas = document["components"]["schemas"].take();
+    let mut found = BTreeSet::new();
     for (path, operations) in members(document, "paths") {
         for (_, operation) in operations.as_object_mut().into_iter().flatten() {
-            let Some(body) = operation.get_mut("requestBody") else { continue };
+            let is_call = operation["tags"][0] == "calls";
+            let Some(body) = operation.get_mut("requestBody").filter(|_| !is_call) else { continue };
             body["required"] = (!BODILESS.contains(&path.as_str())).into();
-            let reference = body.pointer("/content/application~1json/schema/$ref").and_then(Value::as_str);
-            let Some(name) = reference.and_then(|at| at.rsplit('/').next()) else { continue };
-            let others = schemas.get_mut(name).and_then(|schema| schema.get_mut("additionalProperties"));
-            if let Some(others) = others.filter(|others| **others == Value::Bool(false)) {
-                *others = json!({"enum": [null, false, [], {}]});
+            if let Some(schema) = body.pointer("/content/application~1json/schema") {
+                bodies(&schemas, schema, &mut found);
             }
         }
     }
+    let described = schemas.as_object_mut().into_iter().flatten().filter(|(name, _)| found.contains(*name));
+    for schema in described.flat_map(|(_, schema)| parts(schema)) {
+        describe_fields(schema);
+        if schema.get("additionalProperties") == Some(&Value::Bool(false)) {
+            schema["additionalProperties"] = json!({"enum": [null, false, [], {}]});
+        }
+    }
     document["components"]["schemas"] = schemas;
+}
+
+/// A schema whose fields stand in one place, or in several.
+fn parts(schema: &mut Value) -> Vec<&mut Value> {
+    if schema.get("allOf").is_none() {
+        return vec![schema];
+    }
+    schema.get_mut("allOf").and_then(Value::as_array_mut).into_iter().flatten().flat_map(parts).collect()
 }
 
 fn members<'a>(document: &'a mut Value, name: &str) -> impl Iterator<Item = (&'a String, &'a mut Value)> {
@@ -102,9 +133,6 @@ fn members<'a>(document: &'a mut Value, name: &str) -> impl Iterator<Item = (&'a
 pub(super) fn routes(document: &utoipa::openapi::OpenApi) -> Router<Shared> {
     let mut document = serde_json::to_value(document).unwrap_or_default();
     name_operations(&mut document);
-    for (_, schema) in members(&mut document["components"], "schemas") {
-        require_values(schema);
-    }
     describe_bodies(&mut document);
     SwaggerUi::new("/docs").external_url_unchecked("/openapi.json", document).into()
 }

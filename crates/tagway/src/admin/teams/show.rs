@@ -205,10 +205,8 @@ pub(super) struct WhichTeams {
     /// Teams that carry this tag.
     tag: Option<String>,
     /// `team_id`, `team_alias`, `created_at` or `spend`.
-    #[param(pattern = "^(team_id|team_alias|created_at|spend)$")]
     sort_by: Option<String>,
     /// `asc` or `desc`.
-    #[param(pattern = "^(asc|desc)$")]
     sort_order: String,
 }
 

@@ -57,14 +57,19 @@ fn name_operations(document: &mut Value) {
 }
 
 /// Says of a body's fields what [`super::given::Given`] does and their types cannot say: one that is required may not
-/// be `null`, `null` for another means its default, and what only the gateway sets may be anything, for it is not read.
+/// be `null`, and `null` for another means its default. Fields that only the gateway sets are not read, like unknown ones.
 fn describe_fields(schema: &mut Value) {
     let required = schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
+    if let Some(fields) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+        fields.retain(|_, field| field.get("readOnly") != Some(&Value::Bool(true)));
+    }
     for (name, field) in members(schema, "properties") {
         let is_required = required.iter().any(|required| required == name);
-        if field.get("readOnly") == Some(&Value::Bool(true)) {
-            *field = json!({"description": field.get("description"), "readOnly": true});
-        } else if let Some(kind) = field.get_mut("type") {
+        // utoipa writes the same for `i64`.
+        if field.get("format") == Some(&json!("int64")) && field.get("minimum") == Some(&json!(0)) {
+            field["format"] = "uint64".into();
+        }
+        if let Some(kind) = field.get_mut("type") {
             let mut kinds = kind.as_array().cloned().unwrap_or_else(|| vec![kind.clone()]);
             kinds.retain(|kind| kind != "null");
             if !is_required {

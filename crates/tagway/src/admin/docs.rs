@@ -61,7 +61,11 @@ fn name_operations(document: &mut Value) {
 fn describe_fields(schema: &mut Value) {
     let required = schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
     if let Some(fields) = schema.get_mut("properties").and_then(Value::as_object_mut) {
-        fields.retain(|_, field| field.get("readOnly") != Some(&Value::Bool(true)));
+        // utoipa writes it into the items of a list and the names of a map.
+        fields.retain(|_, field| {
+            let marks = ["/readOnly", "/items/readOnly", "/propertyNames/readOnly"];
+            marks.iter().all(|mark| field.pointer(mark) != Some(&Value::Bool(true)))
+        });
     }
     for (name, field) in members(schema, "properties") {
         let is_required = required.iter().any(|required| required == name);

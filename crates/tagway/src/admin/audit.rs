@@ -1,7 +1,7 @@
 //! `GET /audit`: who changed what, and when.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 
 use super::Shared;
 use super::actor::Actor;
-use super::given::Asked;
+use super::given::{Asked, Part};
 use super::paging::{pages, paging};
 use super::refusal::{Refusal, Refusals};
 use crate::objects::Kind;
@@ -29,6 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 #[into_params(parameter_in = Query)]
 pub(super) struct Which {
     /// `key`, `team`, `user`, `customer`, `organization`, `project`, `budget`, `tag` or `model`.
+    #[param(pattern = "^(key|team|user|customer|organization|project|budget|tag|model)$")]
     kind: Option<String>,
     /// The same by LiteLLM's name for its table.
     table_name: Option<String>,
@@ -49,7 +50,7 @@ pub(super) struct Which {
     /// Older than the change with this number, in place of `page`: as fast on the last page as on the first.
     before: Option<i64>,
     /// Pages count from 1.
-    #[param(minimum = 1)]
+    #[param(minimum = 1, maximum = 2_147_483_647)]
     page: i64,
     /// Changes on a page.
     #[param(minimum = 1, maximum = 100)]
@@ -122,11 +123,7 @@ async fn list(
     params(("id" = String, Path, description = "The number of the change")),
     responses((status = 200, description = "The change", body = Object), Refusals)
 )]
-async fn one(
-    State(shared): State<Shared>,
-    actor: Actor,
-    Path(id): Path<String>,
-) -> Result<Json<Value>, Refusal> {
+async fn one(State(shared): State<Shared>, actor: Actor, Part(id): Part) -> Result<Json<Value>, Refusal> {
     actor.must_see_all()?;
     let missing = || Refusal::missing("id", format!("Audit log with ID {id} not found"));
     let seq: i64 = id.parse().map_err(|_| missing())?;

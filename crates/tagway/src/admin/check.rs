@@ -9,25 +9,40 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tagway_core::snapshot::{Deployment, DeploymentId, Named, Snapshot};
 use tokio::task::JoinSet;
+use utoipa::IntoParams;
 
 use super::Shared;
 use super::actor::Actor;
 use super::given::Asked;
 use super::models::without_query;
-use super::refusal::Refusal;
+use super::refusal::{ErrorBody, Refusal};
 
 /// Deployments called at a time.
 const AT_ONCE: usize = 16;
 /// What is shown of a healthy provider's headers.
 const SHOWN: [&str; 2] = ["x-ratelimit-remaining-requests", "x-ratelimit-remaining-tokens"];
 
-#[derive(Deserialize)]
+/// Which deployments; all of them when nothing is said.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Which {
+    /// Those of this model group.
     model: Option<String>,
+    /// The one with this id.
     model_id: Option<String>,
 }
 
-/// Checks. A question for one model or deployment is answered 503 when none is healthy.
+/// Calls deployments to see which answer. A question for one model or deployment is answered 503 when none is healthy.
+#[utoipa::path(
+    get, path = "/health", tag = "health", params(Which),
+    responses(
+        (status = 200, description = "Which answer, and which do not", body = Object),
+        (status = 400, description = "The query cannot be read", body = ErrorBody),
+        (status = 401, description = "No key, or one that may not do this", body = ErrorBody),
+        (status = 403, description = "The key is known, and may not do this", body = ErrorBody),
+        (status = 503, description = "None of those asked for answers", body = Object)
+    )
+)]
 pub(super) async fn check(
     State(shared): State<Shared>,
     actor: Actor,

@@ -3,7 +3,7 @@
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
 use http::HeaderMap;
 use serde_json::{Value, json};
 use std::time::Instant;
@@ -11,22 +11,26 @@ use tagway_core::snapshot::Endpoint;
 use tagway_core::tag::{Expression, Origin};
 use tagway_core::wire::peek::{Known as Field, Peek};
 
-use super::Shared;
 use super::actor::Actor;
-use super::refusal::Refusal;
+use super::given::unread;
+use super::refusal::{Refusal, Refusals};
 use crate::route::{self, Trail, Wanted};
 use crate::tags;
 
-/// Explains. `user_agent` in the body stands for the header of the request in question.
+/// Says where a request would go, and why, without any call to a provider. The body is that of the request; `user_agent` in the body stands for the header of the request in question.
+#[utoipa::path(
+    post, path = "/route/explain", tag = "routing", request_body = Object,
+    responses((status = 200, description = "The candidates, and how they were found", body = Object), Refusals)
+)]
 pub(super) async fn explain(
-    State(_shared): State<Shared>,
     actor: Actor,
     headers: HeaderMap,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Value>, Refusal> {
     actor.must_see_all()?;
     let current = &actor.current;
     let snapshot = &current.snapshot;
+    let body = body.map_err(|rejection| unread(&rejection))?;
     let peek = Peek::read(&body)
         .map_err(|why| Refusal::field("request_body", format!("Invalid JSON payload: {why}")))?;
     let Some(model) = peek.string(Field::Model) else {

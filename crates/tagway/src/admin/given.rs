@@ -96,7 +96,8 @@ impl<S: Send + Sync> FromRequest<S> for Given {
     }
 }
 
-fn unread(rejection: &BytesRejection) -> Refusal {
+/// Says of a body that it could not be read.
+pub(super) fn unread(rejection: &BytesRejection) -> Refusal {
     let status = rejection.status();
     if status == StatusCode::PAYLOAD_TOO_LARGE {
         return Refusal::new(status, "The request body is too large for the management API (2 MB).");
@@ -265,9 +266,21 @@ pub(super) fn object<T: Serialize>(value: &T) -> Map<String, Value> {
     }
 }
 
-/// Whether a part of a path may be an id: PostgreSQL cannot even be asked for one with U+0000.
-pub(super) fn can_be_id(part: &str) -> bool {
-    !part.contains('\0')
+/// The part of a management request's path that names something.
+#[derive(Debug)]
+pub(crate) struct Part(pub(crate) String);
+
+impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Part {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut http::request::Parts, state: &S) -> Result<Self, Refusal> {
+        let part = axum::extract::Path::<String>::from_request_parts(parts, state).await;
+        let part = part.map_err(|_| Refusal::field("path", "The path must be UTF-8 once it is decoded."))?.0;
+        if part.contains('\0') {
+            return Err(Refusal::field("path", "The path must not hold the character U+0000."));
+        }
+        Ok(Self(part))
+    }
 }
 
 /// The query of a management request.

@@ -8,13 +8,35 @@ use serde_json::{Value, json};
 use super::Shared;
 use crate::store::Db;
 
-/// The process answers.
+/// Says that the process answers.
+#[utoipa::path(
+    get, path = "/health/liveliness", tag = "health", security(()),
+    responses((status = 200, description = "It does", body = String, content_type = "application/json"))
+)]
+pub(super) async fn liveliness() -> Json<&'static str> {
+    liveness().await
+}
+
+/// Says that the process answers.
+#[utoipa::path(
+    get, path = "/health/liveness", tag = "health", security(()),
+    responses((status = 200, description = "It does", body = String, content_type = "application/json"))
+)]
 pub(super) async fn liveness() -> Json<&'static str> {
     Json("I'm alive!")
 }
 
-/// The gateway takes requests. What is not as it should be shows here without ending that: a configuration that could
+/// Says that the gateway takes requests.
+///
+/// What is not as it should be shows here without ending that: a configuration that could
 /// not be reloaded, since the old one still serves, and a store that does not answer, since known keys still work.
+#[utoipa::path(
+    get, path = "/health/readiness", tag = "health", security(()),
+    responses(
+        (status = 200, description = "It does", body = Object),
+        (status = 503, description = "It shuts down", body = Object)
+    )
+)]
 pub(super) async fn readiness(State(shared): State<Shared>) -> (StatusCode, Json<Value>) {
     let has_store = !matches!(shared.db, Db::Absent);
     let reached = has_store && shared.directory.reaches_store();

@@ -8,6 +8,7 @@ mod actor;
 mod audit;
 mod blank;
 mod budgets;
+mod calls;
 mod change;
 mod check;
 mod customers;
@@ -37,13 +38,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::options;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
 use serde_json::json;
 use tagway_core::snapshot::DeploymentId;
 use tower::ServiceExt as _;
 use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::catalog::Catalog;
 use crate::directory::Directory;
@@ -80,16 +82,12 @@ pub(crate) type Probe =
 impl Admin {
     /// An API whose work runs on `control`.
     pub(crate) fn new(shared: Shared, control: tokio::runtime::Handle) -> Self {
-        let liveness = get(health::liveness).options(health::liveness);
+        let liveness = options(health::liveness);
         let (documented, document) = documented().split_for_parts();
         let router = documented
-            .merge(docs::routes(document))
+            .merge(docs::routes(&document))
             .route("/health/liveliness", liveness.clone())
             .route("/health/liveness", liveness)
-            .route("/health", get(check::check))
-            .route("/health/readiness", get(health::readiness))
-            .route("/route/explain", post(explain::explain))
-            .route("/config/reload", post(reload::reload))
             .fallback(unknown)
             .method_not_allowed_fallback(wrong_method)
             .with_state(shared);
@@ -112,6 +110,13 @@ impl Admin {
 /// The operations of the OpenAPI document.
 fn documented() -> OpenApiRouter<Shared> {
     OpenApiRouter::with_openapi(docs::document())
+        .merge(calls::documented())
+        .routes(routes!(health::liveliness))
+        .routes(routes!(health::liveness))
+        .routes(routes!(health::readiness))
+        .routes(routes!(check::check))
+        .routes(routes!(explain::explain))
+        .routes(routes!(reload::reload))
         .merge(keys::routes())
         .merge(customers::routes())
         .merge(budgets::routes())

@@ -7,9 +7,13 @@ use serde_json::{Value, json};
 
 use super::Shared;
 use super::actor::Actor;
-use super::refusal::Refusal;
+use super::refusal::{Refusal, Refusals};
 
-/// Reloads; the answer lists what deserves a look. All problems come back in the error.
+/// Reads the configuration again; the answer lists what deserves a look. All problems come back in the error.
+#[utoipa::path(
+    post, path = "/config/reload", tag = "configuration",
+    responses((status = 200, description = "What is in force now", body = Object), Refusals)
+)]
 pub(super) async fn reload(State(shared): State<Shared>, actor: Actor) -> Result<Json<Value>, Refusal> {
     actor.must_be_admin()?;
     let live = shared.live;

@@ -11,7 +11,7 @@ use crate::store::Edit;
 
 /// What the spend is to be.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct ResetSpend {
     /// Dollars, no more than were spent.
     #[schema(required = true, value_type = f64, minimum = 0)]

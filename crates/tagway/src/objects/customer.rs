@@ -14,10 +14,12 @@ use super::{Kind, Limits, Links, Object, Owner, Unfit, tags_of};
 #[serde(default)]
 pub(crate) struct Customer {
     /// A name for people.
+    #[schema(max_length = 255)]
     pub(crate) alias: Option<String>,
     /// Whether requests that name it are refused.
     pub(crate) blocked: bool,
     /// A budget that gives the limits which the customer has not itself.
+    #[schema(max_length = 255)]
     pub(crate) budget_id: Option<String>,
     /// What requests that name it may use at most; everything when empty.
     pub(crate) models: Vec<String>,

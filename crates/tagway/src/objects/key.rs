@@ -18,6 +18,7 @@ use crate::meter::Rates;
 #[serde(default)]
 pub(crate) struct Key {
     /// A name for people; no two keys have the same.
+    #[schema(max_length = 255)]
     pub(crate) key_alias: Option<String>,
     /// The key's beginning and last four characters.
     #[schema(read_only)]
@@ -27,11 +28,16 @@ pub(crate) struct Key {
     pub(crate) expires: Option<Timestamp>,
     /// Whether requests with it are refused.
     pub(crate) blocked: Option<bool>,
+    #[schema(max_length = 255)]
     pub(crate) user_id: Option<String>,
+    #[schema(max_length = 255)]
     pub(crate) team_id: Option<String>,
+    #[schema(max_length = 255)]
     pub(crate) organization_id: Option<String>,
+    #[schema(max_length = 255)]
     pub(crate) project_id: Option<String>,
     /// A budget that gives the limits which the key does not give itself.
+    #[schema(max_length = 255)]
     pub(crate) budget_id: Option<String>,
     /// Model names, wildcards (`openai/*`), access groups, `all-team-models`, `all-proxy-models`,
     /// `no-default-models`. None: whatever its team may use.

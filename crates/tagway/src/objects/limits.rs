@@ -25,10 +25,10 @@ pub(crate) struct Limits {
     #[schema(minimum = 0)]
     pub(crate) soft_budget: Option<f64>,
     /// How long a budget holds before it begins anew: `30s`, `30m`, `24h`, `7d`, `1mo`.
-    #[schema(example = "30d")]
+    #[schema(example = "30d", pattern = "^0*[1-9][0-9]*(s|m|h|d|w|mo)$")]
     pub(crate) budget_duration: Option<String>,
-    /// When the budget begins anew.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    /// When the budget begins anew: a time in RFC 3339. Of keys, teams, users and tags, only the gateway sets it.
+    #[schema(value_type = Value)]
     pub(crate) budget_reset_at: Option<Timestamp>,
     /// Budgets by model: `{"gpt-4o": {"budget_limit": 5.0, "time_period": "1d"}}`.
     pub(crate) model_max_budget: Map<String, Value>,

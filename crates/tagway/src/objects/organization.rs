@@ -15,10 +15,12 @@ use super::{Kind, Limits, Links, Object, Owner, Unfit, tags_of};
 #[serde(default)]
 pub(crate) struct Organization {
     /// A name for people.
+    #[schema(max_length = 255)]
     pub(crate) organization_alias: Option<String>,
     /// Whether requests with its keys are refused.
     pub(crate) blocked: bool,
     /// A budget that gives the limits which the organization has not itself.
+    #[schema(max_length = 255)]
     pub(crate) budget_id: Option<String>,
     /// What its teams and keys may use at most; everything when empty.
     pub(crate) models: Vec<String>,

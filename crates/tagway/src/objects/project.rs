@@ -17,12 +17,15 @@ use crate::meter::Rates;
 #[serde(default)]
 pub(crate) struct Project {
     /// A name for people.
+    #[schema(max_length = 255)]
     pub(crate) project_alias: Option<String>,
     pub(crate) description: Option<String>,
+    #[schema(max_length = 255)]
     pub(crate) team_id: Option<String>,
     /// Whether requests with its keys are refused.
     pub(crate) blocked: bool,
     /// A budget that gives the limits which the project has not itself.
+    #[schema(max_length = 255)]
     pub(crate) budget_id: Option<String>,
     /// What its keys may use at most; everything when empty.
     pub(crate) models: Vec<String>,

@@ -20,6 +20,7 @@ pub(crate) struct Tag {
     /// The deployments that carry it, by id or by model name.
     pub(crate) models: Vec<String>,
     /// A budget that gives the limits which the tag has not itself.
+    #[schema(max_length = 255)]
     pub(crate) budget_id: Option<String>,
     #[serde(flatten)]
     pub(crate) limits: Limits,

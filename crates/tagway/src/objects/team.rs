@@ -17,7 +17,9 @@ use crate::meter::Rates;
 #[serde(default)]
 pub(crate) struct Team {
     /// A name for people.
+    #[schema(max_length = 255)]
     pub(crate) team_alias: Option<String>,
+    #[schema(max_length = 255)]
     pub(crate) organization_id: Option<String>,
     /// Whether requests with its keys are refused.
     pub(crate) blocked: bool,
@@ -53,6 +55,7 @@ pub(crate) struct Team {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub(crate) struct Member {
+    #[schema(max_length = 255)]
     pub(crate) user_id: Option<String>,
     pub(crate) user_email: Option<String>,
     /// `admin` or `user`.

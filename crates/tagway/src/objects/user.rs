@@ -43,11 +43,14 @@ impl Role {
 #[serde(default)]
 pub(crate) struct User {
     /// A name for people.
+    #[schema(max_length = 255)]
     pub(crate) user_alias: Option<String>,
     pub(crate) user_email: Option<String>,
     pub(crate) user_role: Option<Role>,
     /// The user's identity at a single sign-on.
+    #[schema(max_length = 255)]
     pub(crate) sso_user_id: Option<String>,
+    #[schema(max_length = 255)]
     pub(crate) organization_id: Option<String>,
     /// Whether requests with its keys are refused.
     pub(crate) blocked: Option<bool>,

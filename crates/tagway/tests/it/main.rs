@@ -21,6 +21,7 @@ mod examples;
 mod fields;
 mod gateway;
 mod limits;
+mod openapi;
 mod orders;
 mod organizations;
 mod outage;

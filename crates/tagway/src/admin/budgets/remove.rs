@@ -17,7 +17,7 @@ use crate::store::Filter;
 
 /// DeleteBudget budget.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 struct DeleteBudget {
     #[schema(required = true, value_type = String)]
     id: Option<String>,

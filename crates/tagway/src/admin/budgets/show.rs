@@ -16,7 +16,7 @@ use crate::store::Stored;
 
 /// BudgetIds budgets.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 struct BudgetIds {
     #[schema(required = true, min_items = 1)]
     budgets: Vec<String>,

@@ -39,7 +39,7 @@ fn not_found(field: &'static str, id: &str) -> Refusal {
 
 /// Which customers.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 struct CustomerIds {
     #[schema(required = true, value_type = Vec<String>, min_items = 1)]
     user_ids: Option<Vec<String>>,

@@ -1,7 +1,7 @@
 //! `/key/update` and the small changes of a key: block, unblock, reset of its spend.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::super::Shared;
 use super::super::actor::Actor;
 use super::super::change::Change;
-use super::super::given::{Given, object};
+use super::super::given::{Given, Part, object};
 use super::super::refusal::{Refusal, Refusals};
 use super::super::reset::{ResetSpend, Spent, set_spend};
 use super::super::shown::Ignored;
@@ -119,10 +119,10 @@ async fn apply(
 
 /// Several changes.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 struct Bulk {
     /// Bodies of /key/update, up to 500.
-    #[schema(value_type = Vec<Object>, min_items = 1, max_items = 500)]
+    #[schema(required = true, value_type = Vec<Object>, min_items = 1, max_items = 500)]
     keys: Vec<Map<String, Value>>,
 }
 
@@ -170,7 +170,7 @@ pub(super) async fn bulk_update(
 
 /// Which key.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 #[schema(as = KeyById)]
 struct Which {
     /// The key, or its digest.
@@ -235,7 +235,7 @@ async fn set_blocked(
 pub(super) async fn reset_spend(
     State(shared): State<Shared>,
     actor: Actor,
-    Path(key): Path<String>,
+    Part(key): Part,
     given: Given,
 ) -> Result<Json<Value>, Refusal> {
     actor.must_manage_keys()?;

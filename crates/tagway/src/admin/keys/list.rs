@@ -24,7 +24,7 @@ use tagway_core::secret;
 #[into_params(parameter_in = Query)]
 pub(super) struct Which {
     /// Pages count from 1.
-    #[param(minimum = 1)]
+    #[param(minimum = 1, maximum = 2_147_483_647)]
     page: i64,
     /// Keys on a page.
     #[param(minimum = 1, maximum = 100)]
@@ -56,8 +56,10 @@ pub(super) struct Which {
     /// `user`: all fields, with the key's user beside them.
     expand: Option<String>,
     /// `spend`, `max_budget`, `created_at`, `updated_at`, `token` or `key_alias`.
+    #[param(pattern = "^(spend|max_budget|created_at|updated_at|token|key_alias)$")]
     sort_by: Option<String>,
     /// `asc` or `desc`.
+    #[param(pattern = "^(asc|desc)$")]
     sort_order: String,
 }
 
@@ -265,7 +267,7 @@ fn order(name: Option<&str>) -> Result<Order, Refusal> {
 #[serde(default)]
 #[into_params(parameter_in = Query)]
 pub(super) struct WhichAliases {
-    #[param(minimum = 1)]
+    #[param(minimum = 1, maximum = 2_147_483_647)]
     page: i64,
     #[param(minimum = 1, maximum = 100)]
     size: i64,

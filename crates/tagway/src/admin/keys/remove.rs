@@ -16,7 +16,7 @@ use super::{find, is_key};
 
 /// Which keys.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 #[schema(as = DeleteKeys)]
 struct Which {
     /// Keys, or their digests.

@@ -1,7 +1,7 @@
 //! `/key/{key}/regenerate`: a new key in place of an old one, which may hold for a while beside it.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -10,7 +10,7 @@ use super::super::Shared;
 use super::super::actor::Actor;
 use super::super::blank;
 use super::super::change::Change;
-use super::super::given::{Given, object};
+use super::super::given::{Given, Part, object};
 use super::super::refusal::{Refusal, Refusals};
 use super::super::shown::Ignored;
 use super::generate::{KEPT, check_links, check_text, lifetime, name, random, taken};
@@ -54,7 +54,7 @@ struct RegenerateKey {
 pub(super) async fn regenerate(
     State(shared): State<Shared>,
     actor: Actor,
-    Path(key): Path<String>,
+    Part(key): Part,
     given: Given,
 ) -> Result<Json<Value>, Refusal> {
     rotate(&shared, &actor, Some(key), given).await

@@ -60,7 +60,7 @@ pub(super) async fn info_v1(
 
 /// Which deployment.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct ModelById {
     /// Its id.
     #[schema(required = true, value_type = String)]
@@ -107,15 +107,17 @@ pub(super) struct Page {
     /// In this access group.
     access_group: Option<String>,
     /// Pages count from 1.
-    #[param(minimum = 1)]
+    #[param(minimum = 1, maximum = 2_147_483_647)]
     page: i64,
     /// Deployments on a page.
     #[param(minimum = 1, maximum = 1000)]
     size: i64,
     /// `model_name`, `created_at` or `updated_at`; the order of the configuration when absent.
+    #[param(pattern = "^(model_name|created_at|updated_at)$")]
     #[serde(rename = "sortBy")]
     sort_by: Option<String>,
     /// `asc` or `desc`.
+    #[param(pattern = "^(asc|desc)$")]
     #[serde(rename = "sortOrder")]
     sort_order: String,
 }

@@ -5,7 +5,6 @@ mod groups;
 mod info;
 
 use axum::Json;
-use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::StatusCode;
@@ -19,7 +18,7 @@ use utoipa_axum::routes;
 
 use super::Shared;
 use super::actor::{Actor, Known};
-use super::given::Asked;
+use super::given::{Asked, Part};
 use super::refusal::{ErrorBody, Refusals};
 use crate::access;
 use crate::seal::Seal;
@@ -86,14 +85,14 @@ async fn list_without_version(known: Known, listing: Asked<Listing>) -> Json<Val
     params(("model" = String, Path, description = "The model's name")),
     responses(
         (status = 200, description = "The model, as OpenAI shows it", body = Object),
-        (status = 400, description = "The path cannot be read", body = String, content_type = "text/plain"),
+        (status = 400, description = "The path cannot be read", body = ErrorBody),
         (status = 401, description = "No key, or an unknown one", body = ErrorBody),
         (status = 403, description = "The key may not call this path", body = ErrorBody),
         (status = 404, description = "The caller may use no such model", body = Object),
         (status = 503, description = "The store cannot be reached", body = ErrorBody)
     )
 )]
-async fn one(known: Known, Path(name): Path<String>) -> Response {
+async fn one(known: Known, Part(name): Part) -> Response {
     let snapshot = &known.current.snapshot;
     if access::usable(snapshot, &known.caller).contains(&name.as_str()) && !name.contains('*') {
         return Json(model(snapshot, &name)).into_response();
@@ -108,7 +107,7 @@ async fn one(known: Known, Path(name): Path<String>) -> Response {
     params(("model" = String, Path, description = "The model's name")),
     responses(
         (status = 200, description = "The model, as OpenAI shows it", body = Object),
-        (status = 400, description = "The path cannot be read", body = String, content_type = "text/plain"),
+        (status = 400, description = "The path cannot be read", body = ErrorBody),
         (status = 401, description = "No key, or an unknown one", body = ErrorBody),
         (status = 403, description = "The key may not call this path", body = ErrorBody),
         (status = 404, description = "The caller may use no such model", body = Object),
@@ -116,7 +115,7 @@ async fn one(known: Known, Path(name): Path<String>) -> Response {
     )
 )]
 #[expect(dead_code, reason = "describes the path in the OpenAPI document")]
-async fn one_without_version(known: Known, name: Path<String>) -> Response {
+async fn one_without_version(known: Known, name: Part) -> Response {
     one(known, name).await
 }
 

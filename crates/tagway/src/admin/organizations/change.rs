@@ -45,6 +45,8 @@ struct NewOrganization {
     /// A random one when absent.
     #[schema(max_length = 255)]
     organization_id: Option<String>,
+    #[schema(max_length = 255)]
+    organization_alias: String,
     #[schema(inline)]
     #[serde(flatten)]
     wishes: Wishes,

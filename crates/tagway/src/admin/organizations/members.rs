@@ -111,7 +111,7 @@ fn new_member(value: Value) -> Result<NewOrganizationMember, Refusal> {
 
 /// Who is to be changed, or to leave.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 struct WhichOrganizationMember {
     #[schema(required = true, value_type = String)]
     organization_id: Option<String>,

@@ -17,9 +17,9 @@ use crate::store::Filter;
 
 /// DeleteOrganizations organizations.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 struct DeleteOrganizations {
-    #[schema(required = true, value_type = Vec<String>, min_items = 1)]
+    #[schema(required = true, value_type = Vec<String>)]
     organization_ids: Option<Vec<String>>,
 }
 

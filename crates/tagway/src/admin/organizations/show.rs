@@ -41,7 +41,7 @@ pub(super) async fn info(
 
 /// Which organizations.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 struct OrganizationIds {
     #[schema(required = true, min_items = 1)]
     organizations: Vec<String>,

@@ -51,6 +51,9 @@ struct NewProject {
     /// A random one when absent.
     #[schema(max_length = 255)]
     project_id: Option<String>,
+    /// The team it belongs to.
+    #[schema(max_length = 255)]
+    team_id: String,
     #[schema(inline)]
     #[serde(flatten)]
     wishes: Wishes,

@@ -18,7 +18,7 @@ use crate::store::Filter;
 
 /// DeleteProjects projects.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 struct DeleteProjects {
     #[schema(required = true, value_type = Vec<String>)]
     project_ids: Option<Vec<String>>,

@@ -1,7 +1,7 @@
 //! `/model/update`, `PATCH /model/{model_id}/update` and the two that take a deployment out of service and back.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::super::Shared;
 use super::super::actor::Actor;
 use super::super::change::Change;
-use super::super::given::Given;
+use super::super::given::{Given, Part};
 use super::super::models::masked;
 use super::super::refusal::{Refusal, Refusals};
 use super::{answer, check_name, info, is_in_file, permit, rest, row, settle};
@@ -81,7 +81,7 @@ pub(super) async fn update(
 pub(super) async fn patch(
     State(shared): State<Shared>,
     actor: Actor,
-    Path(id): Path<String>,
+    Part(id): Part,
     mut given: Given,
 ) -> Result<Json<Value>, Refusal> {
     permit(&actor)?;
@@ -151,7 +151,7 @@ fn merge(fields: &mut Map<String, Value>, given: Map<String, Value>, null: Null)
 
 /// WhichModel deployment.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 struct WhichModel {
     /// Its id.
     #[schema(required = true, value_type = String)]

@@ -16,7 +16,7 @@ use crate::objects::Model;
 
 /// DeleteModel deployment.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 struct DeleteModel {
     /// Its id.
     #[schema(required = true, value_type = String)]

@@ -104,7 +104,10 @@ fn shown(snapshot: &Snapshot, stored: &Stored<Tag>, beside: &Beside) -> Value {
     if let Some(budget) = budget(tag, beside.budgets.get(tag.budget_id.as_deref().unwrap_or_default())) {
         fields.insert("litellm_budget_table".to_owned(), budget);
     }
-    fields.extend(ignored.as_ref().and_then(Value::as_object).cloned().unwrap_or_default());
+    // What has no effect does not look as if it had some.
+    for (name, value) in ignored.as_ref().and_then(Value::as_object).cloned().unwrap_or_default() {
+        fields.entry(name).or_insert(value);
+    }
     fields.extend(object(&History::from(stored)));
     Value::Object(fields)
 }

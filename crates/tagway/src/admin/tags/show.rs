@@ -16,7 +16,7 @@ use crate::objects::Tag;
 
 /// WhichTags tags.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 struct WhichTags {
     #[schema(required = true, value_type = Vec<String>, max_items = 1000)]
     names: Option<Vec<String>>,

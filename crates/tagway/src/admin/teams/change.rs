@@ -1,7 +1,7 @@
 //! `/team/update` and the small changes of a team: block, models, permissions of its members, reset of its spend.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::super::Shared;
 use super::super::actor::Actor;
 use super::super::change::Change;
-use super::super::given::{Given, can_be_id, object};
+use super::super::given::{Given, Part, object};
 use super::super::keys;
 use super::super::refusal::{Refusal, Refusals};
 use super::super::reset::{ResetSpend, Spent, set_spend};
@@ -75,7 +75,7 @@ pub(super) async fn update(
 pub(super) async fn patch(
     State(shared): State<Shared>,
     actor: Actor,
-    Path(id): Path<String>,
+    Part(id): Part,
     given: Given,
 ) -> Result<Json<Value>, Refusal> {
     let (stored, ignored) = apply(&shared, &actor, &id, given, true).await?;
@@ -93,7 +93,7 @@ async fn apply(
 ) -> Result<(Stored<Team>, Ignored), Refusal> {
     actor.must_change()?;
     let mut change = Change::begin(shared, actor).await?;
-    let before: Option<Stored<Team>> = if can_be_id(id) { change.find(id).await? } else { None };
+    let before: Option<Stored<Team>> = change.find(id).await?;
     permit::update(actor, id, before.as_ref())?;
     let before = before.ok_or_else(|| not_found(id))?;
     let wishes: Wishes = given.peek(&Wishes::default(), &[])?;
@@ -168,7 +168,7 @@ fn merge_into(target: &mut Map<String, Value>, patch: Map<String, Value>) {
 
 /// Which team.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 #[schema(as = TeamById)]
 struct Which {
     #[schema(required = true, value_type = String)]
@@ -222,7 +222,7 @@ async fn set_blocked(
 
 /// Models of a team.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 struct TeamModels {
     #[schema(required = true, value_type = String)]
     team_id: Option<String>,
@@ -296,7 +296,7 @@ async fn set_models(
 
 /// What members may do with the team's keys.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 struct Permissions {
     #[schema(required = true, value_type = String)]
     team_id: Option<String>,
@@ -341,13 +341,13 @@ pub(super) async fn update_permissions(
 pub(super) async fn reset_spend(
     State(shared): State<Shared>,
     actor: Actor,
-    Path(id): Path<String>,
+    Part(id): Part,
     given: Given,
 ) -> Result<Json<Value>, Refusal> {
     actor.must_be_admin()?;
     let wish = ResetSpend::only(given)?;
     let mut change = Change::begin(&shared, &actor).await?;
-    let found: Option<Stored<Team>> = if can_be_id(&id) { change.find(&id).await? } else { None };
+    let found: Option<Stored<Team>> = change.find(&id).await?;
     let stored = found.ok_or_else(|| not_found(&id))?;
     let Spent { spend, before } = set_spend(&mut change, Kind::Team, &id, &wish).await?;
     change.commit().await?;

@@ -17,7 +17,7 @@ use crate::store::{Filter, Stored};
 
 /// Which teams.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 #[schema(as = DeleteTeams)]
 struct Which {
     #[schema(required = true, value_type = Vec<String>)]

@@ -26,7 +26,7 @@ const TEAMS_AT_ONCE: i64 = 500;
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Which {
-    #[param(required = true, value_type = String)]
+    #[param(required = true, value_type = String, min_length = 1)]
     team_id: Option<String>,
     /// Show no more keys than that, and never more than 1000.
     #[param(minimum = 0)]
@@ -192,7 +192,7 @@ async fn rows(shared: &Shared, teams: &[Stored<Team>]) -> Result<Vec<Map<String,
 #[into_params(parameter_in = Query)]
 pub(super) struct WhichTeams {
     /// Pages count from 1.
-    #[param(minimum = 1)]
+    #[param(minimum = 1, maximum = 2_147_483_647)]
     page: i64,
     #[param(minimum = 1, maximum = 100)]
     page_size: i64,
@@ -311,7 +311,7 @@ pub(super) async fn available(_actor: Actor) -> Json<Value> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct WhosePermissions {
-    #[param(required = true, value_type = String)]
+    #[param(required = true, value_type = String, min_length = 1)]
     team_id: Option<String>,
 }
 

@@ -1,7 +1,7 @@
 //! `POST /user/update`, and the reset of a user's spend.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::super::Shared;
 use super::super::actor::Actor;
 use super::super::change::Change;
-use super::super::given::{Given, can_be_id, object};
+use super::super::given::{Given, Part, object};
 use super::super::keys;
 use super::super::refusal::{Refusal, Refusals};
 use super::super::reset::{ResetSpend, Spent, set_spend};
@@ -112,13 +112,13 @@ pub(super) async fn update(
 pub(super) async fn reset_spend(
     State(shared): State<Shared>,
     actor: Actor,
-    Path(id): Path<String>,
+    Part(id): Part,
     given: Given,
 ) -> Result<Json<Value>, Refusal> {
     actor.must_be_admin()?;
     let wish = ResetSpend::only(given)?;
     let mut change = Change::begin(&shared, &actor).await?;
-    let found: Option<Stored<User>> = if can_be_id(&id) { change.find(&id).await? } else { None };
+    let found: Option<Stored<User>> = change.find(&id).await?;
     let stored = found.ok_or_else(|| not_found(&id))?;
     let Spent { spend, before } = set_spend(&mut change, Kind::User, &id, &wish).await?;
     change.commit().await?;

@@ -24,7 +24,7 @@ const MOST_IDS: usize = 500;
 #[into_params(parameter_in = Query)]
 pub(super) struct Which {
     /// Pages count from 1.
-    #[param(minimum = 1)]
+    #[param(minimum = 1, maximum = 2_147_483_647)]
     page: i64,
     #[param(minimum = 1, maximum = 100)]
     page_size: i64,
@@ -42,8 +42,10 @@ pub(super) struct Which {
     /// Ids of organizations, with commas between them.
     organization_ids: Option<String>,
     /// `user_id`, `user_email`, `created_at`, `spend`, `user_alias` or `user_role`.
+    #[param(pattern = "^(user_id|user_email|created_at|spend|user_alias|user_role)$")]
     sort_by: Option<String>,
     /// `asc` or `desc`.
+    #[param(pattern = "^(asc|desc)$")]
     sort_order: String,
 }
 

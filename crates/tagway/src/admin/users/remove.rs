@@ -16,7 +16,7 @@ use crate::store::{Filter, Stored};
 
 /// Which users.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 #[schema(as = DeleteUsers)]
 struct Which {
     #[schema(required = true, value_type = Vec<String>)]

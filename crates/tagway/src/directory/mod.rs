@@ -7,11 +7,13 @@ mod keeper;
 mod meters;
 mod watch;
 
+use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use quick_cache::UnitWeighter;
 use quick_cache::sync::Cache;
 use tokio::sync::{mpsc, oneshot};
 
@@ -23,12 +25,14 @@ use keeper::Order;
 pub(crate) use keeper::keep;
 pub(crate) use watch::{Told, watch};
 
+/// Room is made at once for so many keys, strangers and customers.
+const FEW: usize = 4096;
 /// As many keys are remembered; the least used one makes room.
-const MOST_KEYS: usize = 200_000;
+const MOST_KEYS: u64 = 200_000;
 /// As many digests of nobody.
-const MOST_STRANGERS: usize = 50_000;
+const MOST_STRANGERS: u64 = 50_000;
 /// As many customers.
-const MOST_CUSTOMERS: usize = 100_000;
+const MOST_CUSTOMERS: u64 = 100_000;
 /// As many requests may wait for the store at once.
 const MOST_WAITING: usize = 4096;
 /// A key nobody knows is not asked about again for so long.
@@ -78,9 +82,9 @@ impl Directory {
     pub(crate) fn new() -> (Arc<Self>, mpsc::Receiver<Order>) {
         let (orders, inbox) = mpsc::channel(MOST_WAITING);
         let directory = Self {
-            keys: Cache::new(MOST_KEYS),
-            strangers: Cache::new(MOST_STRANGERS),
-            customers: Cache::new(MOST_CUSTOMERS),
+            keys: remembering(MOST_KEYS),
+            strangers: remembering(MOST_STRANGERS),
+            customers: remembering(MOST_CUSTOMERS),
             perhaps_customers: Filter::default(),
             orders,
             down: AtomicBool::new(false),
@@ -181,4 +185,9 @@ impl Directory {
         self.prepared.store(now - CLOCKS_DIFFER, Ordering::Relaxed);
         Ok(())
     }
+}
+
+/// A memory for `most` items that begins small: most gateways see a few keys.
+fn remembering<K: Eq + Hash, V: Clone>(most: u64) -> Cache<K, V> {
+    Cache::with_weighter(FEW, most, UnitWeighter)
 }

@@ -12,6 +12,8 @@ pub mod access;
 pub mod config;
 pub mod dialect;
 pub mod limits;
+pub mod money;
+pub mod price;
 pub mod secret;
 pub mod snapshot;
 pub mod tag;

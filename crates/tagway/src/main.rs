@@ -4,6 +4,7 @@
 //! path of a request, `admin` everything else. Imports point down only; a test holds that.
 
 mod access;
+mod accounts;
 mod admin;
 mod auth;
 mod boot;
@@ -21,6 +22,7 @@ mod live;
 mod meter;
 mod objects;
 mod peers;
+mod receipt;
 mod route;
 mod seal;
 mod seen;

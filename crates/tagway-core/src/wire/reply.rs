@@ -61,7 +61,7 @@ mod tests {
             reply.body,
             r#"{"x":{"model":"y"}, "model": "gpt-4", "usage":{"prompt_tokens":1,"completion_tokens":2}}"#
         );
-        assert_eq!(reply.usage, Some(Usage { prompt: 1, completion: 2, total: 3 }));
+        assert_eq!(reply.usage, Some(Usage { prompt: 1, completion: 2, total: 3, ..Usage::default() }));
     }
 
     #[test]

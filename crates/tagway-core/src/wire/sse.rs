@@ -401,7 +401,7 @@ mod tests {
                 "data: [DONE]\n\n",
             )
         );
-        assert_eq!(seen.usage, Some(Usage { prompt: 1, completion: 2, total: 3 }));
+        assert_eq!(seen.usage, Some(Usage { prompt: 1, completion: 2, total: 3, ..Usage::default() }));
         assert!(seen.done && !cut);
         assert!(map(false, &[STREAM.as_bytes()]).0.contains("\"prompt_tokens\":1"));
     }

@@ -13,6 +13,7 @@ use super::admit::Hold;
 use super::attempt::{Reply, Tries};
 use super::failure::Failure;
 use super::rates::Permits;
+use crate::accounts::Holds;
 use crate::auth::Who;
 use crate::live::Current;
 use crate::route::Plan;
@@ -43,6 +44,8 @@ pub(crate) struct Record {
     pub(crate) hold: Option<Hold>,
     /// What the limits of key and owners gave it.
     pub(crate) permits: Permits,
+    /// What it holds of budgets.
+    pub(crate) holds: Holds,
 }
 
 impl Record {
@@ -70,6 +73,7 @@ impl Record {
             usage: None,
             hold: None,
             permits: Permits::default(),
+            holds: Holds::default(),
         }
     }
 

@@ -11,6 +11,7 @@ use super::list::Filter;
 use super::row::{COLUMNS, ObjectRow, Stored, now_millis, time};
 use super::{StoreError, list};
 use crate::objects::{Kind, Object};
+use crate::receipt::NEVER;
 use crate::seal::Seal;
 
 /// Who changes something.
@@ -147,15 +148,19 @@ impl Edit {
 
     /// What was spent on an object, in nano-dollars.
     pub(crate) async fn spend_of(&mut self, kind: Kind, id: &str) -> Result<i64, StoreError> {
-        let sql = "SELECT amount FROM spend WHERE kind = $1 AND id = $2";
-        let rows: Vec<(i64,)> = self.tx.all(sql, &[kind.as_str().into(), id.into()]).await?;
-        Ok(rows.first().map_or(0, |(amount,)| *amount))
+        let sql = "SELECT amount FROM spend WHERE kind = $1 AND id = $2 AND $3 < until";
+        let rows: Vec<(i64,)> = self.tx.all(sql, &[kind.as_str().into(), id.into(), self.now.into()]).await?;
+        Ok(rows.iter().map(|(amount,)| amount).sum())
     }
 
     /// Sets what was spent on an object, in nano-dollars.
     pub(crate) async fn set_spend(&mut self, kind: Kind, id: &str, amount: i64) -> Result<(), StoreError> {
-        let sql = "INSERT INTO spend (kind, id, amount) VALUES ($1, $2, $3) ON CONFLICT (kind, id) DO UPDATE SET amount = excluded.amount";
-        self.tx.run(sql, &[kind.as_str().into(), id.into(), amount.into()]).await?;
+        let (payer, id_arg): (Arg, Arg) = (kind.as_str().into(), id.into());
+        self.tx
+            .run("DELETE FROM spend WHERE kind = $1 AND id = $2", &[payer.clone(), id_arg.clone()])
+            .await?;
+        let sql = "INSERT INTO spend (kind, id, until, amount, updated_at) VALUES ($1, $2, $3, $4, $5)";
+        self.tx.run(sql, &[payer, id_arg, NEVER.into(), amount.into(), self.now.into()]).await?;
         self.changed(kind, id);
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use super::StoreError;
 use super::db::{Arg, Db};
-use super::row::{COLUMNS, ObjectRow, Stored};
+use super::row::{COLUMNS, ObjectRow, Stored, now_millis};
 use crate::objects::{Kind, Object};
 
 /// Which objects. Everything that is given must hold.
@@ -199,8 +199,9 @@ impl Db {
             Order::Name => "coalesce(name, '')".to_owned(),
             Order::Id => "id".to_owned(),
             Order::Spend => format!(
-                "coalesce((SELECT amount FROM spend WHERE spend.kind = '{}' AND spend.id = {table}.id), 0)",
-                T::KIND
+                "coalesce((SELECT sum(amount) FROM spend WHERE spend.kind = '{}' AND spend.id = {table}.id AND {} < until), 0)",
+                T::KIND,
+                now_millis()
             ),
             Order::Text(name) => format!("coalesce({}, '')", text_of(name, self.is_postgres())),
             Order::MaxBudget if self.is_postgres() => {

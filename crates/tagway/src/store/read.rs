@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::StoreError;
 use super::db::{Arg, Db};
-use super::row::{COLUMNS, ObjectRow, Stored};
+use super::row::{COLUMNS, ObjectRow, Stored, now_millis};
 use crate::objects::{Kind, Object};
 
 /// As many ids are read at once.
@@ -80,8 +80,9 @@ impl Db {
         let mut spend = HashMap::new();
         for part in ids.chunks(MOST_IDS) {
             let sql = format!(
-                "SELECT id, amount FROM spend WHERE kind = '{kind}' AND id IN ({})",
-                places(part.len())
+                "SELECT id, CAST(sum(amount) AS BIGINT) FROM spend WHERE kind = '{kind}' AND id IN ({}) AND {} < until GROUP BY id",
+                places(part.len()),
+                now_millis()
             );
             let args: Vec<Arg> = part.iter().map(|id| id.as_str().into()).collect();
             spend.extend(self.all::<(String, i64)>(&sql, &args).await?);

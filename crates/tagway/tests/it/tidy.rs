@@ -14,9 +14,11 @@ const LAYERS: &[&[&str]] = &[
     &["access", "route", "tags"],
     &["auth", "catalog"],
     &["directory", "live", "peers", "seen"],
+    &["ledger"],
+    &["accounts"],
     &["store"],
     &["objects"],
-    &["call", "cors", "error", "health", "host", "meter", "seal", "tasks", "telemetry"],
+    &["call", "cors", "error", "health", "host", "meter", "receipt", "seal", "tasks", "telemetry"],
 ];
 
 /// Modules that only some may import, whatever the rows say.
@@ -25,7 +27,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("admin", &["boot", "listen"]),
     ("listen", &["boot"]),
     // The path of requests never waits for a database.
-    ("store", &["admin", "boot", "catalog", "cli", "directory", "peers", "seen"]),
+    ("store", &["accounts", "admin", "boot", "catalog", "cli", "directory", "ledger", "peers", "seen"]),
 ];
 
 /// What the core must not name: it gets time, randomness, files and variables as arguments, and never waits.

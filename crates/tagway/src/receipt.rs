@@ -1,0 +1,129 @@
+//! What is known of a request when it has ended: the unit of the ledger. It is written to the journal before the
+//! last byte of an answer leaves, and from there to the store, exactly once. Holds no body and no key.
+
+use serde::{Deserialize, Serialize};
+use tagway_core::money::Nanos;
+use tagway_core::usage::Usage;
+
+/// The time at which what never begins anew begins anew.
+pub(crate) const NEVER: i64 = i64::MAX;
+
+/// Whose spend it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Payer {
+    Key,
+    Team,
+    User,
+    Organization,
+    Project,
+    Customer,
+    Tag,
+    /// A key's use of one model: `<key>/<model>`.
+    KeyModel,
+    /// A user's part of a team's: `<team>/<user>`.
+    Member,
+    Deployment,
+    Provider,
+    /// Everybody's: the id is empty.
+    Global,
+}
+
+impl Payer {
+    /// Its name in the store: that of the object's kind, where it is an object.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Team => "team",
+            Self::User => "user",
+            Self::Organization => "organization",
+            Self::Project => "project",
+            Self::Customer => "customer",
+            Self::Tag => "tag",
+            Self::KeyModel => "key_model",
+            Self::Member => "member",
+            Self::Deployment => "deployment",
+            Self::Provider => "provider",
+            Self::Global => "global",
+        }
+    }
+}
+
+/// A counter that the cost of a request is added to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Booking {
+    pub(crate) payer: Payer,
+    pub(crate) id: Box<str>,
+    /// Until when the cost counts against the payer's budget, in milliseconds since 1970: the end of the budget's
+    /// window, or [`NEVER`].
+    pub(crate) until: i64,
+}
+
+/// What the store has counted for a payer until a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Counted {
+    /// [`Payer::as_str`].
+    pub(crate) kind: String,
+    pub(crate) id: String,
+    pub(crate) until: i64,
+    pub(crate) amount: Nanos,
+}
+
+/// A tag a request carried, without marker and routing prefix.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Tagged {
+    pub(crate) tag: Box<str>,
+    /// Where it came from: `header`, `body`, `key`, `team`, ….
+    pub(crate) origin: Box<str>,
+}
+
+/// A request that has ended.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Receipt {
+    /// The gateway's own number of the request; begins with its time, so that later ones are larger.
+    pub(crate) id: u128,
+    /// `x-litellm-call-id`: the client's, or ours.
+    pub(crate) call_id: Box<str>,
+    /// When it began, in milliseconds since 1970.
+    pub(crate) began: i64,
+    /// How long all of it took, in microseconds.
+    pub(crate) took: u64,
+    /// From its beginning to the first byte of the answer, in microseconds.
+    pub(crate) first_byte: Option<u64>,
+    /// The provider's part of it, in microseconds.
+    pub(crate) upstream: u64,
+    /// The path of its endpoint: `/chat/completions`.
+    pub(crate) endpoint: Box<str>,
+    /// The key's stable id (SHA-256 of the key it was made with); none for the master key.
+    pub(crate) key: Option<Box<str>>,
+    pub(crate) team: Option<Box<str>>,
+    pub(crate) user: Option<Box<str>>,
+    pub(crate) organization: Option<Box<str>>,
+    pub(crate) project: Option<Box<str>>,
+    /// The end user that the request names, known or not.
+    pub(crate) customer: Option<Box<str>>,
+    /// The model as the client asked for it.
+    pub(crate) asked: Box<str>,
+    /// The model group that served.
+    pub(crate) group: Option<Box<str>>,
+    /// `model_info.id` of the deployment that served.
+    pub(crate) deployment: Option<Box<str>>,
+    pub(crate) provider: Option<Box<str>>,
+    /// The provider's model (`litellm_params.model`, wildcards filled).
+    pub(crate) model: Option<Box<str>>,
+    pub(crate) stream: bool,
+    pub(crate) status: u16,
+    /// What went wrong, if anything.
+    pub(crate) error: Option<Box<str>>,
+    pub(crate) usage: Option<Usage>,
+    /// What it cost; none when the price is not known and something was used.
+    pub(crate) cost: Option<Nanos>,
+    pub(crate) tags: Vec<Tagged>,
+    /// What chose the deployment: `tags` or `tag_regex`, and its value.
+    pub(crate) matched: Option<(Box<str>, Box<str>)>,
+    pub(crate) retries: u32,
+    pub(crate) fallbacks: u32,
+    /// The counters that the cost is added to.
+    pub(crate) bookings: Vec<Booking>,
+}

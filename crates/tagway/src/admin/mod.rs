@@ -83,9 +83,8 @@ impl Admin {
     /// An API whose work runs on `control`.
     pub(crate) fn new(shared: Shared, control: tokio::runtime::Handle) -> Self {
         let liveness = options(health::liveness);
-        let (documented, document) = documented().split_for_parts();
-        let router = documented
-            .merge(docs::routes(&document))
+        let router = Router::from(documented())
+            .merge(docs::routes())
             .route("/health/liveliness", liveness.clone())
             .route("/health/liveness", liveness)
             .fallback(unknown)

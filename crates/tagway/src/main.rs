@@ -30,6 +30,7 @@ mod store;
 mod tags;
 mod tasks;
 mod telemetry;
+mod valkey;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -18,7 +18,7 @@ const LAYERS: &[&[&str]] = &[
     &["accounts"],
     &["store"],
     &["objects"],
-    &["call", "cors", "error", "health", "host", "meter", "receipt", "seal", "tasks", "telemetry"],
+    &["call", "cors", "error", "health", "host", "meter", "receipt", "seal", "tasks", "telemetry", "valkey"],
 ];
 
 /// Modules that only some may import, whatever the rows say.

@@ -1,6 +1,8 @@
 //! Budgets while requests run: what every payer has spent, and what requests in progress hold of its budget. Knows
 //! amounts and windows; neither whose they are nor how spend is stored.
 
+mod shared;
+
 use smallvec::SmallVec;
 use tagway_core::money::Nanos;
 

@@ -1,5 +1,6 @@
 //! Every key of `general_settings` and its rule.
 
+use super::alerts;
 use super::general::{Draft, key_header, request_size};
 use super::scope::{At, Rule, Scope, Table};
 use crate::secret::Secret;
@@ -96,10 +97,11 @@ pub(super) const GENERAL_KEYS: Table<Draft> = &[
     ("use_team_public_model_name", Rule::Missed("name the model group in each request")),
     // What means nothing here.
     ("admission_queue_timeout_seconds", Rule::Ignored),
-    ("alert_to_webhook_url", Rule::Ignored),
+    ("alert_signing_secret", Rule::Works(|d, at, s| alerts::signing(&mut d.alerts, at, s))),
+    ("alert_to_webhook_url", Rule::Works(|d, at, s| alerts::urls(&mut d.alerts, at, s))),
     ("alert_type_config", Rule::Ignored),
     ("alert_types", Rule::Ignored),
-    ("alerting", Rule::Ignored),
+    ("alerting", Rule::Works(|d, at, s| alerts::ways(&mut d.alerts, at, s))),
     ("alerting_args", Rule::Ignored),
     ("alerting_threshold", Rule::Ignored),
     ("allow_cli_sso_verification_uri_complete", Rule::Ignored),

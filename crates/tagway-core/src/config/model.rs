@@ -246,6 +246,19 @@ pub struct General {
     pub database_url: Option<Secret>,
     /// `database_connection_pool_limit`; LiteLLM's default is 10.
     pub database_connections: u32,
+    /// Whom to tell when a budget is crossed.
+    pub alerts: Alerts,
+}
+
+/// Where alerts go.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Alerts {
+    /// A Slack webhook: `alerting: [slack]` and `SLACK_WEBHOOK_URL`, or `alert_to_webhook_url.budget_alerts`.
+    pub slack: Vec<Secret>,
+    /// `alerting: [webhook]` and `WEBHOOK_URL`.
+    pub webhook: Option<Secret>,
+    /// `alert_signing_secret` or `WEBHOOK_SIGNING_SECRET`: with it, what goes to the webhook is signed.
+    pub signing: Option<Secret>,
 }
 
 /// One declared tag or tag pattern (`customer:*`) of `tags`.

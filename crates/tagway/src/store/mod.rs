@@ -1,6 +1,7 @@
 //! Where identity is kept: an SQLite file or PostgreSQL. The only place that speaks SQL; it knows objects as JSON
 //! with a few columns beside it, and neither who may change them nor what they mean.
 
+mod alerts;
 mod audit;
 mod changes;
 mod db;

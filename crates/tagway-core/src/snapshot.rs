@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::config::{Config, Deployment as Entry};
 use crate::dialect::resolve;
+use crate::limits::LimitedTags;
 use crate::secret;
 use crate::tag::{DeploymentTags, GroupIndex};
 use crate::wildcard::{fill, stars};
@@ -148,6 +149,8 @@ pub struct Snapshot {
     pub deployments: Vec<Deployment>,
     /// Every model group.
     pub groups: Vec<Group>,
+    /// The declared tags with limits of rate.
+    pub limited_tags: LimitedTags,
     /// Digest of the master key.
     pub master_digest: Option<[u8; 32]>,
     names: HashMap<Box<str>, Named>,
@@ -230,7 +233,8 @@ impl Snapshot {
                 .or_insert(Named::Deployment(DeploymentId(at)));
         }
         let master_digest = config.general.master_key.as_ref().map(|key| secret::digest(key.expose()));
-        Ok(Self { config, deployments, groups, master_digest, names, meant, wildcards })
+        let limited_tags = LimitedTags::new(&config.tags);
+        Ok(Self { config, deployments, groups, limited_tags, master_digest, names, meant, wildcards })
     }
 
     /// The deployment with this id.

@@ -59,8 +59,11 @@ impl Catalog {
             }
         }
         for Stored { id, object, .. } in self.db.everything::<Tag>().await? {
-            let Tag { description, kind, models, .. } = object;
-            added.tags.push((TagDeclaration { name: id, description, kind: kind.into() }, models));
+            let Tag { description, kind, models, limits, .. } = object;
+            added.tags.push((
+                TagDeclaration { name: id, description, kind: kind.into(), rates: limits.rates() },
+                models,
+            ));
         }
         Ok(added)
     }

@@ -21,6 +21,7 @@ use crate::data::pipeline::{self, Gateway};
 use crate::data::upstream;
 use crate::directory::Directory;
 use crate::live::Live;
+use crate::meter::NamedMeters;
 use crate::seen::{Notes, Seen};
 use crate::tasks::{Stop, Tasks};
 use crate::{call, cors};
@@ -55,13 +56,16 @@ impl Workers {
         grace: Duration,
     ) -> std::io::Result<Self> {
         let (mut all, mut threads) = (Vec::new(), Vec::new());
+        let tag_meters = NamedMeters::new();
         for number in 0..count {
             let (inbox, connections) = mpsc::unbounded_channel();
             let load = Arc::new(AtomicUsize::new(0));
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let pool = Arc::new(upstream::Pool::default());
             let seen = Notes::new(Arc::clone(seen));
-            let gateway = Gateway { live: Arc::clone(live), directory: Arc::clone(directory), seen, pool };
+            let tag_meters = Arc::clone(&tag_meters);
+            let (live, directory) = (Arc::clone(live), Arc::clone(directory));
+            let gateway = Gateway { live, directory, seen, pool, tag_meters };
             let (admin, stop, of) = (admin.clone(), stop.clone(), Arc::clone(&load));
             threads.push(
                 std::thread::Builder::new()

@@ -270,6 +270,26 @@ pub struct TagDeclaration {
     pub description: Option<String>,
     /// Whether it takes part in routing.
     pub kind: TagKind,
+    /// How many requests and tokens may carry it; under a pattern, each of its tags.
+    pub rates: Rates,
+}
+
+/// Limits of rate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rates {
+    /// `rpm_limit`: requests a minute.
+    pub requests: Option<u64>,
+    /// `tpm_limit`: tokens a minute.
+    pub tokens: Option<u64>,
+    /// `max_parallel_requests`: requests in progress.
+    pub in_progress: Option<u64>,
+}
+
+impl Rates {
+    /// Whether they limit anything.
+    pub fn any(&self) -> bool {
+        self.requests.is_some() || self.tokens.is_some() || self.in_progress.is_some()
+    }
 }
 
 /// What a declared tag is for.

@@ -121,6 +121,7 @@ pub(crate) fn build(
     for (name, value) in record.key_limits() {
         headers.insert(name.clone(), value.clone());
     }
+    record.permits.tell(&mut headers);
     headers.insert(&names::VERSION, HeaderValue::from_static(env!("CARGO_PKG_VERSION")));
     money(&mut headers, &deployment.entry.prices, &reply.content);
     let total = now.saturating_duration_since(record.began);

@@ -23,6 +23,7 @@ use crate::auth::{Caller, Presented};
 use crate::call::Route;
 use crate::directory::Directory;
 use crate::live::{Current, Live};
+use crate::meter::NamedMeters;
 use crate::route::{Trail, Wanted};
 use crate::seen::Notes;
 use crate::{access, auth, tags};
@@ -33,6 +34,8 @@ pub(crate) struct Gateway {
     pub(crate) directory: Arc<Directory>,
     pub(crate) seen: Notes,
     pub(crate) pool: Arc<Pool>,
+    /// What was used of the limits of tags.
+    pub(crate) tag_meters: Arc<NamedMeters>,
 }
 
 /// Answers a call to a model.
@@ -82,7 +85,12 @@ async fn proceed(
     let tags = tags::resolve(&snapshot.config, &caller, &head.headers, &call.peek, call.endpoint)?;
     record.tagged(&tags);
     gateway.seen.note(&tags, &snapshot.config.router.tags.prefix, record.began);
-    record.permits = rates::admit(&caller, access::meant(&caller, &model), record.began)?;
+    let limited = rates::Limited {
+        tags: &snapshot.limited_tags,
+        meters: &gateway.tag_meters,
+        prefix: &snapshot.config.router.tags.prefix,
+    };
+    record.permits = rates::admit(&caller, access::meant(&caller, &model), &tags, &limited, record.began)?;
     let wanted = Wanted {
         model: access::meant(&caller, &model),
         tags: &tags,

@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tagway_core::access::{Models, Policy, Routes};
+use tagway_core::config::Rates;
 use tagway_core::tag::Origin;
 use utoipa::ToSchema;
 
 use super::policy::{self, Given};
 use super::{Kind, Limits, Links, Object, Owner, Unfit, by_model, tags_of};
-use crate::meter::Rates;
 
 /// A virtual key, without the key itself.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -110,7 +110,7 @@ impl Owner for Key {
         &self.limits
     }
 
-    fn model_rates(&self) -> Vec<Rates> {
+    fn model_rates(&self) -> Vec<(Box<str>, Rates)> {
         by_model(self.model_rpm_limit.as_ref(), self.model_tpm_limit.as_ref())
     }
 

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use tagway_core::config::Rates;
 use utoipa::ToSchema;
 
 use super::Unfit;
@@ -35,6 +36,11 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
+    /// The limits of rate among them.
+    pub(crate) fn rates(&self) -> Rates {
+        Rates { requests: self.rpm_limit, tokens: self.tpm_limit, in_progress: self.max_parallel_requests }
+    }
+
     /// Checks the figures, and sets when the budget begins anew unless that is known.
     ///
     /// # Errors

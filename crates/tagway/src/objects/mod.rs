@@ -21,9 +21,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tagway_core::access::Policy;
+use tagway_core::config::Rates;
 use tagway_core::tag::Origin;
-
-use crate::meter::Rates;
 
 pub(crate) use budget::Budget;
 pub(crate) use customer::Customer;
@@ -152,22 +151,23 @@ pub(crate) trait Owner: Object {
     fn limits(&self) -> &Limits;
 
     /// Its limits of rate by model.
-    fn model_rates(&self) -> Vec<Rates> {
+    fn model_rates(&self) -> Vec<(Box<str>, Rates)> {
         Vec::new()
     }
 }
 
 /// Limits by model as rates.
-fn by_model(requests: Option<&BTreeMap<String, u64>>, tokens: Option<&BTreeMap<String, u64>>) -> Vec<Rates> {
+fn by_model(
+    requests: Option<&BTreeMap<String, u64>>,
+    tokens: Option<&BTreeMap<String, u64>>,
+) -> Vec<(Box<str>, Rates)> {
     let of = |limits: Option<&BTreeMap<String, u64>>, model: &str| limits?.get(model).copied();
     let mut models: Vec<&String> = requests.into_iter().chain(tokens).flat_map(BTreeMap::keys).collect();
     models.sort();
     models.dedup();
-    let rates = models.into_iter().map(|model| Rates {
-        model: Some(model.as_str().into()),
-        requests: of(requests, model),
-        tokens: of(tokens, model),
-        in_progress: None,
+    let rates = models.into_iter().map(|model| {
+        let rates = Rates { requests: of(requests, model), tokens: of(tokens, model), in_progress: None };
+        (model.as_str().into(), rates)
     });
     rates.collect()
 }

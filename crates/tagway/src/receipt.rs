@@ -81,7 +81,8 @@ pub(crate) struct Tagged {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Receipt {
-    /// The gateway's own number of the request; begins with its time, so that later ones are larger.
+    /// The gateway's own number of the request. Its first 48 bits are `began`, so that later ones are larger and a
+    /// time is a range of numbers.
     pub(crate) id: u128,
     /// `x-litellm-call-id`: the client's, or ours.
     pub(crate) call_id: Box<str>,
@@ -126,4 +127,16 @@ pub(crate) struct Receipt {
     pub(crate) fallbacks: u32,
     /// The counters that the cost is added to.
     pub(crate) bookings: Vec<Booking>,
+}
+
+impl Receipt {
+    /// Whether the request failed, be it after its answer had begun.
+    pub(crate) fn failed(&self) -> bool {
+        self.error.is_some() || 400 <= self.status
+    }
+
+    /// The smallest number that a request which began at this time (milliseconds since 1970) may have.
+    pub(crate) fn first_id(began: i64) -> u128 {
+        u128::from(u64::try_from(began).unwrap_or(0).min((1 << 48) - 1)) << 80
+    }
 }

@@ -9,6 +9,8 @@ mod counted;
 mod db;
 mod edit;
 mod keys;
+#[cfg(test)]
+mod ledger_tests;
 mod list;
 mod open;
 mod postgres;
@@ -19,6 +21,8 @@ mod rows;
 mod seen;
 mod spend_logs;
 mod terms;
+#[cfg(test)]
+mod trial;
 
 pub(crate) use activity::{Dim, Slice, Sums, TagView};
 pub(crate) use audit::{AuditFilter, AuditRow};

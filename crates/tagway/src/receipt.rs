@@ -91,41 +91,57 @@ pub(crate) struct Receipt {
     /// How long all of it took, in microseconds.
     pub(crate) took: u64,
     /// From its beginning to the first byte of the answer, in microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) first_byte: Option<u64>,
     /// The provider's part of it, in microseconds.
     pub(crate) upstream: u64,
     /// The path of its endpoint: `/chat/completions`.
     pub(crate) endpoint: Box<str>,
     /// The key's stable id (SHA-256 of the key it was made with); none for the master key.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) team: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) user: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) organization: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) project: Option<Box<str>>,
     /// The end user that the request names, known or not.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) customer: Option<Box<str>>,
     /// The model as the client asked for it.
     pub(crate) asked: Box<str>,
     /// The model group that served.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) group: Option<Box<str>>,
     /// `model_info.id` of the deployment that served.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) deployment: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) provider: Option<Box<str>>,
     /// The provider's model (`litellm_params.model`, wildcards filled).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) model: Option<Box<str>>,
     pub(crate) stream: bool,
     pub(crate) status: u16,
     /// What went wrong, if anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) usage: Option<Usage>,
     /// What it cost; none when the price is not known and something was used.
     pub(crate) cost: Option<Nanos>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) tags: Vec<Tagged>,
     /// What chose the deployment: `tags` or `tag_regex`, and its value.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) matched: Option<(Box<str>, Box<str>)>,
     pub(crate) retries: u32,
     pub(crate) fallbacks: u32,
     /// The counters that the cost is added to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) bookings: Vec<Booking>,
 }
 

@@ -4,6 +4,7 @@
 use bytes::Bytes;
 
 use super::json::{Fault, Walk};
+use super::told::Told;
 use crate::usage::Usage;
 
 /// An answer, ready for the client.
@@ -47,6 +48,11 @@ pub fn read(body: Bytes, model: &str) -> Result<Reply, Fault> {
         _ => body,
     };
     Ok(Reply { body, usage })
+}
+
+/// Tokens of a whole answer, counted by tagway: for one without the provider's figures.
+pub fn estimated_completion(body: &[u8]) -> u64 {
+    std::str::from_utf8(body).map_or(0, |text| Told::of_answer(text).tokens())
 }
 
 #[cfg(test)]

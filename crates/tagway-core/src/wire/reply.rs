@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use super::json::{Fault, Walk};
 use super::told::Told;
-use crate::usage::Usage;
+use crate::usage::{Service, Usage};
 
 /// An answer, ready for the client.
 #[derive(Debug, Clone)]
@@ -27,12 +27,13 @@ pub fn read(body: Bytes, model: &str) -> Result<Reply, Fault> {
     if !walk.enter_object() {
         return Err(Fault::Syntax { what: "expected an object", at: walk.offset() });
     }
-    let (mut name, mut usage, mut first) = (None, None, true);
+    let (mut name, mut usage, mut service, mut first) = (None, None, Service::Standard, true);
     while let Some(field) = walk.field(first)? {
         first = false;
         match &text[field.key] {
             "model" => name = Some(field.value),
             "usage" => usage = Usage::read(&text[field.value]),
+            "service_tier" => service = Service::read(&text[field.value]),
             _ => {}
         }
     }
@@ -47,7 +48,7 @@ pub fn read(body: Bytes, model: &str) -> Result<Reply, Fault> {
         }
         _ => body,
     };
-    Ok(Reply { body, usage })
+    Ok(Reply { body, usage: usage.map(|usage| Usage { service, ..usage }) })
 }
 
 /// Tokens of a whole answer, counted by tagway: for one without the provider's figures.

@@ -12,7 +12,7 @@ use memchr::memmem::Finder;
 use super::event::{event_end, is_data, payload_of};
 use super::json::Walk;
 use super::told::Told;
-use crate::usage::Usage;
+use crate::usage::{Service, Usage};
 
 /// No event may be longer; a provider that sends more is broken.
 pub const MAX_EVENT: usize = 32 << 20;
@@ -278,14 +278,16 @@ impl SseMap {
 
     /// An event of the responses protocol that carries the whole response: model and usage stand inside.
     fn response_event(&mut self, text: &str, response: Range<usize>) -> Study {
-        let mut model = None;
+        let (mut model, mut usage, mut service) = (None, None, Service::Standard);
         for field in Walk::fields(text, response).into_iter().flatten() {
             match &text[field.key] {
                 "model" => model = Some(field.value),
-                "usage" => self.seen.usage = Usage::read(&text[field.value]).or(self.seen.usage),
+                "usage" => usage = Usage::read(&text[field.value]),
+                "service_tier" => service = Service::read(&text[field.value]),
                 _ => {}
             }
         }
+        self.seen.usage = usage.map(|usage| Usage { service, ..usage }).or(self.seen.usage);
         match model {
             Some(span) => Study::Rewritten(replaced(text, &[(span, &self.wishes.model)])),
             None => Study::Plain,
@@ -303,17 +305,18 @@ impl SseMap {
     /// Reads the usage of a chunk; says whether the chunk carries nothing else.
     fn account(&mut self, payload: &[u8]) -> bool {
         let Ok(text) = std::str::from_utf8(payload) else { return false };
-        let (mut usage, mut empty) = (None, false);
+        let (mut usage, mut service, mut empty) = (None, Service::Standard, false);
         for field in Walk::fields(text, 0..text.len()).into_iter().flatten() {
             match &text[field.key] {
                 "usage" => usage = Usage::read(&text[field.value]),
+                "service_tier" => service = Service::read(&text[field.value]),
                 "choices" => {
                     empty = Walk::elements(text, field.value).is_some_and(|mut all| all.next().is_none());
                 }
                 _ => {}
             }
         }
-        self.seen.usage = usage.or(self.seen.usage);
+        self.seen.usage = usage.map(|usage| Usage { service, ..usage }).or(self.seen.usage);
         usage.is_some() && empty
     }
 }

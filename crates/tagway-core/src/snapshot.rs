@@ -111,7 +111,7 @@ impl Deployment {
 
     /// What a call costs when a client asks for `asked`; `None` when that is not known.
     pub fn prices_for(&self, _asked: &str) -> Option<Prices> {
-        self.prices
+        self.prices.clone()
     }
 
     /// The provider's name of the model as a JSON string, when a client asks for `asked`.

@@ -17,6 +17,7 @@ pub mod price;
 pub mod secret;
 pub mod snapshot;
 pub mod tag;
+pub mod tokens;
 pub mod usage;
 mod wildcard;
 pub mod wire;

@@ -1,16 +1,132 @@
-//! What tokens cost: the prices of a deployment, compiled to whole numbers, and the cost of a usage by them.
+//! What tokens cost: the prices of a deployment, compiled to whole numbers, and the cost of a usage by them. Knows
+//! LiteLLM's names of prices; knows no models.
+//!
+//! A price stands in pico-dollars, a cost is summed up in them and rounded once for each of its two parts.
+
+use std::sync::Arc;
 
 use crate::money::Nanos;
-use crate::usage::Usage;
+use crate::usage::{Service, Usage};
 
 /// Pico-dollars (10⁻¹² US dollars) in a dollar: fine enough for a tenth of a cent a million tokens.
 const PICOS: f64 = 1e12;
 
-/// The prices of a deployment.
+/// What has a price of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Prices {
+pub enum Item {
+    /// A token of the prompt.
+    Input,
+    /// A token of the answer.
+    Output,
+    /// A token of the prompt that the provider had in its cache.
+    CacheRead,
+    /// A token of the prompt that the provider put into its cache.
+    CacheWrite,
+    /// A token of the answer spent on reasoning.
+    Reasoning,
+    /// A token of audio in the prompt.
+    AudioIn,
+    /// A token of audio in the answer.
+    AudioOut,
+    /// The request itself.
+    Request,
+}
+
+/// LiteLLM's names.
+const NAMES: [(&str, Item); 9] = [
+    ("input_cost_per_token", Item::Input),
+    ("output_cost_per_token", Item::Output),
+    ("cache_read_input_token_cost", Item::CacheRead),
+    ("input_cost_per_token_cache_hit", Item::CacheRead),
+    ("cache_creation_input_token_cost", Item::CacheWrite),
+    ("output_cost_per_reasoning_token", Item::Reasoning),
+    ("input_cost_per_audio_token", Item::AudioIn),
+    ("output_cost_per_audio_token", Item::AudioOut),
+    ("input_cost_per_request", Item::Request),
+];
+
+/// What a price is for: `input_cost_per_token_above_200k_tokens_flex`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Name {
+    /// What it is the price of.
+    pub item: Item,
+    /// It applies to prompts of more tokens than this.
+    pub above: u64,
+    /// It applies to calls served like this.
+    pub service: Service,
+}
+
+impl Name {
+    /// Reads LiteLLM's name; `None` for what has no price at the endpoints tagway serves.
+    pub fn read(name: &str) -> Option<Self> {
+        let exact = NAMES.iter().find(|(known, _)| *known == name).map(|(_, item)| *item);
+        if let Some(item) = exact {
+            return Some(Self { item, above: 0, service: Service::Standard });
+        }
+        let (service, rest) = without_service(name);
+        let (service, rest, above) = match rest.split_once("_above_") {
+            None => (service, rest, 0),
+            Some((start, above)) => {
+                let above = above.strip_suffix("_tokens")?;
+                let (count, unit) =
+                    above.strip_suffix('k').map_or((above, 1), |thousands| (thousands, 1000_u64));
+                let above = count.parse::<u64>().ok()?.checked_mul(unit)?;
+                let (inner, start) = without_service(start);
+                (if service == Service::Standard { inner } else { service }, start, above)
+            }
+        };
+        let (_, item) = NAMES.iter().find(|(known, _)| *known == rest)?;
+        Some(Self { item: *item, above, service })
+    }
+
+    /// Every name without a condition.
+    pub fn plain() -> impl Iterator<Item = &'static str> {
+        NAMES.iter().map(|(name, _)| *name)
+    }
+}
+
+/// A name without the service tier it ends with.
+fn without_service(name: &str) -> (Service, &str) {
+    let special = Service::SPECIAL.into_iter().find_map(|service| {
+        let rest = name.strip_suffix(service.name())?.strip_suffix('_')?;
+        Some((service, rest))
+    });
+    special.unwrap_or((Service::Standard, name))
+}
+
+/// A price as given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Price {
+    /// What it is for.
+    pub name: Name,
+    /// Pico-dollars.
+    pub picos: u64,
+}
+
+/// The whole number of pico-dollars nearest to a price in dollars.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
+pub fn picos(dollars: f64) -> u64 {
+    (dollars * PICOS).round() as u64
+}
+
+/// The prices of a deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prices(Arc<[Band]>);
+
+/// Prices that hold from a size of the prompt on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Band {
+    service: Service,
+    /// The least number of tokens in the prompt.
+    from: u64,
     input: u64,
     output: u64,
+    cache_read: u64,
+    cache_write: u64,
+    reasoning: u64,
+    audio_in: u64,
+    audio_out: u64,
+    request: u64,
 }
 
 /// What a call cost.
@@ -30,21 +146,324 @@ impl Cost {
 }
 
 impl Prices {
-    /// Prices by LiteLLM's names, in dollars; `None` when the price of a prompt's tokens is not among them.
+    /// Prices by LiteLLM's names, in dollars; `None` when neither a prompt's tokens nor the request have one.
     pub fn new(named: &[(String, f64)]) -> Option<Self> {
-        let price = |name: &str| named.iter().find(|(known, _)| known == name).map(|(_, price)| *price);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
-        let picos = |dollars: f64| (dollars * PICOS).round() as u64;
-        let input = price("input_cost_per_token")?;
-        Some(Self { input: picos(input), output: picos(price("output_cost_per_token").unwrap_or(0.0)) })
+        let given: Vec<_> = named
+            .iter()
+            .filter_map(|(name, dollars)| Some(Price { name: Name::read(name)?, picos: picos(*dollars) }))
+            .collect();
+        Self::of(&given, false)
+    }
+
+    /// The same from prices that were read. `inclusive`: "above 200k" means "from 200k on" at this provider.
+    pub fn of(given: &[Price], inclusive: bool) -> Option<Self> {
+        let base = |item| given.iter().any(|price| price.name.item == item && price.name.above == 0);
+        if !base(Item::Input) && !base(Item::Request) {
+            return None;
+        }
+        let mut bands = Vec::new();
+        for service in [Service::Standard].into_iter().chain(Service::SPECIAL) {
+            let own = |price: &&Price| price.name.service == service;
+            if service != Service::Standard && !given.iter().any(|price| own(&price)) {
+                continue;
+            }
+            let shared = |price: &&Price| own(price) || price.name.service == Service::Standard;
+            let mut steps: Vec<u64> = given.iter().filter(shared).map(|price| price.name.above).collect();
+            steps.push(0);
+            steps.sort_unstable();
+            steps.dedup();
+            bands.extend(
+                steps.iter().map(|step| Band::at(given, service, *step, u64::from(!inclusive && *step > 0))),
+            );
+        }
+        Some(Self(bands.into()))
+    }
+
+    /// Whether no call costs anything.
+    pub fn are_free(&self) -> bool {
+        self.0.iter().all(|band| {
+            let Band {
+                input, output, cache_read, cache_write, reasoning, audio_in, audio_out, request, ..
+            } = *band;
+            [input, output, cache_read, cache_write, reasoning, audio_in, audio_out, request] == [0; 8]
+        })
+    }
+
+    /// Dollars for a token of the prompt and of the answer, without any condition.
+    pub fn per_token(&self) -> (f64, f64) {
+        let Some(band) = self.0.first() else { return (0.0, 0.0) };
+        #[expect(clippy::cast_precision_loss, reason = "shown, never added up")]
+        let dollars = |picos: u64| picos as f64 / PICOS;
+        (dollars(band.input), dollars(band.output))
     }
 
     /// What `usage` costs.
     pub fn cost(&self, usage: &Usage) -> Cost {
-        let nanos = |tokens: u64, price: u64| {
-            let picos = u128::from(tokens) * u128::from(price);
-            Nanos(i64::try_from((picos + 500) / 1000).unwrap_or(i64::MAX))
+        let band =
+            |service| self.0.iter().rev().find(|band| band.service == service && band.from <= usage.prompt);
+        let Some(band) = band(usage.service).or_else(|| band(Service::Standard)) else {
+            return Cost::default();
         };
-        Cost { input: nanos(usage.prompt, self.input), output: nanos(usage.completion, self.output) }
+        let cache_read = usage.cache_read.min(usage.prompt);
+        let cache_write = usage.cache_write.min(usage.prompt - cache_read);
+        let audio_in = usage.audio_in.min(usage.prompt - cache_read - cache_write);
+        let reasoning = usage.reasoning.min(usage.completion);
+        let audio_out = usage.audio_out.min(usage.completion - reasoning);
+        Cost {
+            input: sum([
+                (usage.prompt - cache_read - cache_write - audio_in, band.input),
+                (cache_read, band.cache_read),
+                (cache_write, band.cache_write),
+                (audio_in, band.audio_in),
+                (1, band.request),
+            ]),
+            output: sum([
+                (usage.completion - reasoning - audio_out, band.output),
+                (reasoning, band.reasoning),
+                (audio_out, band.audio_out),
+            ]),
+        }
+    }
+}
+
+impl Band {
+    /// The prices for prompts of more than `step` tokens: what is not given there is what holds for smaller ones,
+    /// and what a service does not name is what holds for all.
+    fn at(given: &[Price], service: Service, step: u64, more: u64) -> Self {
+        let price = |item| {
+            let holds = |price: &&Price| {
+                price.name.item == item
+                    && price.name.above <= step
+                    && (price.name.service == service || price.name.service == Service::Standard)
+            };
+            // Of two that hold, the nearer threshold wins, then the service's own.
+            let nearest =
+                given.iter().filter(holds).max_by_key(|price| (price.name.above, price.name.service));
+            nearest.map(|price| price.picos)
+        };
+        let input = price(Item::Input).unwrap_or(0);
+        let output = price(Item::Output).unwrap_or(0);
+        let or = |item, other| price(item).unwrap_or(other);
+        // A service's own price of answers holds for reasoning too, unless it names that as well.
+        let names = |item| given.iter().any(|price| price.name.item == item && price.name.service == service);
+        let reasoning = if service != Service::Standard && names(Item::Output) && !names(Item::Reasoning) {
+            output
+        } else {
+            or(Item::Reasoning, output)
+        };
+        Self {
+            service,
+            from: step.saturating_add(more),
+            input,
+            output,
+            cache_read: or(Item::CacheRead, input),
+            cache_write: or(Item::CacheWrite, input),
+            reasoning,
+            audio_in: or(Item::AudioIn, input),
+            audio_out: or(Item::AudioOut, output),
+            request: or(Item::Request, 0),
+        }
+    }
+}
+
+/// Counts at their prices, rounded once.
+fn sum<const N: usize>(parts: [(u64, u64); N]) -> Nanos {
+    let picos = parts
+        .into_iter()
+        .fold(0_u128, |sum, (count, price)| sum.saturating_add(u128::from(count) * u128::from(price)));
+    Nanos(i64::try_from(picos.saturating_add(500) / 1000).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn prices(named: &[(&str, f64)]) -> Option<Prices> {
+        Prices::new(&named.iter().map(|(name, price)| ((*name).to_owned(), *price)).collect::<Vec<_>>())
+    }
+
+    fn usage(prompt: u64, completion: u64) -> Usage {
+        Usage { prompt, completion, ..Usage::NONE }
+    }
+
+    #[test]
+    fn every_kind_of_token_has_its_price() {
+        let prices = prices(&[
+            ("input_cost_per_token", 1e-6),
+            ("output_cost_per_token", 10e-6),
+            ("cache_read_input_token_cost", 0.1e-6),
+            ("cache_creation_input_token_cost", 2e-6),
+            ("output_cost_per_reasoning_token", 20e-6),
+            ("input_cost_per_audio_token", 3e-6),
+            ("output_cost_per_audio_token", 30e-6),
+            ("input_cost_per_request", 0.005),
+        ])
+        .unwrap();
+        let usage = Usage {
+            cache_read: 100,
+            cache_write: 10,
+            audio_in: 40,
+            reasoning: 5,
+            audio_out: 2,
+            ..usage(1000, 50)
+        };
+        let cost = prices.cost(&usage);
+        assert_eq!(cost.input, Nanos(850_000 + 10_000 + 20_000 + 120_000 + 5_000_000));
+        assert_eq!(cost.output, Nanos(430_000 + 100_000 + 60_000));
+    }
+
+    #[test]
+    fn a_kind_without_a_price_costs_what_its_side_costs() {
+        let prices = prices(&[("input_cost_per_token", 1e-6), ("output_cost_per_token", 2e-6)]).unwrap();
+        let detailed = Usage { cache_read: 5, audio_in: 1, reasoning: 4, ..usage(10, 10) };
+        assert_eq!(prices.cost(&detailed), prices.cost(&usage(10, 10)));
+    }
+
+    #[test]
+    fn a_long_prompt_has_the_prices_of_its_tier() {
+        let prices = prices(&[
+            ("input_cost_per_token", 1e-6),
+            ("output_cost_per_token", 2e-6),
+            ("cache_read_input_token_cost", 0.5e-6),
+            ("input_cost_per_token_above_128k_tokens", 3e-6),
+            ("input_cost_per_token_above_1000000_tokens", 4e-6),
+            ("output_cost_per_token_above_1000000_tokens", 9e-6),
+        ])
+        .unwrap();
+        let cost = |prompt| prices.cost(&usage(prompt, 1));
+        assert_eq!(cost(128_000).input, Nanos(128_000_000));
+        assert_eq!(cost(128_001).input, Nanos(3 * 128_001_000));
+        assert_eq!(cost(128_001).output, Nanos(2000));
+        assert_eq!(cost(1_000_001), Cost { input: Nanos(4 * 1_000_001_000), output: Nanos(9000) });
+        let cached = prices.cost(&Usage { cache_read: 128_001, ..usage(128_001, 0) });
+        assert_eq!(cached.input, Nanos(64_000_500));
+    }
+
+    #[test]
+    fn a_threshold_belongs_to_the_upper_tier_where_the_provider_says_so() {
+        let given = [("input_cost_per_token", 1), ("input_cost_per_token_above_200k_tokens", 2)]
+            .map(|(name, picos)| Price { name: Name::read(name).unwrap(), picos: picos * 1000 });
+        let cost = |inclusive| Prices::of(&given, inclusive).unwrap().cost(&usage(200_000, 0)).input;
+        assert_eq!((cost(false), cost(true)), (Nanos(200_000), Nanos(400_000)));
+    }
+
+    #[test]
+    fn a_service_tier_has_its_prices_and_everybody_elses_for_the_rest() {
+        let prices = prices(&[
+            ("input_cost_per_token", 2e-6),
+            ("output_cost_per_token", 8e-6),
+            ("output_cost_per_reasoning_token", 16e-6),
+            ("input_cost_per_token_above_272k_tokens", 4e-6),
+            ("input_cost_per_token_flex", 1e-6),
+            ("input_cost_per_token_above_272k_tokens_flex", 3e-6),
+            ("output_cost_per_token_priority", 9e-6),
+        ])
+        .unwrap();
+        let cost = |service, prompt| prices.cost(&Usage { service, reasoning: 1, ..usage(prompt, 1) });
+        assert_eq!(cost(Service::Flex, 1), Cost { input: Nanos(1000), output: Nanos(16_000) });
+        assert_eq!(cost(Service::Flex, 300_000).input, Nanos(900_000_000));
+        assert_eq!(cost(Service::Priority, 1), Cost { input: Nanos(2000), output: Nanos(9000) });
+        assert_eq!(cost(Service::Priority, 300_000).input, Nanos(1_200_000_000));
+        assert_eq!(cost(Service::Ultrafast, 1), cost(Service::Standard, 1));
+    }
+
+    #[test]
+    fn a_price_that_is_not_known_is_not_nothing() {
+        assert_eq!(prices(&[]), None);
+        assert_eq!(prices(&[("output_cost_per_token", 1.0)]), None);
+        assert_eq!(prices(&[("input_cost_per_image", 1.0)]), None);
+        assert!(prices(&[("input_cost_per_token", 0.0)]).unwrap().are_free());
+    }
+
+    #[test]
+    fn reads_names() {
+        let read = |name| Name::read(name).map(|name| (name.item, name.above, name.service));
+        assert_eq!(
+            read("cache_read_input_token_cost_above_272k_tokens_flex"),
+            Some((Item::CacheRead, 272_000, Service::Flex))
+        );
+        assert_eq!(
+            read("input_cost_per_token_priority_above_200k_tokens"),
+            Some((Item::Input, 200_000, Service::Priority))
+        );
+        for other in ["input_cost_per_token_batches", "input_cost_per_second", "cost_per_token", "_above_"] {
+            assert_eq!(read(other), None, "{other}");
+        }
+    }
+
+    fn any_prices() -> impl Strategy<Value = Prices> {
+        let name = prop::sample::select(&[
+            "output_cost_per_token",
+            "cache_read_input_token_cost",
+            "output_cost_per_reasoning_token",
+            "cache_creation_input_token_cost_flex",
+            "input_cost_per_audio_token",
+        ]);
+        prop::collection::vec((name, 0.0..1e-3), 0..6).prop_map(|mut named| {
+            named.push(("input_cost_per_token", 1.5e-7));
+            prices(&named).unwrap()
+        })
+    }
+
+    fn any_usage(most: u64) -> impl Strategy<Value = Usage> {
+        (0..most, 0..most, 0..most, 0..most, 0..most).prop_map(
+            |(prompt, completion, read, write, reasoning)| {
+                let cache_read = read.min(prompt);
+                Usage {
+                    cache_read,
+                    cache_write: write.min(prompt - cache_read),
+                    reasoning: reasoning.min(completion),
+                    ..usage(prompt, completion)
+                }
+            },
+        )
+    }
+
+    fn plus(a: &Usage, b: &Usage) -> Usage {
+        Usage {
+            cache_read: a.cache_read + b.cache_read,
+            cache_write: a.cache_write + b.cache_write,
+            reasoning: a.reasoning + b.reasoning,
+            ..usage(a.prompt + b.prompt, a.completion + b.completion)
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn more_is_never_cheaper(prices in any_prices(), a in any_usage(1 << 30), b in any_usage(1 << 30)) {
+            let (one, both) = (prices.cost(&a), prices.cost(&plus(&a, &b)));
+            prop_assert!(one.input <= both.input && one.output <= both.output);
+        }
+
+        #[test]
+        fn costs_add_up_but_for_rounding(
+            prices in any_prices(),
+            a in any_usage(1 << 20),
+            b in any_usage(1 << 20),
+        ) {
+            let (apart, both) = (prices.cost(&a).total() + prices.cost(&b).total(), prices.cost(&plus(&a, &b)));
+            prop_assert!((apart - both.total()).0.abs() <= 3);
+        }
+
+        #[test]
+        fn nothing_overflows(
+            picos in prop::collection::vec(any::<u64>(), 8),
+            prompt: u64,
+            completion: u64,
+            parts: [u64; 5],
+        ) {
+            let given: Vec<_> = NAMES
+                .iter()
+                .zip(picos)
+                .map(|((name, _), picos)| Price { name: Name::read(name).unwrap(), picos })
+                .collect();
+            let [cache_read, cache_write, reasoning, audio_in, audio_out] = parts;
+            let usage =
+                Usage { cache_read, cache_write, reasoning, audio_in, audio_out, ..usage(prompt, completion) };
+            let cost = Prices::of(&given, false).unwrap().cost(&usage);
+            prop_assert!(Nanos::ZERO <= cost.input && Nanos::ZERO <= cost.output);
+        }
     }
 }

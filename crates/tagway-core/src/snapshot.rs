@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use crate::config::{Config, Deployment as Entry};
 use crate::dialect::resolve;
 use crate::limits::LimitedTags;
+use crate::price::Prices;
 use crate::secret;
 use crate::tag::{DeploymentTags, GroupIndex};
 use crate::wildcard::{fill, stars};
@@ -87,6 +88,8 @@ pub struct Deployment {
     /// What its upstream is called in error messages (`OpenAIException`).
     pub blame: String,
     paths: Vec<PathAndQuery>,
+    /// What its calls cost; `None` when that is not known, or depends on the model asked for.
+    prices: Option<Prices>,
 }
 
 impl Deployment {
@@ -105,6 +108,11 @@ impl Deployment {
     /// wildcard matched.
     pub fn model_for(&self, asked: &str) -> String {
         fill(&self.entry.model, &self.entry.model_name, asked)
+    }
+
+    /// What a call costs when a client asks for `asked`; `None` when that is not known.
+    pub fn prices_for(&self, _asked: &str) -> Option<Prices> {
+        self.prices.clone()
     }
 
     /// The provider's name of the model as a JSON string, when a client asks for `asked`.
@@ -335,6 +343,7 @@ fn deployment(entry: Entry, group: GroupId, position: usize) -> Result<Deploymen
         blame: blame(entry.provider.name),
         origin,
         paths,
+        prices: Prices::new(&entry.prices),
         entry,
     })
 }

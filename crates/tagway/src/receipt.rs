@@ -81,7 +81,8 @@ pub(crate) struct Tagged {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Receipt {
-    /// The gateway's own number of the request; begins with its time, so that later ones are larger.
+    /// The gateway's own number of the request. Its first 48 bits are `began`, so that later ones are larger and a
+    /// time is a range of numbers.
     pub(crate) id: u128,
     /// `x-litellm-call-id`: the client's, or ours.
     pub(crate) call_id: Box<str>,
@@ -90,40 +91,68 @@ pub(crate) struct Receipt {
     /// How long all of it took, in microseconds.
     pub(crate) took: u64,
     /// From its beginning to the first byte of the answer, in microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) first_byte: Option<u64>,
     /// The provider's part of it, in microseconds.
     pub(crate) upstream: u64,
     /// The path of its endpoint: `/chat/completions`.
     pub(crate) endpoint: Box<str>,
     /// The key's stable id (SHA-256 of the key it was made with); none for the master key.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) team: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) user: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) organization: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) project: Option<Box<str>>,
     /// The end user that the request names, known or not.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) customer: Option<Box<str>>,
     /// The model as the client asked for it.
     pub(crate) asked: Box<str>,
     /// The model group that served.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) group: Option<Box<str>>,
     /// `model_info.id` of the deployment that served.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) deployment: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) provider: Option<Box<str>>,
     /// The provider's model (`litellm_params.model`, wildcards filled).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) model: Option<Box<str>>,
     pub(crate) stream: bool,
     pub(crate) status: u16,
     /// What went wrong, if anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) usage: Option<Usage>,
     /// What it cost; none when the price is not known and something was used.
     pub(crate) cost: Option<Nanos>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) tags: Vec<Tagged>,
     /// What chose the deployment: `tags` or `tag_regex`, and its value.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) matched: Option<(Box<str>, Box<str>)>,
     pub(crate) retries: u32,
     pub(crate) fallbacks: u32,
     /// The counters that the cost is added to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) bookings: Vec<Booking>,
+}
+
+impl Receipt {
+    /// Whether the request failed, be it after its answer had begun.
+    pub(crate) fn failed(&self) -> bool {
+        self.error.is_some() || 400 <= self.status
+    }
+
+    /// The smallest number that a request which began at this time (milliseconds since 1970) may have.
+    pub(crate) fn first_id(began: i64) -> u128 {
+        u128::from(u64::try_from(began).unwrap_or(0).min((1 << 48) - 1)) << 80
+    }
 }

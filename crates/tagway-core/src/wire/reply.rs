@@ -4,7 +4,8 @@
 use bytes::Bytes;
 
 use super::json::{Fault, Walk};
-use crate::usage::Usage;
+use super::told::Told;
+use crate::usage::{Service, Usage};
 
 /// An answer, ready for the client.
 #[derive(Debug, Clone)]
@@ -26,12 +27,13 @@ pub fn read(body: Bytes, model: &str) -> Result<Reply, Fault> {
     if !walk.enter_object() {
         return Err(Fault::Syntax { what: "expected an object", at: walk.offset() });
     }
-    let (mut name, mut usage, mut first) = (None, None, true);
+    let (mut name, mut usage, mut service, mut first) = (None, None, Service::Standard, true);
     while let Some(field) = walk.field(first)? {
         first = false;
         match &text[field.key] {
             "model" => name = Some(field.value),
             "usage" => usage = Usage::read(&text[field.value]),
+            "service_tier" => service = Service::read(&text[field.value]),
             _ => {}
         }
     }
@@ -46,7 +48,12 @@ pub fn read(body: Bytes, model: &str) -> Result<Reply, Fault> {
         }
         _ => body,
     };
-    Ok(Reply { body, usage })
+    Ok(Reply { body, usage: usage.map(|usage| Usage { service, ..usage }) })
+}
+
+/// Tokens of a whole answer, counted by tagway: for one without the provider's figures.
+pub fn estimated_completion(body: &[u8]) -> u64 {
+    std::str::from_utf8(body).map_or(0, |text| Told::of_answer(text).tokens())
 }
 
 #[cfg(test)]

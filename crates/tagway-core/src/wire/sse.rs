@@ -1,6 +1,6 @@
 //! A stream of server-sent events on its way to the client: `model` becomes the name the client asked for, one
 //! `id` stays throughout, usage is read, and a usage chunk the client did not ask for is hidden. Works on any
-//! split of the bytes and keeps all others as they are. Format: the HTML standard, section 9.2.
+//! split of the bytes and keeps all others as they are.
 //!
 //! Chunks of one stream begin alike (`{"id":"…","object":"…","created":1,"model":"…"`). The beginning of the
 //! last one is remembered with the place of its model, so that a chunk costs one comparison instead of a parse.
@@ -9,8 +9,10 @@ use std::ops::Range;
 
 use memchr::memmem::Finder;
 
+use super::event::{event_end, is_data, payload_of};
 use super::json::Walk;
-use crate::usage::Usage;
+use super::told::Told;
+use crate::usage::{Service, Usage};
 
 /// No event may be longer; a provider that sends more is broken.
 pub const MAX_EVENT: usize = 32 << 20;
@@ -55,6 +57,7 @@ pub struct SseMap {
     usage: Finder<'static>,
     error: Finder<'static>,
     seen: Seen,
+    told: Told,
 }
 
 #[derive(Debug, Default)]
@@ -77,12 +80,18 @@ impl SseMap {
             usage: Finder::new(b"\"usage\""),
             error: Finder::new(b"\"error\""),
             seen: Seen::default(),
+            told: Told::default(),
         }
     }
 
     /// What the stream has shown so far.
     pub fn seen(&self) -> &Seen {
         &self.seen
+    }
+
+    /// Tokens of the answer so far, counted by tagway: for a stream that ends without the provider's figures.
+    pub fn estimated_completion(&self) -> u64 {
+        self.told.tokens()
     }
 
     /// Whether the bytes so far end inside an event: a stream that ends here was cut.
@@ -176,6 +185,7 @@ impl SseMap {
             self.seen.error = Some(String::from_utf8_lossy(payload).into_owned());
             return;
         }
+        let mut told = false;
         let model = if payload.starts_with(&self.memo.start) && !self.memo.start.is_empty() {
             Some(self.memo.model.clone())
         } else {
@@ -187,11 +197,16 @@ impl SseMap {
             match self.study(payload) {
                 Study::Model(span) => Some(span),
                 Study::Plain => None,
+                Study::Told => {
+                    told = true;
+                    None
+                }
                 Study::Rewritten(text) => {
                     if self.may_tell_usage(payload) && self.account(payload) && self.wishes.hide_usage {
                         return;
                     }
                     self.seen.events += 1;
+                    self.told.chunk(text.as_bytes(), 0);
                     out.extend_from_slice(&[head, text.as_bytes(), tail].concat());
                     return;
                 }
@@ -202,6 +217,9 @@ impl SseMap {
             return;
         }
         self.seen.events += 1;
+        if !told {
+            self.told.chunk(payload, from);
+        }
         out.extend_from_slice(head);
         match model {
             Some(span) => {
@@ -217,12 +235,13 @@ impl SseMap {
     /// Reads a payload whose beginning is new.
     fn study(&mut self, payload: &[u8]) -> Study {
         let Ok(text) = std::str::from_utf8(payload) else { return Study::Plain };
-        let (mut model, mut id, mut response) = (None, None, None);
+        let (mut model, mut id, mut response, mut delta) = (None, None, None, None);
         for field in Walk::fields(text, 0..text.len()).into_iter().flatten() {
             match &text[field.key] {
                 "model" => model = Some(field.value),
                 "id" => id = Some(field.value),
                 "response" => response = Some(field.value),
+                "delta" => delta = Some(field.value),
                 _ => {}
             }
             if model.is_some() && id.is_some() {
@@ -232,7 +251,11 @@ impl SseMap {
         if let Some(response) = response {
             return self.response_event(text, response);
         }
-        let Some(model) = model else { return Study::Plain };
+        let Some(model) = model else {
+            let Some(delta) = delta else { return Study::Plain };
+            self.told.string(text, delta);
+            return Study::Told;
+        };
         // Another chunk that begins alike has the same id and the same model only when both end within.
         let alike = text[model.clone()].ends_with('"') && id.as_ref().is_some_and(|id| id.end <= model.start);
         if let Some(span) =
@@ -255,14 +278,16 @@ impl SseMap {
 
     /// An event of the responses protocol that carries the whole response: model and usage stand inside.
     fn response_event(&mut self, text: &str, response: Range<usize>) -> Study {
-        let mut model = None;
+        let (mut model, mut usage, mut service) = (None, None, Service::Standard);
         for field in Walk::fields(text, response).into_iter().flatten() {
             match &text[field.key] {
                 "model" => model = Some(field.value),
-                "usage" => self.seen.usage = Usage::read(&text[field.value]).or(self.seen.usage),
+                "usage" => usage = Usage::read(&text[field.value]),
+                "service_tier" => service = Service::read(&text[field.value]),
                 _ => {}
             }
         }
+        self.seen.usage = usage.map(|usage| Usage { service, ..usage }).or(self.seen.usage);
         match model {
             Some(span) => Study::Rewritten(replaced(text, &[(span, &self.wishes.model)])),
             None => Study::Plain,
@@ -280,17 +305,18 @@ impl SseMap {
     /// Reads the usage of a chunk; says whether the chunk carries nothing else.
     fn account(&mut self, payload: &[u8]) -> bool {
         let Ok(text) = std::str::from_utf8(payload) else { return false };
-        let (mut usage, mut empty) = (None, false);
+        let (mut usage, mut service, mut empty) = (None, Service::Standard, false);
         for field in Walk::fields(text, 0..text.len()).into_iter().flatten() {
             match &text[field.key] {
                 "usage" => usage = Usage::read(&text[field.value]),
+                "service_tier" => service = Service::read(&text[field.value]),
                 "choices" => {
                     empty = Walk::elements(text, field.value).is_some_and(|mut all| all.next().is_none());
                 }
                 _ => {}
             }
         }
-        self.seen.usage = usage.or(self.seen.usage);
+        self.seen.usage = usage.map(|usage| Usage { service, ..usage }).or(self.seen.usage);
         usage.is_some() && empty
     }
 }
@@ -300,6 +326,8 @@ enum Study {
     Model(Range<usize>),
     /// Nothing to change.
     Plain,
+    /// Nothing to change, and its text is noted already.
+    Told,
     /// Changed already.
     Rewritten(String),
 }
@@ -324,39 +352,6 @@ fn replaced(text: &str, with: &[(Range<usize>, &str)]) -> String {
     }
     out.push_str(&text[at..]);
     out
-}
-
-fn is_data(line: &[u8]) -> bool {
-    line.starts_with(b"data:")
-}
-
-/// The payload of a data line: behind the colon and one space, before the line's end.
-fn payload_of(event: &[u8], line: Range<usize>) -> Range<usize> {
-    let mut start = line.start + b"data:".len();
-    if event.get(start) == Some(&b' ') {
-        start += 1;
-    }
-    let mut end = line.end;
-    while start < end && matches!(event[end - 1], b'\n' | b'\r') {
-        end -= 1;
-    }
-    start..end.max(start)
-}
-
-/// Where the first event ends, its blank line included; else how far the search need not be repeated.
-fn event_end(input: &[u8], from: usize) -> Result<usize, usize> {
-    let mut at = from.min(input.len());
-    while let Some(found) = memchr::memchr(b'\n', &input[at..]) {
-        let next = at + found + 1;
-        match input.get(next..) {
-            Some([b'\n', ..]) => return Ok(next + 1),
-            Some([b'\r', b'\n', ..]) => return Ok(next + 2),
-            // The blank line may still come.
-            Some([] | [b'\r']) | None => return Err(next - 1),
-            Some(_) => at = next,
-        }
-    }
-    Err(input.len())
 }
 
 #[cfg(test)]

@@ -14,17 +14,7 @@ use super::failure::Failure;
 use super::intake::Call;
 use super::refused::{Class, Refused};
 
-const USAGE: Usage = Usage {
-    prompt: 10,
-    completion: 20,
-    total: 30,
-    cache_read: 0,
-    cache_write: 0,
-    reasoning: 0,
-    audio_in: 0,
-    audio_out: 0,
-    estimated: false,
-};
+const USAGE: Usage = Usage { prompt: 10, completion: 20, total: 30, ..Usage::NONE };
 /// A mocked stream comes in pieces of this many characters.
 const PIECE: usize = 3;
 

@@ -29,6 +29,7 @@ pub(crate) enum Arg {
     Text(String),
     MaybeText(Option<String>),
     Int(i64),
+    MaybeInt(Option<i64>),
     Bytes(Vec<u8>),
 }
 
@@ -47,6 +48,12 @@ impl From<Option<&str>> for Arg {
 impl From<i64> for Arg {
     fn from(number: i64) -> Self {
         Self::Int(number)
+    }
+}
+
+impl From<Option<i64>> for Arg {
+    fn from(number: Option<i64>) -> Self {
+        Self::MaybeInt(number)
     }
 }
 
@@ -73,6 +80,7 @@ macro_rules! bound {
                 Arg::Text(text) => query.bind(text.clone()),
                 Arg::MaybeText(text) => query.bind(text.clone()),
                 Arg::Int(number) => query.bind(*number),
+                Arg::MaybeInt(number) => query.bind(*number),
                 Arg::Bytes(bytes) => query.bind(bytes.clone()),
             };
         }
@@ -80,7 +88,15 @@ macro_rules! bound {
     }};
 }
 
+const POSTGRES_CLOCK: &str = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)";
+const SQLITE_CLOCK: &str = "CAST(unixepoch('subsec') * 1000 AS INTEGER)";
+
 impl Db {
+    /// The store's time as an expression, in milliseconds since 1970: the same clock for all gateways.
+    pub(super) fn clock(&self) -> &'static str {
+        if self.is_postgres() { POSTGRES_CLOCK } else { SQLITE_CLOCK }
+    }
+
     /// Reads rows. `sql` holds no text from outside: that goes into `args`, for `$1`, `$2`, ….
     pub(super) async fn all<T: Row>(&self, sql: &str, args: &[Arg]) -> Result<Vec<T>, StoreError> {
         let sql = AssertSqlSafe(sql.to_owned());
@@ -176,6 +192,11 @@ impl Tx {
     /// Whether it is PostgreSQL's.
     pub(super) fn is_postgres(&self) -> bool {
         matches!(self, Self::Postgres(_))
+    }
+
+    /// The store's time as an expression, in milliseconds since 1970: the same clock for all gateways.
+    pub(super) fn clock(&self) -> &'static str {
+        if self.is_postgres() { POSTGRES_CLOCK } else { SQLITE_CLOCK }
     }
 
     /// Tells the other gateways, once the transaction is there.

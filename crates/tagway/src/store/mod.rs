@@ -1,20 +1,31 @@
-//! Where identity is kept: an SQLite file or PostgreSQL. The only place that speaks SQL; it knows objects as JSON
-//! with a few columns beside it, and neither who may change them nor what they mean.
+//! Where identity and the ledger are kept: an SQLite file or PostgreSQL. The only place that speaks SQL; it knows
+//! objects as JSON with a few columns beside it, and neither who may change them nor what they mean.
 
+mod activity;
 mod alerts;
 mod audit;
+mod book;
 mod changes;
+mod counted;
 mod db;
 mod edit;
 mod keys;
+#[cfg(test)]
+mod ledger_tests;
 mod list;
 mod open;
 mod postgres;
 mod read;
 mod related;
 mod row;
+mod rows;
 mod seen;
+mod spend_logs;
+mod terms;
+#[cfg(test)]
+mod trial;
 
+pub(crate) use activity::{Dim, Slice, Sums, TagView};
 pub(crate) use audit::{AuditFilter, AuditRow};
 pub(crate) use changes::{Change, Changes, News};
 pub(crate) use db::Db;
@@ -25,6 +36,7 @@ pub(crate) use open::{Migrated, Place, migrate, open};
 pub(crate) use related::KeysOf;
 pub(crate) use row::Stored;
 pub(crate) use seen::SeenTag;
+pub(crate) use spend_logs::{LogFilter, LogPage, LogStatus};
 
 /// Why the store did not do what was asked.
 #[derive(Debug, thiserror::Error)]

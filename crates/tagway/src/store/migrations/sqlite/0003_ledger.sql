@@ -6,7 +6,8 @@ CREATE TABLE terms (
     text TEXT NOT NULL UNIQUE
 );
 
--- one row for every request; `id` begins with the time, so that its order is the order in time
+-- One row for every request that has ended. The first 48 bits of `id` are its time in milliseconds since 1970, so
+-- that its order is the order in time.
 CREATE TABLE spend_logs (
     id BLOB NOT NULL PRIMARY KEY,
     call_id TEXT NOT NULL,
@@ -22,24 +23,32 @@ CREATE TABLE spend_logs (
     model_id BIGINT,
     tag_set BIGINT NOT NULL,
     status BIGINT NOT NULL,
-    took BIGINT NOT NULL,
-    prompt_tokens BIGINT NOT NULL,
-    completion_tokens BIGINT NOT NULL,
+    failed BIGINT NOT NULL,
+    -- none where something was used whose price is not known
     cost BIGINT,
-    -- the rest, as JSON
+    -- the rest of the receipt, as JSON
     body TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX spend_logs_by_call ON spend_logs (call_id);
-CREATE INDEX spend_logs_by_key ON spend_logs (key_id, id);
-CREATE INDEX spend_logs_by_team ON spend_logs (team_id, id);
-CREATE INDEX spend_logs_by_user ON spend_logs (user_id, id);
-CREATE INDEX spend_logs_by_group ON spend_logs (group_id, id);
-CREATE INDEX spend_logs_by_tag_set ON spend_logs (tag_set, id);
+CREATE INDEX spend_logs_by_key ON spend_logs (key_id, id) WHERE key_id IS NOT NULL;
+CREATE INDEX spend_logs_by_team ON spend_logs (team_id, id) WHERE team_id IS NOT NULL;
+CREATE INDEX spend_logs_by_user ON spend_logs (user_id, id) WHERE user_id IS NOT NULL;
+CREATE INDEX spend_logs_by_customer ON spend_logs (customer_id, id) WHERE customer_id IS NOT NULL;
+CREATE INDEX spend_logs_by_group ON spend_logs (group_id, id) WHERE group_id IS NOT NULL;
+CREATE INDEX spend_logs_failed ON spend_logs (id) WHERE failed = 1;
+
+-- Which requests carried a tag: with sets alone, the newest requests of a tag that is in very many sets could not be
+-- found without looking at all of them.
+CREATE TABLE spend_log_tags (
+    tag_id BIGINT NOT NULL,
+    log_id BLOB NOT NULL,
+    PRIMARY KEY (tag_id, log_id)
+) WITHOUT ROWID;
 
 -- sets of tags that requests carried together; the set without any tag is 0
 CREATE TABLE tag_sets (
     id INTEGER PRIMARY KEY,
-    -- the numbers of its tags in ascending order, separated by spaces
+    -- the numbers of its tags in ascending order, separated by spaces; a digest of that where it is long
     tags TEXT NOT NULL UNIQUE,
     size BIGINT NOT NULL
 );
@@ -49,9 +58,11 @@ CREATE TABLE tag_set_members (
     tag_set BIGINT NOT NULL,
     -- from 0 in the order of the numbers
     position BIGINT NOT NULL,
+    -- of the set
+    size BIGINT NOT NULL,
     PRIMARY KEY (tag_id, tag_set)
 ) WITHOUT ROWID;
-CREATE INDEX tag_set_members_by_set ON tag_set_members (tag_set, position);
+CREATE INDEX tag_set_members_by_set ON tag_set_members (tag_set);
 
 -- what the requests of a day (days since 1970, UTC) add up to: every request counts in one row. 0 is none.
 CREATE TABLE daily (
@@ -98,4 +109,4 @@ SELECT kind, id, 9223372036854775807, amount, 0 FROM spend;
 DROP TABLE spend;
 ALTER TABLE counted RENAME TO spend;
 CREATE INDEX spend_by_update ON spend (updated_at);
-CREATE INDEX spend_by_end ON spend (until);
+CREATE INDEX spend_by_end ON spend (until) WHERE until < 9223372036854775807;

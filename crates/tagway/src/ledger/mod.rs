@@ -1,0 +1,353 @@
+//! The ledger: receipts of requests, kept on this machine before the last byte of an answer leaves, and shipped to the
+//! store from there. The path of requests writes and counts; it never waits for the store.
+
+mod bill;
+mod count;
+mod frame;
+mod implied;
+mod journal;
+mod segment;
+mod ship;
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tagway_core::config::{SpendFailure, SpendRules};
+use tokio::sync::{Notify, mpsc};
+
+pub(crate) use bill::{Bill, Call, Seen};
+pub(crate) use count::count;
+pub(crate) use ship::{Shipper, Told};
+
+use bill::Count;
+use frame::Frame;
+use journal::{Folder, Lanes};
+
+use crate::receipt::Receipt;
+
+/// As many bytes of receipts are kept in memory when the journal does not take them.
+const MOST_IN_MEMORY: u64 = 64 << 20;
+/// As many bytes of requests and answers wait to be counted.
+const MOST_UNCOUNTED: u64 = 64 << 20;
+/// A client that is refused should come again after this.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// No receipt can be kept safely, and the operator wants requests refused then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("This gateway cannot keep its accounts now ({}), and is told to refuse requests then (general_settings.spend_failure). Try again later.", .0)]
+pub(crate) struct Stuck(&'static str);
+
+impl Stuck {
+    /// How long to wait.
+    pub(crate) fn wait(self) -> Duration {
+        AGAIN
+    }
+}
+
+/// How the ledger is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct State {
+    /// Bytes in the journal that the store does not have yet.
+    pub(crate) backlog: u64,
+    /// Bytes kept in memory alone, since the journal does not take them.
+    pub(crate) in_memory: u64,
+    /// Receipts that could be kept nowhere.
+    pub(crate) dropped: u64,
+    /// Receipts the store has taken from this process.
+    pub(crate) shipped: u64,
+    /// When it last took some, in milliseconds since 1970.
+    pub(crate) shipped_at: Option<i64>,
+    /// How long something has been waiting, in milliseconds.
+    pub(crate) lag: Option<i64>,
+    /// The last write of the journal failed.
+    pub(crate) failing: bool,
+}
+
+/// Where receipts are kept.
+pub(crate) struct Ledger {
+    /// Nowhere to write: memory alone.
+    lanes: Option<Arc<Lanes>>,
+    /// Without a store nothing is kept.
+    off: bool,
+    memory: Mutex<VecDeque<Frame>>,
+    /// Bytes that wait, in memory and in the journal. What is shipped may be taken away before it is added.
+    in_memory: AtomicI64,
+    backlog: AtomicI64,
+    /// Since when something waits; 0: nothing does.
+    since: AtomicI64,
+    failing: AtomicBool,
+    dropped: AtomicU64,
+    shipped: AtomicU64,
+    shipped_at: AtomicI64,
+    /// The bound of the journal, as last heard of.
+    bound: AtomicU64,
+    bell: Notify,
+    uncounted: mpsc::UnboundedSender<Bill>,
+    uncounted_bytes: AtomicU64,
+}
+
+/// What a ledger is opened with: who counts, and who ships.
+pub(crate) struct Opened {
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) uncounted: mpsc::UnboundedReceiver<Bill>,
+    folder: Option<Folder>,
+}
+
+impl Ledger {
+    /// A ledger in `root`, for the store `store`, with so many writers.
+    ///
+    /// # Errors
+    /// The folder cannot be used.
+    pub(crate) fn open(root: &Path, store: &str, writers: usize) -> std::io::Result<Opened> {
+        let (folder, lanes) = Folder::claim(root, store, writers + 1)?;
+        let mut opened = Self::new(Some(lanes), false);
+        opened.folder = Some(folder);
+        Ok(opened)
+    }
+
+    /// A ledger in memory.
+    pub(crate) fn in_memory() -> Opened {
+        Self::new(None, false)
+    }
+
+    /// A ledger that keeps nothing: there is no store.
+    pub(crate) fn off() -> Opened {
+        Self::new(None, true)
+    }
+
+    fn new(lanes: Option<Arc<Lanes>>, off: bool) -> Opened {
+        let (sender, uncounted) = mpsc::unbounded_channel();
+        let ledger = Self {
+            lanes,
+            off,
+            memory: Mutex::default(),
+            in_memory: AtomicI64::default(),
+            backlog: AtomicI64::default(),
+            since: AtomicI64::default(),
+            failing: AtomicBool::default(),
+            dropped: AtomicU64::default(),
+            shipped: AtomicU64::default(),
+            shipped_at: AtomicI64::default(),
+            bound: AtomicU64::new(u64::MAX),
+            bell: Notify::new(),
+            uncounted: sender,
+            uncounted_bytes: AtomicU64::default(),
+        };
+        Opened { ledger: Arc::new(ledger), uncounted, folder: None }
+    }
+
+    /// Whether a new request may be served.
+    ///
+    /// # Errors
+    /// Its receipt could not be kept safely, and `rules` want it refused then.
+    pub(crate) fn admits(&self, rules: SpendRules) -> Result<(), Stuck> {
+        if rules.failure == SpendFailure::Serve || self.off {
+            return Ok(());
+        }
+        if self.failing.load(Ordering::Relaxed) {
+            return Err(Stuck("its journal cannot be written"));
+        }
+        let waiting = bytes(&self.backlog) + bytes(&self.in_memory);
+        let bound = if self.lanes.is_some() { rules.journal_bytes } else { MOST_IN_MEMORY / 2 };
+        if bound < waiting {
+            return Err(Stuck("the store has not taken them for long"));
+        }
+        Ok(())
+    }
+
+    /// How it is.
+    pub(crate) fn state(&self) -> State {
+        let at = |time: &AtomicI64| Some(time.load(Ordering::Relaxed)).filter(|time| *time != 0);
+        State {
+            backlog: bytes(&self.backlog),
+            in_memory: bytes(&self.in_memory),
+            dropped: self.dropped.load(Ordering::Relaxed),
+            shipped: self.shipped.load(Ordering::Relaxed),
+            shipped_at: at(&self.shipped_at),
+            lag: at(&self.since).map(|since| now().saturating_sub(since).max(0)),
+            failing: self.failing.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Whether it keeps anything at all.
+    pub(crate) fn is_off(&self) -> bool {
+        self.off
+    }
+
+    /// Keeps a receipt.
+    fn keep(&self, lane: usize, receipt: &Receipt, rules: SpendRules) {
+        let frame = match Frame::of(receipt) {
+            Ok(frame) => frame,
+            Err(error) => {
+                // No receipt holds what JSON cannot.
+                tracing::error!(%error, "a receipt cannot be written");
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+        };
+        self.bound.store(rules.journal_bytes, Ordering::Relaxed);
+        // Where requests are refused beyond the bound, those in progress may still end.
+        let room =
+            rules.failure == SpendFailure::Refuse || bytes(&self.backlog) < rules.journal_bytes;
+        if !room || !self.write(lane, &frame) {
+            self.remember(frame);
+        }
+        self.bell.notify_one();
+    }
+
+    /// Writes an entry to the journal.
+    fn write(&self, lane: usize, frame: &Frame) -> bool {
+        let Some(lanes) = &self.lanes else { return false };
+        if let Err(error) = lanes.append(lane, frame) {
+            if !self.failing.swap(true, Ordering::Relaxed) {
+                tracing::error!(%error, "THE JOURNAL CANNOT BE WRITTEN: receipts are kept in memory alone, as far as there is room");
+            }
+            return false;
+        }
+        self.waits(&self.backlog, frame.len());
+        if self.failing.load(Ordering::Relaxed) && self.failing.swap(false, Ordering::Relaxed) {
+            tracing::info!("the journal can be written again");
+        }
+        true
+    }
+
+    fn waits(&self, what: &AtomicI64, bytes: u64) {
+        let before = what.fetch_add(i64::try_from(bytes).unwrap_or(i64::MAX), Ordering::Relaxed);
+        if bytes != 0 && before == 0 && self.since.load(Ordering::Relaxed) == 0 {
+            self.since.store(now(), Ordering::Relaxed);
+        }
+    }
+
+    fn waits_no_more(&self, what: &AtomicI64, bytes: u64) {
+        what.fetch_sub(i64::try_from(bytes).unwrap_or(i64::MAX), Ordering::Relaxed);
+        self.since.store(now(), Ordering::Relaxed);
+    }
+
+    /// Keeps an entry in memory, where there is room.
+    fn remember(&self, frame: Frame) {
+        let length = frame.len();
+        if MOST_IN_MEMORY < bytes(&self.in_memory) + length {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        self.waits(&self.in_memory, length);
+        self.memory().push_back(frame);
+    }
+
+    fn memory(&self) -> MutexGuard<'_, VecDeque<Frame>> {
+        // A poisoned queue is still a queue of receipts.
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The journal's lane for what no worker writes.
+    fn last_lane(&self) -> usize {
+        self.lanes.as_ref().map_or(0, |lanes| lanes.last())
+    }
+
+    /// Takes up to `most` entries out of memory.
+    fn recall(&self, most: usize) -> Vec<Frame> {
+        let mut memory = self.memory();
+        let count = most.min(memory.len());
+        memory.drain(..count).collect()
+    }
+
+    /// Puts back what was recalled.
+    fn put_back(&self, frames: Vec<Frame>) {
+        let mut memory = self.memory();
+        frames.into_iter().rev().for_each(|frame| memory.push_front(frame));
+    }
+
+    /// Tries to bring the journal up again, and into it what is in memory alone.
+    fn recover(&self) {
+        if self.failing.load(Ordering::Relaxed) && self.memory().is_empty() {
+            let probe = Frame::empty();
+            self.write(self.last_lane(), &probe);
+        }
+        while self.lanes.is_some() && bytes(&self.backlog) < self.bound.load(Ordering::Relaxed) {
+            let Some(frame) = self.memory().pop_front() else { return };
+            if !self.write(self.last_lane(), &frame) {
+                self.memory().push_front(frame);
+                return;
+            }
+            self.waits_no_more(&self.in_memory, frame.len());
+        }
+    }
+}
+
+/// A worker's way to the ledger.
+pub(crate) struct Writer {
+    pub(crate) ledger: Arc<Ledger>,
+    lane: usize,
+    /// Chosen at random: no other writer has it.
+    node: u64,
+    count: AtomicU64,
+}
+
+impl Writer {
+    /// The way of the worker `number`.
+    pub(crate) fn new(ledger: Arc<Ledger>, number: usize) -> Self {
+        let random = uuid::Uuid::new_v4().as_u128();
+        #[expect(clippy::cast_possible_truncation, reason = "its lower half is as random as the rest")]
+        Self { ledger, lane: number, node: random as u64, count: AtomicU64::new(0) }
+    }
+
+    /// A number for a request that began then (milliseconds since 1970): the bits of a UUID of version 7.
+    pub(crate) fn number(&self, began: i64) -> u128 {
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
+        let time = u128::from(u64::try_from(began).unwrap_or(0) & ((1 << 48) - 1));
+        let unique = u128::from(self.node.wrapping_add(count) & ((1 << 62) - 1));
+        time << 80 | 7 << 76 | u128::from(count & 0xfff) << 64 | 0b10 << 62 | unique
+    }
+
+    /// Settles a request that has ended: when this returns, its receipt is in the journal; unless its tokens must be
+    /// counted and nobody waits for the end of its answer.
+    pub(crate) fn settle(&self, bill: Bill) {
+        if self.ledger.off {
+            return;
+        }
+        if let Some(count) = bill.at_once() {
+            return self.keep(bill, count);
+        }
+        let bytes = bill.request.len() as u64;
+        if MOST_UNCOUNTED < self.ledger.uncounted_bytes.load(Ordering::Relaxed) + bytes {
+            return self.keep(bill, Count::Rough);
+        }
+        self.ledger.uncounted_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if let Err(mpsc::error::SendError(bill)) = self.ledger.uncounted.send(bill) {
+            self.keep(bill, Count::Rough);
+        }
+    }
+
+    fn keep(&self, bill: Bill, count: Count) {
+        let rules = bill.rules;
+        self.ledger.keep(self.lane, &bill.receipt(count, now()), rules);
+    }
+}
+
+fn bytes(count: &AtomicI64) -> u64 {
+    u64::try_from(count.load(Ordering::Relaxed)).unwrap_or(0)
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_unique_and_later_ones_are_larger() {
+        let writer = Writer::new(Ledger::off().ledger, 0);
+        let numbers: Vec<u128> = (0..10_000).map(|at| writer.number(1_800_000_000_000 + at / 5000)).collect();
+        let unique: std::collections::HashSet<_> = numbers.iter().collect();
+        assert_eq!(unique.len(), numbers.len());
+        assert!(numbers[9_999] > numbers[0]);
+        assert_eq!(uuid::Uuid::from_u128(numbers[0]).get_version_num(), 7);
+    }
+}

@@ -1,0 +1,378 @@
+//! Ships receipts from the journal to the store: in batches, in one transaction each, and forgets them only once they
+//! are there. A store that does not answer is asked again until it does; a receipt that cannot be read, or that the
+//! store refuses whatever the others say, is put aside and holds nobody up.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::frame::Frame;
+use super::journal::{Batch, Folder};
+use super::{Ledger, Opened, implied, now};
+use crate::receipt::{Counted, Receipt};
+use crate::store::{Db, StoreError};
+use crate::tasks::Stop;
+
+/// Receipts are gathered for this long before they are shipped.
+const GATHER: Duration = Duration::from_millis(100);
+/// As many receipts go into one transaction.
+const MOST: usize = 5_000;
+/// The files are looked after this often while there is something in them …
+const TICK: Duration = Duration::from_secs(1);
+/// … and this often, the folders of gateways that have ended are looked for.
+const SEARCH: Duration = Duration::from_secs(5);
+/// The wait after a failure, and its longest.
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// What was lost is told this often.
+const LAMENT: Duration = Duration::from_secs(60);
+/// A store that refuses so many parts of a batch and takes none is broken itself.
+const TRIED: usize = 64;
+
+/// Who is told of what the store has counted.
+pub(crate) type Told = Box<dyn Fn(&[Receipt], &[Counted]) + Send + Sync>;
+
+/// Ships the receipts of this gateway, and those that others left.
+pub(crate) struct Shipper {
+    ledger: Arc<Ledger>,
+    db: Db,
+    told: Told,
+    /// Where journals are, and whose they must be.
+    root: Option<(PathBuf, String)>,
+    /// Its own folder first. Taken out while a thread that may block works on them.
+    folders: Vec<Folder>,
+    searched: Instant,
+    /// How long to wait after the next failure, and until when to wait now.
+    wait: Duration,
+    until: Instant,
+    lamented: (Instant, u64),
+}
+
+/// What is next in a journal.
+#[derive(Default)]
+struct Taken {
+    /// Where it was found.
+    folder: Option<usize>,
+    batch: Batch,
+    receipts: Vec<Receipt>,
+    unreadable: Vec<Vec<u8>>,
+}
+
+/// Why shipping stopped.
+enum Halt {
+    /// The store does not take anything now.
+    Store(StoreError),
+    /// The journal cannot be read now.
+    Journal(std::io::Error),
+}
+
+impl Shipper {
+    /// A shipper for an opened ledger, whose journal is in `root`, to the store `db`, which is called `identity`.
+    pub(crate) fn new(opened: &mut Opened, db: Db, root: Option<(PathBuf, String)>, told: Told) -> Self {
+        let now = Instant::now();
+        let mut shipper = Self {
+            ledger: Arc::clone(&opened.ledger),
+            db,
+            told,
+            root,
+            folders: Vec::new(),
+            searched: now.checked_sub(SEARCH).unwrap_or(now),
+            wait: FIRST_WAIT,
+            until: now,
+            lamented: (now, 0),
+        };
+        if let Some(own) = opened.folder.take() {
+            shipper.adopt(own);
+        }
+        shipper
+    }
+
+    /// Ships what was left by those before, for at most `limit`: before anything else reads the store.
+    pub(crate) async fn catch_up(&mut self, limit: Duration) {
+        let began = Instant::now();
+        self.look_after().await;
+        let backlog = self.ledger.state().backlog;
+        if backlog == 0 {
+            return;
+        }
+        tracing::info!(bytes = backlog, "shipping the receipts that were left in the journal");
+        while began.elapsed() < limit {
+            match self.ship().await {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(halt) => {
+                    self.complain(&halt);
+                    tokio::time::sleep(self.wait).await;
+                }
+            }
+        }
+        tracing::warn!(
+            bytes = self.ledger.state().backlog,
+            "not all receipts were shipped before the start: the rest follows, and budgets learn of it then"
+        );
+    }
+
+    /// Ships until asked to stop, and then as long as that succeeds.
+    pub(crate) async fn run(mut self, mut stop: Stop) {
+        loop {
+            let idle = self.ledger.state().lag.is_none() && !self.ledger.state().failing;
+            let stopping = tokio::select! {
+                () = stop.asked() => true,
+                () = self.ledger.bell.notified(), if idle => false,
+                () = tokio::time::sleep(if idle { SEARCH } else { TICK.min(self.pause()) }) => false,
+            };
+            if !stopping && idle {
+                tokio::time::sleep(GATHER).await;
+            }
+            self.look_after().await;
+            if stopping || self.until <= Instant::now() {
+                self.ship_all().await;
+            }
+            if stopping {
+                for folder in self.folders {
+                    if let Err(error) = folder.close() {
+                        tracing::warn!(%error, "the journal's folder cannot be tidied");
+                    }
+                }
+                return;
+            }
+        }
+    }
+
+    /// How long until something may be shipped again.
+    fn pause(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now()).max(GATHER)
+    }
+
+    async fn ship_all(&mut self) {
+        loop {
+            match self.ship().await {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(halt) => return self.complain(&halt),
+            }
+        }
+        self.wait = FIRST_WAIT;
+    }
+
+    fn complain(&mut self, halt: &Halt) {
+        let since = &self.ledger.since;
+        let _ = since.compare_exchange(0, now(), Ordering::Relaxed, Ordering::Relaxed);
+        let backlog = self.ledger.state().backlog;
+        match halt {
+            Halt::Store(error) => {
+                tracing::warn!(%error, backlog, "receipts cannot be shipped now: they stay in the journal");
+            }
+            Halt::Journal(error) => tracing::error!(%error, backlog, "the journal cannot be read"),
+        }
+        // Several gateways that lost one store do not come back to it in step.
+        self.until = Instant::now() + self.wait.mul_f64(0.75 + 0.5 * fastrand::f64());
+        self.wait = (self.wait * 2).min(LONGEST_WAIT);
+    }
+
+    /// Ships the next batch; says how many entries that was.
+    async fn ship(&mut self) -> Result<usize, Halt> {
+        let frames = self.ledger.recall(MOST);
+        let mut taken = Taken::default();
+        for at in 0..self.folders.len() {
+            taken = self.with_folder(at, read).await.map_err(Halt::Journal)?;
+            if taken.batch.found.bytes != 0 {
+                taken.folder = Some(at);
+                break;
+            }
+        }
+        if frames.is_empty() && taken.folder.is_none() {
+            self.all_shipped();
+            return Ok(0);
+        }
+        let count = frames.len() + taken.receipts.len() + taken.unreadable.len();
+        let Taken { folder, batch, mut receipts, unreadable } = taken;
+        let mut aside = unreadable;
+        for frame in &frames {
+            match parsed(frame.payload()) {
+                Ok(receipt) => receipts.push(receipt),
+                Err(_) => aside.push(frame.payload().to_vec()),
+            }
+        }
+        match self.book(&receipts).await {
+            Ok(refused) => {
+                aside.extend(refused.into_iter().filter_map(|receipt| serde_json::to_vec(&receipt).ok()));
+            }
+            Err(error) => {
+                self.ledger.put_back(frames);
+                return Err(Halt::Store(error));
+            }
+        }
+        self.ledger.waits_no_more(&self.ledger.in_memory, frames.iter().map(Frame::len).sum());
+        self.ledger.waits_no_more(&self.ledger.backlog, batch.found.bytes);
+        self.forget(folder, batch, aside).await;
+        // What was passed without an entry is work, too.
+        Ok(count.max(1))
+    }
+
+    /// Notes in the journal what has been dealt with.
+    async fn forget(&mut self, folder: Option<usize>, batch: Batch, aside: Vec<Vec<u8>>) {
+        if !aside.is_empty() {
+            tracing::error!(
+                entries = aside.len(),
+                "entries of the journal cannot be booked: they are put aside in its folder, in `unreadable`"
+            );
+        }
+        let Some(folder) = folder else { return };
+        let forgotten = self.with_folder(folder, move |folder| {
+            aside.iter().try_for_each(|entry| folder.set_aside(entry))?;
+            folder.forget(&batch)
+        });
+        if let Err(error) = forgotten.await {
+            // The next process ships them once more, and they are counted once all the same.
+            tracing::warn!(%error, "the journal cannot note what has been shipped");
+        }
+    }
+
+    /// Books receipts. Gives those that the store refuses while it takes others.
+    async fn book(&mut self, receipts: &[Receipt]) -> Result<Vec<Receipt>, StoreError> {
+        let (mut refused, mut booked, mut failures) = (Vec::new(), 0, 0);
+        let mut parts = VecDeque::from([receipts]);
+        while let Some(part) = parts.pop_front() {
+            match self.db.book(part).await {
+                Ok(counted) => {
+                    (self.told)(part, &counted);
+                    booked += part.len();
+                }
+                Err(error @ (StoreError::Unavailable(_) | StoreError::Absent)) => return Err(error),
+                Err(error) => {
+                    failures += 1;
+                    if booked == 0 && (receipts.len() == 1 || TRIED < failures) {
+                        return Err(error);
+                    }
+                    match part {
+                        [one] => {
+                            tracing::warn!(%error, call_id = %one.call_id, "the store refuses a receipt");
+                            refused.push(one.clone());
+                        }
+                        _ => parts.extend(part.chunks(part.len().div_ceil(2))),
+                    }
+                }
+            }
+        }
+        if booked == 0 && !refused.is_empty() {
+            return Err(StoreError::Absent);
+        }
+        self.ledger.shipped.fetch_add(booked as u64, Ordering::Relaxed);
+        self.ledger.shipped_at.store(now(), Ordering::Relaxed);
+        Ok(refused)
+    }
+
+    /// Looks after the files: begins new ones, brings them to the disk, finds those of others.
+    async fn look_after(&mut self) {
+        let lag = self.ledger.state().lag;
+        let sync = lag.is_some_and(|lag| TICK.as_millis() <= u128::from(lag.unsigned_abs()));
+        if !self.folders.is_empty() {
+            let done = self.with_folder(0, move |folder| {
+                folder.turn()?;
+                if sync { folder.sync() } else { Ok(()) }
+            });
+            if let Err(error) = done.await {
+                tracing::warn!(%error, "the journal's files cannot be looked after");
+            }
+        }
+        if SEARCH <= self.searched.elapsed() {
+            self.searched = Instant::now();
+            self.search().await;
+        }
+        let state = self.ledger.state();
+        if state.failing || state.in_memory != 0 {
+            let ledger = Arc::clone(&self.ledger);
+            if tokio::task::spawn_blocking(move || ledger.recover()).await.is_err() {
+                tracing::error!("the journal cannot be brought up again");
+            }
+        }
+        self.lament();
+    }
+
+    /// Finds the folders of gateways that have ended, and lets go of those that are empty.
+    async fn search(&mut self) {
+        let own = usize::from(self.ledger.lanes.is_some()).min(self.folders.len());
+        let orphans = self.folders.split_off(own);
+        self.folders.extend(orphans.into_iter().filter(|orphan| orphan.left().is_ok_and(|left| left != 0)));
+        let Some((root, store)) = self.root.clone() else { return };
+        match tokio::task::spawn_blocking(move || Folder::orphans(&root, &store)).await {
+            Ok(Ok(found)) => {
+                for folder in found {
+                    self.adopt(folder);
+                }
+            }
+            Ok(Err(error)) => tracing::warn!(%error, "the journals' folder cannot be read"),
+            Err(error) => tracing::error!(%error, "the journals' folder cannot be read"),
+        }
+    }
+
+    fn adopt(&mut self, folder: Folder) {
+        self.ledger.waits(&self.ledger.backlog, folder.left().unwrap_or_default());
+        self.folders.push(folder);
+    }
+
+    /// Nothing was left to ship.
+    fn all_shipped(&self) {
+        let ledger = &self.ledger;
+        if ledger.backlog.load(Ordering::Relaxed) <= 0 && ledger.in_memory.load(Ordering::Relaxed) <= 0 {
+            ledger.since.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Says what was lost, once a minute.
+    fn lament(&mut self) {
+        let dropped = self.ledger.dropped.load(Ordering::Relaxed);
+        let (when, told) = self.lamented;
+        if told < dropped && (told == 0 || LAMENT <= when.elapsed()) {
+            tracing::error!(
+                receipts = dropped - told,
+                "RECEIPTS ARE LOST: neither the journal nor memory has room for them. Give the journal room, or bring the store back."
+            );
+            self.lamented = (Instant::now(), dropped);
+        }
+    }
+
+    /// Works on a folder on a thread that may block.
+    async fn with_folder<T: Send + 'static>(
+        &mut self,
+        at: usize,
+        work: impl FnOnce(&mut Folder) -> std::io::Result<T> + Send + 'static,
+    ) -> std::io::Result<T> {
+        let mut folder = self.folders.swap_remove(at);
+        let last = self.folders.len();
+        let (folder, done) = tokio::task::spawn_blocking(move || {
+            let done = work(&mut folder);
+            (folder, done)
+        })
+        .await
+        .map_err(std::io::Error::other)?;
+        self.folders.push(folder);
+        self.folders.swap(at, last);
+        done
+    }
+}
+
+/// Reads what is next in a folder.
+fn read(folder: &mut Folder) -> std::io::Result<Taken> {
+    let mut taken = Taken { batch: folder.read(MOST)?, ..Taken::default() };
+    taken.unreadable = std::mem::take(&mut taken.batch.found.damaged);
+    for entry in std::mem::take(&mut taken.batch.found.entries) {
+        match parsed(&entry) {
+            Ok(receipt) => taken.receipts.push(receipt),
+            Err(error) => {
+                tracing::error!(%error, "an entry of the journal cannot be read");
+                taken.unreadable.push(entry);
+            }
+        }
+    }
+    Ok(taken)
+}
+
+fn parsed(entry: &[u8]) -> serde_json::Result<Receipt> {
+    let mut receipt = serde_json::from_slice(entry)?;
+    implied::complete(&mut receipt);
+    Ok(receipt)
+}

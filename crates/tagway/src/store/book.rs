@@ -1,0 +1,237 @@
+//! Booking: receipts become rows of the log, sums of their day, and amounts that count against budgets, all of it in
+//! one transaction. Decides that a receipt counts once, however often it is told; knows nothing of budgets themselves.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use tagway_core::money::Nanos;
+
+use super::StoreError;
+use super::db::{Arg, Db, Tx};
+use super::row::now_millis;
+use super::rows::{parts, tuples, tuples_with};
+use super::spend_logs;
+use super::terms::{Set, TagSets, Terms, clean};
+use crate::receipt::{Counted, Receipt};
+
+/// An amount that ended so long ago (in milliseconds) counts for nobody, whoever's clock is behind.
+const OVER: i64 = 3_600_000;
+/// No request has more tokens or costs more nano-dollars, whatever a provider says: sums stay far from their bounds.
+const MOST_TOKENS: u64 = 1 << 40;
+const MOST_COST: i64 = 1_000_000_000_000_000;
+
+pub(super) const DAY: i64 = 86_400_000;
+
+/// The columns of `daily` that tell its rows apart, after the day.
+const DAILY: &str = "key_id, team_id, user_id, organization_id, project_id, customer_id, group_id, deployment_id, provider_id, model_id, tag_set";
+pub(super) const SUMS: [&str; 8] = [
+    "requests",
+    "failed",
+    "unpriced",
+    "prompt_tokens",
+    "completion_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "cost",
+];
+
+/// Owner and origin of a request, as numbers, in the order of [`DAILY`].
+pub(super) type Owners = [Option<i64>; 10];
+
+impl Db {
+    /// Books receipts: each of them once, however often it is told, be it after a commit whose outcome is not known.
+    /// Gives what is counted now for the payers whose amounts changed.
+    pub(crate) async fn book(&self, receipts: &[Receipt]) -> Result<Vec<Counted>, StoreError> {
+        if receipts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut tx = self.begin().await?;
+        let terms = Terms::resolve(&mut tx, &receipts.iter().flat_map(texts).map(clean).collect()).await?;
+        let sets: Vec<Set> = receipts.iter().map(|receipt| tag_set(receipt, &terms)).collect();
+        let tag_sets = TagSets::resolve(&mut tx, &sets.iter().cloned().collect()).await?;
+        // In the order of their numbers, and each once.
+        let entries: BTreeMap<u128, Entry<'_>> = receipts
+            .iter()
+            .zip(&sets)
+            .map(|(receipt, set)| (receipt.id, Entry::new(receipt, set, &terms, &tag_sets)))
+            .collect();
+        let entries: Vec<Entry<'_>> = entries.into_values().collect();
+        let new = log(&mut tx, &entries).await?;
+        let new: Vec<&Entry<'_>> = entries.iter().filter(|entry| new.contains(&entry.receipt.id)).collect();
+        log_tags(&mut tx, &new).await?;
+        add_to_days(&mut tx, &new).await?;
+        let counted = add_to_payers(&mut tx, &new).await?;
+        tx.commit().await?;
+        Ok(counted)
+    }
+}
+
+/// A receipt with its numbers.
+struct Entry<'r> {
+    receipt: &'r Receipt,
+    owners: Owners,
+    tags: &'r Set,
+    tag_set: i64,
+}
+
+impl<'r> Entry<'r> {
+    fn new(receipt: &'r Receipt, tags: &'r Set, terms: &Terms, tag_sets: &TagSets) -> Self {
+        let owners = owners(receipt).map(|text| text.and_then(|text| terms.id(&clean(text))));
+        Self { receipt, owners, tags, tag_set: tag_sets.id(tags).unwrap_or(0) }
+    }
+
+    fn cost(&self) -> Option<i64> {
+        self.receipt.cost.map(|cost| cost.0.clamp(0, MOST_COST))
+    }
+
+    fn sums(&self) -> [i64; SUMS.len()] {
+        let usage = self.receipt.usage.unwrap_or_default();
+        let tokens = |count: u64| i64::try_from(count.min(MOST_TOKENS)).unwrap_or(i64::MAX);
+        [
+            1,
+            i64::from(self.receipt.failed()),
+            i64::from(self.receipt.cost.is_none()),
+            tokens(usage.prompt),
+            tokens(usage.completion),
+            tokens(usage.cache_read),
+            tokens(usage.cache_write),
+            self.cost().unwrap_or(0),
+        ]
+    }
+}
+
+/// The texts of a receipt that stand in the dictionary, in the order of [`Owners`].
+fn owners(receipt: &Receipt) -> [Option<&str>; 10] {
+    [
+        &receipt.key,
+        &receipt.team,
+        &receipt.user,
+        &receipt.organization,
+        &receipt.project,
+        &receipt.customer,
+        &receipt.group,
+        &receipt.deployment,
+        &receipt.provider,
+        &receipt.model,
+    ]
+    .map(|text| text.as_deref().filter(|text| !text.is_empty()))
+}
+
+/// All texts of a receipt that stand in the dictionary.
+fn texts(receipt: &Receipt) -> impl Iterator<Item = &str> {
+    let tags = receipt.tags.iter().map(|tagged| tagged.tag.as_ref());
+    owners(receipt).into_iter().flatten().chain(tags)
+}
+
+fn tag_set(receipt: &Receipt, terms: &Terms) -> Set {
+    let ids: BTreeSet<i64> = receipt.tags.iter().filter_map(|tagged| terms.id(&clean(&tagged.tag))).collect();
+    ids.into_iter().collect()
+}
+
+/// Writes the log. Gives the numbers of those that were not there.
+async fn log(tx: &mut Tx, entries: &[Entry<'_>]) -> Result<HashSet<u128>, StoreError> {
+    let mut new = HashSet::with_capacity(entries.len());
+    for part in parts(entries) {
+        let mut args: Vec<Arg> = Vec::with_capacity(part.len() * spend_logs::COLUMNS);
+        for entry in part {
+            let receipt = entry.receipt;
+            args.extend([
+                receipt.id.to_be_bytes().as_slice().into(),
+                Arg::Text(clean(&receipt.call_id).into_owned()),
+            ]);
+            args.extend(entry.owners.map(Arg::MaybeInt));
+            args.extend([
+                entry.tag_set.into(),
+                i64::from(receipt.status).into(),
+                i64::from(receipt.failed()).into(),
+                entry.cost().into(),
+                Arg::Text(spend_logs::body(receipt)?),
+            ]);
+        }
+        let sql = format!(
+            "INSERT INTO spend_logs (id, call_id, {DAILY}, status, failed, cost, body) VALUES {} ON CONFLICT (id) DO NOTHING RETURNING id",
+            tuples(part.len(), spend_logs::COLUMNS)
+        );
+        let written: Vec<(Vec<u8>,)> = tx.all(&sql, &args).await?;
+        new.extend(written.iter().filter_map(|(id,)| spend_logs::number(id)));
+    }
+    Ok(new)
+}
+
+async fn log_tags(tx: &mut Tx, new: &[&Entry<'_>]) -> Result<(), StoreError> {
+    let mut rows: Vec<(i64, u128)> =
+        new.iter().flat_map(|entry| entry.tags.iter().map(|tag| (*tag, entry.receipt.id))).collect();
+    rows.sort_unstable();
+    for part in parts(&rows) {
+        let sql = format!("INSERT INTO spend_log_tags (tag_id, log_id) VALUES {}", tuples(part.len(), 2));
+        let args: Vec<Arg> =
+            part.iter().flat_map(|(tag, id)| [(*tag).into(), id.to_be_bytes().as_slice().into()]).collect();
+        tx.run(&sql, &args).await?;
+    }
+    Ok(())
+}
+
+/// Adds to the sums of days; rows in their order, so that gateways that write the same ones wait for each other but
+/// never both.
+async fn add_to_days(tx: &mut Tx, new: &[&Entry<'_>]) -> Result<(), StoreError> {
+    let mut days: BTreeMap<[i64; 12], [i64; SUMS.len()]> = BTreeMap::new();
+    for entry in new {
+        let mut row = [0; 12];
+        let of = entry.owners.map(|id| id.unwrap_or(0));
+        let numbers = std::iter::once(entry.receipt.began.div_euclid(DAY)).chain(of).chain([entry.tag_set]);
+        row.iter_mut().zip(numbers).for_each(|(place, number)| *place = number);
+        let sums = days.entry(row).or_default();
+        sums.iter_mut().zip(entry.sums()).for_each(|(sum, more)| *sum += more);
+    }
+    let added = SUMS.map(|name| format!("{name} = daily.{name} + excluded.{name}")).join(", ");
+    let days: Vec<_> = days.into_iter().collect();
+    for part in parts(&days) {
+        let sql = format!(
+            "INSERT INTO daily (day, {DAILY}, {}) VALUES {} ON CONFLICT (day, {DAILY}) DO UPDATE SET {added}",
+            SUMS.join(", "),
+            tuples(part.len(), 12 + SUMS.len())
+        );
+        let args: Vec<Arg> =
+            part.iter().flat_map(|(row, sums)| row.iter().chain(sums)).map(|n| (*n).into()).collect();
+        tx.run(&sql, &args).await?;
+    }
+    Ok(())
+}
+
+/// Adds to what payers have spent, in the order of rows.
+async fn add_to_payers(tx: &mut Tx, new: &[&Entry<'_>]) -> Result<Vec<Counted>, StoreError> {
+    let over = now_millis() - OVER;
+    let mut amounts: BTreeMap<(&str, Cow<'_, str>, i64), i64> = BTreeMap::new();
+    for entry in new {
+        let Some(cost) = entry.cost().filter(|cost| *cost != 0) else { continue };
+        for booking in entry.receipt.bookings.iter().filter(|booking| over < booking.until) {
+            *amounts.entry((booking.payer.as_str(), clean(&booking.id), booking.until)).or_default() += cost;
+        }
+    }
+    let amounts: Vec<_> = amounts.into_iter().collect();
+    let mut counted = Vec::with_capacity(amounts.len());
+    for part in parts(&amounts) {
+        let sql = format!(
+            "INSERT INTO spend (kind, id, until, amount, updated_at) VALUES {} ON CONFLICT (kind, id, until) DO UPDATE SET amount = spend.amount + excluded.amount, updated_at = {} RETURNING kind, id, until, amount",
+            tuples_with(part.len(), 4, &format!(", {}", tx.clock())),
+            tx.clock()
+        );
+        let args: Vec<Arg> = part
+            .iter()
+            .flat_map(|((kind, id, until), amount)| {
+                [(*kind).into(), id.as_ref().into(), (*until).into(), (*amount).into()]
+            })
+            .collect();
+        counted.extend(tx.all::<CountedRow>(&sql, &args).await?.into_iter().map(Counted::from));
+    }
+    Ok(counted)
+}
+
+/// A row of `spend`.
+pub(super) type CountedRow = (String, String, i64, i64);
+
+impl From<CountedRow> for Counted {
+    fn from((kind, id, until, amount): CountedRow) -> Self {
+        Self { kind, id, until, amount: Nanos(amount) }
+    }
+}

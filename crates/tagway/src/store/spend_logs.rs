@@ -1,0 +1,316 @@
+//! The log of requests, read: filtered by one index at a time, the newest first, in pages that cost the same however
+//! far one has read. Gives receipts as they were booked, without their bookings.
+
+use std::collections::BTreeSet;
+
+use serde::{Serialize, Serializer};
+use sqlx::FromRow;
+use tagway_core::money::Nanos;
+use tagway_core::usage::Usage;
+
+use super::StoreError;
+use super::book::Owners;
+use super::db::{Arg, Db};
+use super::terms::clean;
+use crate::receipt::{Receipt, Tagged};
+
+/// How many columns a row of the log has.
+pub(super) const COLUMNS: usize = 17;
+
+/// What of a receipt has no column. Empty fields are left out: [`Receipt`] has a default for each.
+#[derive(Serialize)]
+struct Rest<'r> {
+    began: i64,
+    took: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_byte: Option<u64>,
+    #[serde(skip_serializing_if = "empty")]
+    upstream: u64,
+    endpoint: &'r str,
+    asked: &'r str,
+    #[serde(skip_serializing_if = "empty")]
+    stream: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "used")]
+    usage: Option<Usage>,
+    #[serde(skip_serializing_if = "<[Tagged]>::is_empty")]
+    tags: &'r [Tagged],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    matched: Option<(&'r str, &'r str)>,
+    #[serde(skip_serializing_if = "empty")]
+    retries: u32,
+    #[serde(skip_serializing_if = "empty")]
+    fallbacks: u32,
+}
+
+fn empty<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+#[expect(clippy::ref_option, reason = "serde's signature")]
+fn used<S: Serializer>(usage: &Option<Usage>, to: S) -> Result<S::Ok, S::Error> {
+    let mut fields = serde_json::to_value(usage).map_err(serde::ser::Error::custom)?;
+    if let Some(fields) = fields.as_object_mut() {
+        fields.retain(|_, value| *value != 0 && *value != false);
+    }
+    fields.serialize(to)
+}
+
+/// What of a receipt has no column, as JSON.
+pub(super) fn body(receipt: &Receipt) -> Result<String, StoreError> {
+    // Named one by one, so that a new field is not forgotten here.
+    let Receipt {
+        id,
+        call_id: _,
+        began,
+        took,
+        first_byte,
+        upstream,
+        endpoint,
+        key: _,
+        team: _,
+        user: _,
+        organization: _,
+        project: _,
+        customer: _,
+        asked,
+        group: _,
+        deployment: _,
+        provider: _,
+        model: _,
+        stream,
+        status: _,
+        error,
+        usage,
+        cost: _,
+        tags,
+        matched,
+        retries,
+        fallbacks,
+        bookings: _,
+    } = receipt;
+    let rest = Rest {
+        began: *began,
+        took: *took,
+        first_byte: *first_byte,
+        upstream: *upstream,
+        endpoint,
+        asked,
+        stream: *stream,
+        error: error.as_deref(),
+        usage: *usage,
+        tags,
+        matched: matched.as_ref().map(|(what, value)| (what.as_ref(), value.as_ref())),
+        retries: *retries,
+        fallbacks: *fallbacks,
+    };
+    serde_json::to_string(&rest).map_err(|error| unreadable(*id, &error))
+}
+
+fn unreadable(id: u128, why: &dyn std::fmt::Display) -> StoreError {
+    StoreError::Unreadable { table: "spend_logs", id: format!("{id:032x}"), why: why.to_string() }
+}
+
+/// The number of a receipt as the store has it.
+pub(super) fn number(id: &[u8]) -> Option<u128> {
+    id.try_into().ok().map(u128::from_be_bytes)
+}
+
+/// Which requests.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LogFilter<'a> {
+    pub(crate) key: Option<&'a str>,
+    pub(crate) team: Option<&'a str>,
+    pub(crate) user: Option<&'a str>,
+    pub(crate) customer: Option<&'a str>,
+    /// The model group that served.
+    pub(crate) group: Option<&'a str>,
+    pub(crate) tag: Option<&'a str>,
+    pub(crate) call_id: Option<&'a str>,
+    /// Began not before this time, in milliseconds since 1970.
+    pub(crate) from: Option<i64>,
+    /// Began before this time.
+    pub(crate) to: Option<i64>,
+    pub(crate) status: Option<LogStatus>,
+}
+
+/// How requests ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogStatus {
+    Succeeded,
+    Failed,
+    /// With this HTTP status.
+    Code(u16),
+}
+
+/// Which part of them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct LogPage {
+    /// The oldest first.
+    pub(crate) ascending: bool,
+    /// Begin after the request with this number: the same cost on every page.
+    pub(crate) after: Option<u128>,
+    pub(crate) limit: i64,
+    /// Leave out so many.
+    pub(crate) offset: i64,
+}
+
+#[derive(FromRow)]
+struct LogRow {
+    id: Vec<u8>,
+    call_id: String,
+    key_id: Option<i64>,
+    team_id: Option<i64>,
+    user_id: Option<i64>,
+    organization_id: Option<i64>,
+    project_id: Option<i64>,
+    customer_id: Option<i64>,
+    group_id: Option<i64>,
+    deployment_id: Option<i64>,
+    provider_id: Option<i64>,
+    model_id: Option<i64>,
+    status: i64,
+    cost: Option<i64>,
+    body: String,
+}
+
+impl LogRow {
+    fn owners(&self) -> Owners {
+        [
+            self.key_id,
+            self.team_id,
+            self.user_id,
+            self.organization_id,
+            self.project_id,
+            self.customer_id,
+            self.group_id,
+            self.deployment_id,
+            self.provider_id,
+            self.model_id,
+        ]
+    }
+}
+
+impl Db {
+    /// A page of the log.
+    pub(crate) async fn spend_logs(
+        &self,
+        filter: &LogFilter<'_>,
+        page: &LogPage,
+    ) -> Result<Vec<Receipt>, StoreError> {
+        let Some((mut from, mut args)) = self.log_condition(filter).await? else { return Ok(Vec::new()) };
+        let id = id_column(filter);
+        let (direction, beyond) = if page.ascending { ("ASC", ">") } else { ("DESC", "<") };
+        if let Some(after) = page.after {
+            args.push(after.to_be_bytes().as_slice().into());
+            from.push_str(&format!(" AND {id} {beyond} ${}", args.len()));
+        }
+        args.extend([page.limit.into(), page.offset.into()]);
+        let sql = format!(
+            "SELECT l.id, call_id, key_id, team_id, user_id, organization_id, project_id, customer_id, group_id, deployment_id, provider_id, model_id, status, cost, body FROM {from} ORDER BY {id} {direction} LIMIT ${} OFFSET ${}",
+            args.len() - 1,
+            args.len()
+        );
+        let rows: Vec<LogRow> = self.all(&sql, &args).await?;
+        let ids: BTreeSet<i64> = rows.iter().flat_map(LogRow::owners).flatten().collect();
+        let texts = self.term_texts(&ids).await?;
+        rows.into_iter()
+            .map(|row| receipt(row, &|id| texts.get(&id).map(|text| text.as_str().into())))
+            .collect()
+    }
+
+    /// How many requests a filter finds; counts no further than `most`.
+    pub(crate) async fn count_spend_logs(
+        &self,
+        filter: &LogFilter<'_>,
+        most: i64,
+    ) -> Result<i64, StoreError> {
+        let Some((from, mut args)) = self.log_condition(filter).await? else { return Ok(0) };
+        args.push(most.into());
+        let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {from} LIMIT ${}) AS found", args.len());
+        Ok(self.one::<(i64,)>(&sql, &args).await?.map_or(0, |(count,)| count))
+    }
+
+    /// The tables and the condition of a filter, with its arguments from `$1` on; nothing where it names what no
+    /// request ever had.
+    async fn log_condition(&self, filter: &LogFilter<'_>) -> Result<Option<(String, Vec<Arg>)>, StoreError> {
+        let named = [
+            ("l.key_id", filter.key),
+            ("l.team_id", filter.team),
+            ("l.user_id", filter.user),
+            ("l.customer_id", filter.customer),
+            ("l.group_id", filter.group),
+            ("t.tag_id", filter.tag),
+        ];
+        let texts: Vec<&str> = named.iter().filter_map(|(_, text)| *text).collect();
+        let ids = self.term_ids(&texts).await?;
+        let mut from = "spend_logs l".to_owned();
+        if filter.tag.is_some() {
+            from.push_str(" JOIN spend_log_tags t ON t.log_id = l.id");
+        }
+        from.push_str(" WHERE 1 = 1");
+        let mut args: Vec<Arg> = Vec::new();
+        let mut and = |comparison: &str, arg: Arg| {
+            args.push(arg);
+            from.push_str(&format!(" AND {comparison} ${}", args.len()));
+        };
+        for (column, text) in named {
+            let Some(text) = text else { continue };
+            let Some(id) = ids.get(clean(text).as_ref()) else { return Ok(None) };
+            and(&format!("{column} ="), (*id).into());
+        }
+        if let Some(call_id) = filter.call_id {
+            and("l.call_id =", Arg::Text(clean(call_id).into_owned()));
+        }
+        let id = id_column(filter);
+        for (comparison, time) in [(">=", filter.from), ("<", filter.to)] {
+            if let Some(time) = time {
+                let first = Receipt::first_id(time).to_be_bytes();
+                and(&format!("{id} {comparison}"), first.as_slice().into());
+            }
+        }
+        match filter.status {
+            // Not as an argument: the index of failures is for this text.
+            Some(LogStatus::Failed) => from.push_str(" AND l.failed = 1"),
+            Some(LogStatus::Succeeded) => from.push_str(" AND l.failed = 0"),
+            Some(LogStatus::Code(code)) => {
+                if 400 <= code {
+                    from.push_str(" AND l.failed = 1");
+                }
+                from.push_str(&format!(" AND l.status = {code}"));
+            }
+            None => {}
+        }
+        Ok(Some((from, args)))
+    }
+}
+
+/// The column that has a request's number in the index a filter is served by.
+fn id_column(filter: &LogFilter<'_>) -> &'static str {
+    if filter.tag.is_some() { "t.log_id" } else { "l.id" }
+}
+
+fn receipt(row: LogRow, text: &dyn Fn(i64) -> Option<Box<str>>) -> Result<Receipt, StoreError> {
+    let id = number(&row.id).unwrap_or_default();
+    let [key, team, user, organization, project, customer, group, deployment, provider, model] =
+        row.owners().map(|id| id.and_then(text));
+    let rest: Receipt = serde_json::from_str(&row.body).map_err(|error| unreadable(id, &error))?;
+    Ok(Receipt {
+        id,
+        call_id: row.call_id.into(),
+        key,
+        team,
+        user,
+        organization,
+        project,
+        customer,
+        group,
+        deployment,
+        provider,
+        model,
+        status: u16::try_from(row.status).unwrap_or_default(),
+        cost: row.cost.map(Nanos),
+        ..rest
+    })
+}

@@ -1,0 +1,59 @@
+//! Stores for tests of this module: a file, and a database of its own where PostgreSQL is given.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use tempfile::TempDir;
+
+use super::open::{Place, open};
+use super::{Db, StoreError};
+
+/// A fresh store.
+pub(super) struct Trial {
+    pub(super) db: Db,
+    pub(super) place: Place,
+    _folder: Option<TempDir>,
+    database: Option<(String, String)>,
+}
+
+impl Trial {
+    /// One on each database there is.
+    pub(super) async fn all() -> Vec<Self> {
+        let folder = TempDir::new().unwrap();
+        let place = Place::Folder(folder.path().to_owned());
+        let mut all =
+            vec![Self { db: open(&place).await.unwrap(), place, _folder: Some(folder), database: None }];
+        if let Ok(url) = std::env::var("TAGWAY_TEST_POSTGRES_URL") {
+            all.push(Self::postgres(url).await);
+        }
+        all
+    }
+
+    async fn postgres(admin: String) -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let name = format!("tagway_unit_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        run(&admin, format!("CREATE DATABASE {name}")).await;
+        let mut url = url::Url::parse(&admin).unwrap();
+        url.set_path(&name);
+        let place = Place::Postgres { url: url.to_string(), connections: 10 };
+        Self { db: open(&place).await.unwrap(), place, _folder: None, database: Some((admin, name)) }
+    }
+
+    /// The whole of a query's first column of whole numbers.
+    pub(super) async fn numbers(&self, sql: &str) -> Result<Vec<i64>, StoreError> {
+        Ok(self.db.all::<(i64,)>(sql, &[]).await?.into_iter().map(|(number,)| number).collect())
+    }
+
+    /// Ends it.
+    pub(super) async fn end(self) {
+        self.db.close().await;
+        if let Some((admin, name)) = self.database {
+            run(&admin, format!("DROP DATABASE {name} WITH (FORCE)")).await;
+        }
+    }
+}
+
+async fn run(url: &str, sql: String) {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    connection.execute(AssertSqlSafe(sql)).await.unwrap();
+}

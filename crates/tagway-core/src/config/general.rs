@@ -20,6 +20,9 @@ pub(super) struct Draft {
     pub(super) key_header: Option<http::HeaderName>,
     pub(super) reject_client_metadata_tags: bool,
     pub(super) global_max_parallel_requests: Option<u32>,
+    pub(super) strict_budgets: bool,
+    pub(super) user_budget_on_team_keys: bool,
+    pub(super) estimated_output_tokens: Option<u64>,
     pub(super) database_url: Option<Secret>,
     pub(super) database_connections: Option<u32>,
 }
@@ -70,6 +73,9 @@ pub(super) fn read(at: Option<&At<'_>>, scope: &mut Scope<'_>) -> General {
         key_header: draft.key_header,
         reject_client_metadata_tags: draft.reject_client_metadata_tags,
         global_max_parallel_requests: draft.global_max_parallel_requests,
+        strict_budgets: draft.strict_budgets,
+        user_budget_on_team_keys: draft.user_budget_on_team_keys,
+        estimated_output_tokens: draft.estimated_output_tokens,
         database_url: draft.database_url.or_else(|| scope.env("DATABASE_URL").map(Secret::new)),
         database_connections: draft.database_connections.unwrap_or(10),
     }

@@ -1,6 +1,7 @@
 //! Tags in the configuration: what a deployment carries, its patterns, and the declared vocabulary.
 
-use super::model::{TagDeclaration, TagKind};
+use super::budgets;
+use super::model::{Budget, TagDeclaration, TagKind};
 use super::scope::{At, Rule, Scope, Table, quoted, strict};
 use super::yaml::Kind;
 use crate::tag::check_pattern;
@@ -73,20 +74,24 @@ struct Draft {
     name: Option<String>,
     description: Option<String>,
     kind: TagKind,
+    budget: Budget,
 }
 
-const NO_BUDGETS: &str = "remove it, and watch the tag's spend until tagway enforces budgets";
+const NO_LIMITS: &str = "remove it, and hold the limit on keys or teams until tagway enforces it";
 
 const DECLARATION: Table<Draft> = &[
     ("name", Rule::Works(|tag, at, scope| tag.name = scope.text(at))),
     ("description", Rule::Works(|tag, at, scope| tag.description = scope.text(at))),
     ("kind", Rule::Works(kind)),
-    ("max_budget", Rule::Refused(NO_BUDGETS)),
-    ("soft_budget", Rule::Refused(NO_BUDGETS)),
-    ("budget_duration", Rule::Refused(NO_BUDGETS)),
-    ("budget_id", Rule::Refused(NO_BUDGETS)),
-    ("rpm_limit", Rule::Refused(NO_BUDGETS)),
-    ("tpm_limit", Rule::Refused(NO_BUDGETS)),
+    ("max_budget", Rule::Works(|tag, at, scope| tag.budget.max = budgets::money(at, scope))),
+    ("soft_budget", Rule::Works(|tag, at, scope| tag.budget.soft = budgets::money(at, scope))),
+    ("budget_duration", Rule::Works(|tag, at, scope| tag.budget.duration = budgets::duration(at, scope))),
+    ("budget_window", Rule::Works(|tag, at, scope| tag.budget.window = budgets::window(at, scope))),
+    ("budget_timezone", Rule::Works(|tag, at, scope| tag.budget.timezone = budgets::timezone(at, scope))),
+    ("strict", Rule::Works(|tag, at, scope| tag.budget.strict = scope.bool(at))),
+    ("budget_id", Rule::Refused("give `max_budget` here, or declare the tag with `/tag/new`")),
+    ("rpm_limit", Rule::Refused(NO_LIMITS)),
+    ("tpm_limit", Rule::Refused(NO_LIMITS)),
     ("models", Rule::Refused("remove it, and put the tag on the deployments it is for")),
 ];
 
@@ -132,7 +137,8 @@ pub(super) fn declared(at: &At<'_>, scope: &mut Scope<'_>) -> Vec<TagDeclaration
                 .error(&name_at, format!("{} is declared twice", name_at.shown()))
                 .help("keep one of the two");
         } else {
-            tags.push(TagDeclaration { name, description: draft.description, kind: draft.kind });
+            let Draft { description, kind, budget, .. } = draft;
+            tags.push(TagDeclaration { name, description, kind, budget });
         }
     }
     tags

@@ -1,6 +1,6 @@
 //! tagway's own rules of tag routing, one sentence each.
 
-use tagway_core::config::{Rates, TagDeclaration, TagKind};
+use tagway_core::config::{Budget, Rates, TagDeclaration, TagKind};
 use tagway_core::tag::{
     Ask, DeploymentTags, GroupIndex, Members, Origin, Refusal, RequestTags, Settings, Silent, UnknownTags,
     Via, check_pattern, explain,
@@ -84,6 +84,7 @@ fn an_attribution_tag_never_decides() {
         description: None,
         kind: TagKind::Attribution,
         rates: Rates::default(),
+        budget: Budget::default(),
     };
     let index = group(&on(), &[label], &[("u", &["user:1"]), ("plain", &["default"])]);
     for tag in ["user:1", "&user:2", "!user:1", "user:*"] {
@@ -98,6 +99,7 @@ fn a_level_declared_for_attribution_is_no_way_to_what_is_below() {
         description: None,
         kind: TagKind::Attribution,
         rates: Rates::default(),
+        budget: Budget::default(),
     };
     let settings = Settings { hierarchy: true, ..on() };
     let index = group(&settings, &[label], &[("fra", &["region:eu:fra"]), ("plain", &["default"])]);

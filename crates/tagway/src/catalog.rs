@@ -61,7 +61,13 @@ impl Catalog {
         for Stored { id, object, .. } in self.db.everything::<Tag>().await? {
             let Tag { description, kind, models, limits, .. } = object;
             added.tags.push((
-                TagDeclaration { name: id, description, kind: kind.into(), rates: limits.rates() },
+                TagDeclaration {
+                    name: id,
+                    description,
+                    kind: kind.into(),
+                    rates: limits.rates(),
+                    budget: config::Budget::default(),
+                },
                 models,
             ));
         }

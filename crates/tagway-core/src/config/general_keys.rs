@@ -39,6 +39,20 @@ pub(super) const GENERAL_KEYS: Table<Draft> = &[
                 s.whole(at, 1, i64::from(u32::MAX)).and_then(|n| u32::try_from(n).ok());
         }),
     ),
+    ("strict_budgets", Rule::Works(|d, at, s| d.strict_budgets |= s.bool(at).unwrap_or(false))),
+    // With it LiteLLM refuses what does not fit, too.
+    (
+        "fail_closed_budget_enforcement",
+        Rule::Works(|d, at, s| d.strict_budgets |= s.bool(at).unwrap_or(false)),
+    ),
+    (
+        "apply_user_budget_to_team_keys",
+        Rule::Works(|d, at, s| d.user_budget_on_team_keys = s.bool(at).unwrap_or(false)),
+    ),
+    (
+        "default_estimated_output_tokens",
+        Rule::Works(|d, at, s| d.estimated_output_tokens = s.count(at).map(u64::from)),
+    ),
     // What would change who may do what, or what is enforced.
     ("custom_auth", Rule::Refused(NO_ACCESS)),
     ("custom_auth_run_common_checks", Rule::Refused(NO_ACCESS)),
@@ -73,10 +87,8 @@ pub(super) const GENERAL_KEYS: Table<Draft> = &[
     ("allow_user_auth", Rule::Refused(NO_ACCESS)),
     ("provider_url_destination_allowed_hosts", Rule::Refused(NO_ACCESS)),
     ("fail_closed_rate_limit_enforcement", Rule::Refused(NO_LIMITS)),
-    ("fail_closed_budget_enforcement", Rule::Refused(NO_LIMITS)),
     ("max_parallel_requests", Rule::Refused(NO_LIMITS)),
     ("max_response_size_mb", Rule::Refused(NO_LIMITS)),
-    ("apply_user_budget_to_team_keys", Rule::Refused(NO_LIMITS)),
     ("token_rate_limit_type", Rule::Refused(NO_LIMITS)),
     ("max_in_flight_requests_per_worker", Rule::Refused(NO_LIMITS)),
     ("max_queued_requests_per_worker", Rule::Refused(NO_LIMITS)),

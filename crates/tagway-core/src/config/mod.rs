@@ -2,6 +2,7 @@
 //! every [`Problem`] at once.
 
 mod alerts;
+mod budgets;
 mod deployment;
 mod deployment_keys;
 mod files;

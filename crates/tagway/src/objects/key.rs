@@ -87,6 +87,10 @@ pub(crate) struct RouterSettings {
 impl Object for Key {
     const KIND: Kind = Kind::Key;
 
+    fn own_limits(&self) -> Option<&Limits> {
+        Some(&self.limits)
+    }
+
     fn links(&self) -> Links<'_> {
         Links {
             name: self.key_alias.as_deref(),

@@ -13,6 +13,7 @@ mod project;
 mod tag;
 mod team;
 mod user;
+mod window;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,15 +27,16 @@ use tagway_core::tag::Origin;
 
 pub(crate) use budget::Budget;
 pub(crate) use customer::Customer;
-pub(crate) use duration::after;
+pub(crate) use duration::{after, count_days_in, house_zone};
 pub(crate) use key::{Key, RouterSettings};
-pub(crate) use limits::Limits;
+pub(crate) use limits::{Limits, Windows};
 pub(crate) use model::Model;
 pub(crate) use organization::{Organization, OrganizationMember, OrganizationRole};
 pub(crate) use project::Project;
 pub(crate) use tag::{Tag, TagUse};
 pub(crate) use team::{Member, Team};
 pub(crate) use user::{Role, User};
+pub(crate) use window::Window;
 
 /// The kinds of object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -125,6 +127,11 @@ pub(crate) trait Object:
     const KIND: Kind;
 
     fn links(&self) -> Links<'_>;
+
+    /// The limits it has itself, if it is something that spends.
+    fn own_limits(&self) -> Option<&Limits> {
+        None
+    }
 
     /// The tags it carries.
     fn tags(&self) -> Vec<&str> {

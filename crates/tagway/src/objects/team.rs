@@ -75,6 +75,10 @@ pub(crate) struct Member {
 impl Object for Team {
     const KIND: Kind = Kind::Team;
 
+    fn own_limits(&self) -> Option<&Limits> {
+        Some(&self.limits)
+    }
+
     fn links(&self) -> Links<'_> {
         Links {
             name: self.team_alias.as_deref(),

@@ -80,10 +80,11 @@ async fn answer(
         return Err(Refusal::field("api_key_limit", "api_key_limit must be between 0 and 1000."));
     }
     let mut slice = read::within(range);
-    for (dimension, values) in [(Dim::Model, model.into_iter().collect()), (whose.entity, whose.only.clone())] {
-        if !values.is_empty() {
-            slice.only.push((dimension, values));
-        }
+    if let Some(model) = model.filter(|model| !model.is_empty()) {
+        slice.only.push((Dim::Model, vec![Some(model)]));
+    }
+    if !whose.only.is_empty() {
+        slice.only.push((whose.entity, whose.only.iter().cloned().map(Some).collect()));
     }
     if let Some(key) = api_key.filter(|key| !key.is_empty()) {
         slice.only.push((Dim::Key, vec![key_id(shared, &key).await?]));
@@ -93,7 +94,7 @@ async fn answer(
     }
     let slice = whose.reach.within(slice);
     if format == Format::Csv {
-        return sheet(shared, &slice, whose.entity, &whose.only, whose.view).await;
+        return sheet(shared, &slice, whose.entity, whose.view).await;
     }
     let (page, size) = if whose.whole { (1, MOST_DAYS) } else { (page, page_size) };
     let (days, pages): (Option<Days>, i64) = range.page(page, size);
@@ -116,16 +117,12 @@ async fn sheet(
     shared: &Shared,
     slice: &Slice,
     entity: Dim,
-    only: &[String],
     view: TagView,
 ) -> Result<Response, Refusal> {
     let mut sums = read::sums(shared, slice, &[Dim::Day, entity], view).await?;
-    let nobody = entity == Dim::Tag && view == TagView::Full;
-    sums.retain(|sum| match sum.of(1) {
-        Some(name) => only.is_empty() || only.iter().any(|one| one == name),
-        None => !nobody && only.is_empty(),
-    });
-    sums.sort_by(|one, other| one.day().cmp(&other.day()).then_with(|| one.at.cmp(&other.at)));
+    if entity == Dim::Tag && view == TagView::Full {
+        sums.retain(|sum| sum.of(1).is_some());
+    }
     let mut columns = vec!["date", column(entity)];
     if entity == Dim::Tag {
         columns.push("view");

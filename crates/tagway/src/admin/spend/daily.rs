@@ -15,7 +15,7 @@ use super::view;
 use crate::store::{Dim, Slice, Sums, TagView};
 
 /// As many owners or tags are listed: the costliest. Totals cover all of them.
-const MOST_ENTITIES: usize = 1000;
+const MOST_ENTITIES: i64 = 1000;
 
 /// What is to be shown.
 pub(super) struct Wish {
@@ -102,13 +102,13 @@ fn by_key(sums: &BTreeMap<String, Sums>, keys: &Keys) -> Map<String, Value> {
 
 /// LiteLLM's answer.
 pub(super) async fn answer(shared: &Shared, wish: &Wish) -> Result<Value, Refusal> {
-    let everything = Slice { first: wish.range.first, last: wish.range.last, ..wish.slice.clone() };
+    let everything = read::on(&wish.slice, wish.range);
     let of_range = read::total(shared, &everything).await?;
     let Some(days) = wish.days else {
         let metadata = metadata(wish, &Sums::default(), &of_range, 0, 0);
         return Ok(json!({"results": [], "metadata": metadata}));
     };
-    let slice = Slice { first: days.first, last: days.last, ..wish.slice.clone() };
+    let slice = read::on(&wish.slice, days);
     let mut found: BTreeMap<i64, Day> = BTreeMap::new();
     let by = [Dim::Day, Dim::Model, Dim::Group, Dim::Provider];
     for sum in read::sums(shared, &slice, &by, TagView::Full).await? {
@@ -117,14 +117,10 @@ pub(super) async fn answer(shared: &Shared, wish: &Wish) -> Result<Value, Refusa
         day.parts(&sum).for_each(|part| add(&mut part.sums, &sum.sums));
     }
     let (listed, keys_in_all) = top_keys(shared, &slice, wish.keys).await?;
-    let by_keys = Slice { only: with_keys(&slice, &listed), ..slice.clone() };
-    let is_listed = |key: &str| listed.as_ref().is_none_or(|listed| listed.contains(key));
-    let by = [Dim::Day, Dim::Model, Dim::Group, Dim::Provider, Dim::Key];
+    let by_keys = Slice { only: listed, ..slice.clone() };
+        let by = [Dim::Day, Dim::Model, Dim::Group, Dim::Provider, Dim::Key];
     for sum in read::sums(shared, &by_keys, &by, TagView::Full).await? {
         let key = names::key(sum.of(4)).to_owned();
-        if !is_listed(&key) {
-            continue;
-        }
         let day = found.entry(sum.day()).or_default();
         add(day.keys.entry(key.clone()).or_default(), &sum.sums);
         for part in day.parts(&sum) {
@@ -145,11 +141,9 @@ pub(super) async fn answer(shared: &Shared, wish: &Wish) -> Result<Value, Refusa
         let named = Slice { only: with_entities(&by_keys, entity, &ids), ..slice.clone() };
         for sum in read::sums(shared, &named, &[Dim::Day, entity, Dim::Key], wish.view).await? {
             let (Some(name), key) = (listed_entity(&sum, &ids), names::key(sum.of(2))) else { continue };
-            if is_listed(key) {
-                let day = found.entry(sum.day()).or_default();
-                let part = day.entities.entry(name).or_default();
-                add(part.keys.entry(key.to_owned()).or_default(), &sum.sums);
-            }
+            let day = found.entry(sum.day()).or_default();
+            let part = day.entities.entry(name).or_default();
+            add(part.keys.entry(key.to_owned()).or_default(), &sum.sums);
         }
         entities = ids.into_iter().flatten().collect();
     }
@@ -189,17 +183,22 @@ fn metadata(wish: &Wish, of_page: &Sums, of_range: &Sums, keys: usize, entities:
     fields
 }
 
-/// The keys that are listed, where these are not all; and how many there are.
+/// The conditions of a slice, with one for the keys that are listed where these are not all; and how many there are.
 async fn top_keys(
     shared: &Shared,
     slice: &Slice,
     most: usize,
-) -> Result<(Option<HashSet<String>>, usize), Refusal> {
+) -> Result<(Vec<(Dim, Vec<Option<String>>)>, usize), Refusal> {
     let keys = read::sums(shared, slice, &[Dim::Key], TagView::Full).await?;
-    let count = keys.len();
-    let listed = (most < count)
-        .then(|| keys.iter().take(most).map(|sum| names::key(sum.of(0)).to_owned()).collect());
-    Ok((listed, count))
+    let (mut only, count) = (slice.only.clone(), keys.len());
+    if most < count {
+        only.push((Dim::Key, keys.into_iter().take(most).filter_map(first).collect()));
+    }
+    Ok((only, count))
+}
+
+fn first(sum: Sum) -> Option<Option<String>> {
+    sum.at.into_iter().next()
 }
 
 /// The owners or tags that are listed.
@@ -210,35 +209,25 @@ async fn top_entities(
     wish: &Wish,
 ) -> Result<HashSet<Option<String>>, Refusal> {
     if !wish.only.is_empty() {
-        return Ok(wish.only.iter().take(MOST_ENTITIES).cloned().map(Some).collect());
+        return Ok(wish.only.iter().cloned().map(Some).collect());
     }
     let mut found = read::top(shared, slice, &[entity], wish.view, MOST_ENTITIES).await?;
     if entity == Dim::Tag && wish.view == TagView::Full {
         found.retain(|sum| sum.of(0).is_some());
     }
-    Ok(found.into_iter().filter_map(|sum| sum.at.into_iter().next()).collect())
+    Ok(found.into_iter().filter_map(first).collect())
 }
 
+/// The name under which a sum is listed, if it is.
 fn listed_entity(sum: &Sum, listed: &HashSet<Option<String>>) -> Option<String> {
     let name = sum.at.get(1)?;
     listed.contains(name).then(|| name.clone().unwrap_or_else(|| UNASSIGNED.to_owned()))
 }
 
-/// The conditions of a slice, with one for the keys that are listed.
-fn with_keys(slice: &Slice, listed: &Option<HashSet<String>>) -> Vec<(Dim, Vec<String>)> {
+/// The conditions of a slice, with one for the owners or tags that are listed.
+fn with_entities(slice: &Slice, entity: Dim, listed: &HashSet<Option<String>>) -> Vec<(Dim, Vec<Option<String>>)> {
     let mut only = slice.only.clone();
-    if let Some(listed) = listed {
-        let ids = listed.iter().map(|key| if key == super::scope::MASTER { String::new() } else { key.clone() });
-        only.push((Dim::Key, ids.collect()));
-    }
-    only
-}
-
-/// The same for owners or tags. Among tags it would take away those beside them, which the share of each depends on.
-fn with_entities(slice: &Slice, entity: Dim, listed: &HashSet<Option<String>>) -> Vec<(Dim, Vec<String>)> {
-    let mut only = slice.only.clone();
-    if entity != Dim::Tag && listed.len() == MOST_ENTITIES {
-        only.push((entity, listed.iter().map(|id| id.clone().unwrap_or_default()).collect()));
-    }
+    only.retain(|(dimension, _)| *dimension != entity);
+    only.push((entity, listed.iter().cloned().collect()));
     only
 }

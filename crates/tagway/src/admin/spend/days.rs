@@ -131,7 +131,12 @@ fn day(field: &'static str, text: &str) -> Result<i64, Refusal> {
     let invalid = || Refusal::field(field, "start_date and end_date must be valid YYYY-MM-DD dates");
     let shaped = text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
     let date: Date = shaped.then(|| text.parse().ok()).flatten().ok_or_else(invalid)?;
-    Ok(begin(date).ok_or_else(invalid)?.div_euclid(86_400_000))
+    number(date).ok_or_else(invalid)
+}
+
+/// A date in days since 1970.
+pub(super) fn number(date: Date) -> Option<i64> {
+    Some(begin(date)?.div_euclid(86_400_000))
 }
 
 /// The first millisecond of a date.

@@ -9,6 +9,7 @@ mod figures;
 mod names;
 mod read;
 mod scope;
+mod tags;
 mod view;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -26,4 +27,9 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(activity::users_whole))
         .routes(routes!(activity::organizations))
         .routes(routes!(activity::customers))
+        .routes(routes!(tags::spend))
+        .routes(routes!(tags::global))
+        .routes(routes!(tags::names))
+        .routes(routes!(tags::distinct))
+        .routes(routes!(tags::summary))
 }

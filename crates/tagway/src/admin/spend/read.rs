@@ -2,11 +2,11 @@
 
 use super::super::Shared;
 use super::super::refusal::Refusal;
-use super::days::Days;
+use super::days::{self, Days};
 use crate::store::{Dim, Slice, Sums, TagView};
 
 /// An answer is made from no more sums.
-const MOST_SUMS: usize = 100_000;
+const MOST_SUMS: i64 = 100_000;
 
 /// What requests with these in common add up to.
 #[derive(Debug)]
@@ -24,16 +24,21 @@ impl Sum {
 
     /// The day, which is the first dimension.
     pub(super) fn day(&self) -> i64 {
-        self.of(0).and_then(|day| day.parse().ok()).unwrap_or(0)
+        self.of(0).and_then(|day| day.parse().ok()).and_then(days::number).unwrap_or(0)
     }
 }
 
 /// All requests of some days.
 pub(super) fn within(days: Days) -> Slice {
-    Slice { first: days.first, last: days.last, ..Slice::default() }
+    on(&Slice::default(), days)
 }
 
-/// Reads sums, the costliest first.
+/// The same requests on other days.
+pub(super) fn on(slice: &Slice, days: Days) -> Slice {
+    Slice { from: Some(days::date(days.first)), to: Some(days::date(days.last)), ..slice.clone() }
+}
+
+/// Reads sums, day by day where the day comes first, and the costliest first.
 ///
 /// # Errors
 /// There are too many.
@@ -43,9 +48,9 @@ pub(super) async fn sums(
     by: &[Dim],
     view: TagView,
 ) -> Result<Vec<Sum>, Refusal> {
-    let slice = Slice { most: MOST_SUMS + 1, ..slice.clone() };
+    let slice = Slice { most: Some(MOST_SUMS + 1), ..slice.clone() };
     let rows = shared.db.activity(&slice, by, view).await?;
-    if MOST_SUMS < rows.len() {
+    if i64::try_from(rows.len()).map_or(true, |count| MOST_SUMS < count) {
         let message = format!(
             "More than {MOST_SUMS} sums would be needed for this. Ask for fewer days, or for less with a filter; GET /spend/export has no bound."
         );
@@ -60,9 +65,9 @@ pub(super) async fn top(
     slice: &Slice,
     by: &[Dim],
     view: TagView,
-    most: usize,
+    most: i64,
 ) -> Result<Vec<Sum>, Refusal> {
-    let slice = Slice { most, ..slice.clone() };
+    let slice = Slice { most: Some(most), ..slice.clone() };
     let rows = shared.db.activity(&slice, by, view).await?;
     Ok(rows.into_iter().map(|(at, sums)| Sum { at, sums }).collect())
 }

@@ -71,17 +71,17 @@ pub(super) fn permits(team: &Team, permission: &str) -> bool {
 }
 
 /// The id under which the requests of a key are counted: of the key itself, of one of its digests, or of its id. Keys
-/// that are gone are known by their id alone.
-pub(super) async fn key_id(shared: &Shared, key: &str) -> Result<String, Refusal> {
+/// that are gone are known by their id alone, and the master key has none.
+pub(super) async fn key_id(shared: &Shared, key: &str) -> Result<Option<String>, Refusal> {
     if key == MASTER {
-        return Ok(String::new());
+        return Ok(None);
     }
     if let Some(found) = keys::look_up(shared, key).await? {
-        return Ok(found.id);
+        return Ok(Some(found.id));
     }
     // A key that nobody knows has no requests, and its text is not repeated.
     let gone = tagway_core::secret::unhex(key).map(|digest| tagway_core::secret::hex(&digest));
-    Ok(gone.unwrap_or_else(|| "-".to_owned()))
+    Ok(Some(gone.unwrap_or_else(|| "-".to_owned())))
 }
 
 /// The ids in a list with commas; none where there is nothing in it.

@@ -36,12 +36,13 @@ struct Tags {
 impl Tags {
     /// Reads those of `only`, or all.
     async fn read(shared: &Shared, slice: &Slice, view: TagView, only: &[String]) -> Result<Self, Refusal> {
-        let mut sums = read::sums(shared, slice, &[Dim::Tag], view).await?;
-        sums.retain(|sum| match sum.of(0) {
-            Some(tag) => only.is_empty() || only.iter().any(|one| one == tag),
-            // In full, no tag is no tag's; split, it is what is left to the total.
-            None => view == TagView::Split && only.is_empty(),
-        });
+        let mut asked = slice.clone();
+        if !only.is_empty() {
+            asked.only.push((Dim::Tag, only.iter().cloned().map(Some).collect()));
+        }
+        let mut sums = read::sums(shared, &asked, &[Dim::Tag], view).await?;
+        // Split, what has no tag is what is left to the total; in full, it is no tag's.
+        sums.retain(|sum| view == TagView::Split || sum.of(0).is_some());
         Ok(Self { view, sums, total: read::total(shared, slice).await? })
     }
 

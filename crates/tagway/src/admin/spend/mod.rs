@@ -8,6 +8,7 @@ mod days;
 mod figures;
 mod names;
 mod read;
+mod report;
 mod scope;
 mod tags;
 mod view;
@@ -27,6 +28,11 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(activity::users_whole))
         .routes(routes!(activity::organizations))
         .routes(routes!(activity::customers))
+        .routes(routes!(report::global))
+        .routes(routes!(report::key))
+        .routes(routes!(report::user))
+        .routes(routes!(report::team))
+        .routes(routes!(report::organization))
         .routes(routes!(tags::spend))
         .routes(routes!(tags::global))
         .routes(routes!(tags::names))

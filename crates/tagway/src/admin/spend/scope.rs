@@ -6,7 +6,7 @@ use super::super::actor::Actor;
 use super::super::keys;
 use super::super::refusal::Refusal;
 use crate::objects::{Role, Team};
-use crate::store::{Slice, Stored};
+use crate::store::{Dim, Slice, Stored};
 
 /// What a team lists among `team_member_permissions` where its members may see all of its figures, …
 pub(super) const FIGURES: &str = "/team/daily/activity";
@@ -45,10 +45,9 @@ impl Reach {
 
     /// The requests it leaves of these.
     pub(super) fn within(self, mut slice: Slice) -> Slice {
-        slice.seen_by = match self {
-            Self::Everybody => None,
-            Self::Own { user, teams } => Some((user, teams)),
-        };
+        if let Self::Own { user, teams } = self {
+            slice.any = vec![(Dim::User, vec![user]), (Dim::Team, teams)];
+        }
         slice
     }
 }

@@ -25,6 +25,8 @@ use crate::store::{Dim, Slice, Sums, TagView};
 
 /// As many tags are named without a question for certain ones.
 const MOST_NAMES: usize = 250;
+/// … out of so many.
+const MOST_TAGS: i64 = 100_000;
 
 /// What each tag costs, the costliest first, and what all requests cost.
 struct Tags {
@@ -169,7 +171,7 @@ pub(super) async fn distinct(State(shared): State<Shared>, actor: Actor) -> Resu
 /// The tags of requests ever, those used most first.
 async fn used(shared: &Shared, most: usize) -> Result<Vec<String>, Refusal> {
     let slice = read::within(Days { first: 0, last: super::days::today() + 1 });
-    let mut sums = read::sums(shared, &slice, &[Dim::Tag], TagView::Full).await?;
+    let mut sums = read::top(shared, &slice, &[Dim::Tag], TagView::Full, MOST_TAGS).await?;
     sums.sort_by_key(|sum| std::cmp::Reverse(sum.sums.requests));
     Ok(sums.into_iter().filter_map(|sum| sum.at.into_iter().next()?).take(most).collect())
 }

@@ -6,7 +6,9 @@ mod csv;
 mod daily;
 mod days;
 mod figures;
+mod global;
 mod names;
+mod people;
 mod read;
 mod report;
 mod scope;
@@ -33,6 +35,18 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(report::user))
         .routes(routes!(report::team))
         .routes(routes!(report::organization))
+        .routes(routes!(global::spend))
+        .routes(routes!(global::logs))
+        .routes(routes!(global::keys))
+        .routes(routes!(global::models))
+        .routes(routes!(global::teams))
+        .routes(routes!(global::providers))
+        .routes(routes!(global::end_users))
+        .routes(routes!(global::all_end_users))
+        .routes(routes!(global::activity))
+        .routes(routes!(global::activity_by_model))
+        .routes(routes!(people::by_key))
+        .routes(routes!(people::by_user))
         .routes(routes!(tags::spend))
         .routes(routes!(tags::global))
         .routes(routes!(tags::names))

@@ -26,6 +26,7 @@ mod refusal;
 mod reload;
 mod reset;
 mod shown;
+mod spend;
 mod stored_models;
 mod tags;
 mod teams;
@@ -125,6 +126,7 @@ fn documented() -> OpenApiRouter<Shared> {
         .merge(users::routes())
         .merge(models::routes())
         .merge(stored_models::routes())
+        .merge(spend::routes())
         .merge(tags::routes())
         .merge(audit::routes())
 }

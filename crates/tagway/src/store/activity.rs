@@ -51,6 +51,10 @@ pub(crate) struct Slice {
     pub(crate) to: Option<Date>,
     /// Only those with one of these values; `None` among them is for those that have none. Not for [`Dim::Day`].
     pub(crate) only: Vec<(Dim, Vec<Option<String>>)>,
+    /// None with one of these values. For owners alone.
+    pub(crate) not: Vec<(Dim, Vec<String>)>,
+    /// Only those with one of any of these values: what belongs to a user or to one of its teams. For owners alone.
+    pub(crate) any: Vec<(Dim, Vec<String>)>,
     /// So many groups at most: those that cost the most.
     pub(crate) most: Option<i64>,
 }
@@ -178,6 +182,22 @@ impl Db {
             condition.push_str(" AND ");
             condition.push_str(&one_of);
         }
+        let mut either = Vec::new();
+        for (dim, values) in &slice.any {
+            either.extend(self.among(*dim, values, "IN", &mut args).await?);
+        }
+        if !slice.any.is_empty() {
+            if either.is_empty() {
+                return Ok(None);
+            }
+            condition.push_str(&format!(" AND ({})", either.join(" OR ")));
+        }
+        for (dim, values) in &slice.not {
+            if let Some(outside) = self.among(*dim, values, "NOT IN", &mut args).await? {
+                condition.push_str(" AND ");
+                condition.push_str(&outside);
+            }
+        }
         let join = if joined {
             format!(" {join} tag_set_members m ON m.tag_set = d.tag_set")
         } else {
@@ -213,6 +233,21 @@ impl Db {
             ));
         }
         Ok(Some(Question { sql: with_texts(&inner, by, &names), args }))
+    }
+
+    /// A comparison with those of these owners that requests ever had; nothing where there are none.
+    async fn among(
+        &self,
+        dim: Dim,
+        values: &[String],
+        comparison: &str,
+        args: &mut Vec<Arg>,
+    ) -> Result<Option<String>, StoreError> {
+        let values: Vec<Option<String>> = values.iter().cloned().map(Some).collect();
+        let Some((ids, _)) = self.numbers(&values).await? else { return Ok(None) };
+        let first = args.len() + 1;
+        args.extend(ids.iter().map(|id| Arg::Int(*id)));
+        Ok(Some(format!("{} {comparison} ({})", dim.column(), places_from(first, ids.len()))))
     }
 
     /// The numbers of values, and whether having none is among them; nothing where none of them is known.

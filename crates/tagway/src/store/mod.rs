@@ -2,6 +2,7 @@
 //! objects as JSON with a few columns beside it, and neither who may change them nor what they mean.
 
 mod activity;
+mod amounts;
 mod audit;
 mod book;
 mod changes;

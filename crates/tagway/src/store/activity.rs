@@ -145,24 +145,18 @@ impl Db {
         let mut join = if joined { "LEFT JOIN" } else { "" };
         for (dim, values) in &slice.only {
             let Some((ids, none)) = self.numbers(values).await? else { return Ok(None) };
-            let mut listed = |column: &str| {
-                let first = args.len() + 1;
-                args.extend(ids.iter().map(|id| Arg::Int(*id)));
-                format!("{column} IN ({})", places_from(first, ids.len()))
-            };
             let one_of = match (dim, joined) {
                 (Dim::Tag, true) if none => {
-                    let listed = if ids.is_empty() { "1 = 0".to_owned() } else { listed("m.tag_id") };
-                    format!("({listed} OR m.tag_id IS NULL)")
+                    format!("({} OR m.tag_id IS NULL)", listed(&mut args, "m.tag_id", &ids))
                 }
                 (Dim::Tag, true) => {
                     join = "JOIN";
-                    listed("m.tag_id")
+                    listed(&mut args, "m.tag_id", &ids)
                 }
                 (Dim::Tag, false) => {
                     let mut either = Vec::new();
                     if !ids.is_empty() {
-                        let listed = listed("tag_id");
+                        let listed = listed(&mut args, "tag_id", &ids);
                         either.push(format!(
                             "d.tag_set IN (SELECT tag_set FROM tag_set_members WHERE {listed})"
                         ));
@@ -174,9 +168,7 @@ impl Db {
                 }
                 (dim, _) => {
                     let ids: Vec<i64> = ids.iter().copied().chain(none.then_some(0)).collect();
-                    let first = args.len() + 1;
-                    args.extend(ids.iter().map(|id| Arg::Int(*id)));
-                    format!("{} IN ({})", dim.column(), places_from(first, ids.len()))
+                    listed(&mut args, dim.column(), &ids)
                 }
             };
             condition.push_str(" AND ");
@@ -184,7 +176,7 @@ impl Db {
         }
         let mut either = Vec::new();
         for (dim, values) in &slice.any {
-            either.extend(self.among(*dim, values, "IN", &mut args).await?);
+            either.extend(self.among(*dim, values, &mut args).await?);
         }
         if !slice.any.is_empty() {
             if either.is_empty() {
@@ -193,9 +185,9 @@ impl Db {
             condition.push_str(&format!(" AND ({})", either.join(" OR ")));
         }
         for (dim, values) in &slice.not {
-            if let Some(outside) = self.among(*dim, values, "NOT IN", &mut args).await? {
-                condition.push_str(" AND ");
-                condition.push_str(&outside);
+            if let Some(inside) = self.among(*dim, values, &mut args).await? {
+                condition.push_str(" AND NOT ");
+                condition.push_str(&inside);
             }
         }
         let join = if joined {
@@ -240,14 +232,11 @@ impl Db {
         &self,
         dim: Dim,
         values: &[String],
-        comparison: &str,
         args: &mut Vec<Arg>,
     ) -> Result<Option<String>, StoreError> {
         let values: Vec<Option<String>> = values.iter().cloned().map(Some).collect();
         let Some((ids, _)) = self.numbers(&values).await? else { return Ok(None) };
-        let first = args.len() + 1;
-        args.extend(ids.iter().map(|id| Arg::Int(*id)));
-        Ok(Some(format!("{} {comparison} ({})", dim.column(), places_from(first, ids.len()))))
+        Ok(Some(listed(args, dim.column(), &ids)))
     }
 
     /// The numbers of values, and whether having none is among them; nothing where none of them is known.
@@ -291,8 +280,15 @@ fn with_texts(inner: &str, by: &[Dim], names: &[String]) -> String {
     )
 }
 
-fn places_from(first: usize, count: usize) -> String {
-    (first..first + count).map(|place| format!("${place}")).collect::<Vec<_>>().join(", ")
+/// That a column has one of these numbers.
+fn listed(args: &mut Vec<Arg>, column: &str, numbers: &[i64]) -> String {
+    if numbers.is_empty() {
+        return "1 = 0".to_owned();
+    }
+    let first = args.len() + 1;
+    args.extend(numbers.iter().map(|number| Arg::Int(*number)));
+    let places = (first..=args.len()).map(|place| format!("${place}"));
+    format!("{column} IN ({})", places.collect::<Vec<_>>().join(", "))
 }
 
 /// Days since 1970.

@@ -3,6 +3,7 @@
 
 mod activity;
 mod alerts;
+mod amounts;
 mod audit;
 mod book;
 mod changes;

@@ -113,12 +113,7 @@ async fn answer(
 }
 
 /// A row for every day and owner or tag.
-async fn sheet(
-    shared: &Shared,
-    slice: &Slice,
-    entity: Dim,
-    view: TagView,
-) -> Result<Response, Refusal> {
+async fn sheet(shared: &Shared, slice: &Slice, entity: Dim, view: TagView) -> Result<Response, Refusal> {
     let mut sums = read::sums(shared, slice, &[Dim::Day, entity], view).await?;
     if entity == Dim::Tag && view == TagView::Full {
         sums.retain(|sum| sum.of(1).is_some());
@@ -278,8 +273,7 @@ async fn by_team(shared: &Shared, actor: &Actor, teams: &Teams, whole: bool) -> 
         if only.is_empty() {
             only.push("-".to_owned());
         }
-        let mut open: Vec<String> =
-            only.iter().filter(|team| actor.is_team_admin(team)).cloned().collect();
+        let mut open: Vec<String> = only.iter().filter(|team| actor.is_team_admin(team)).cloned().collect();
         let others: Vec<String> = only.iter().filter(|team| !open.contains(team)).cloned().collect();
         let found: Vec<Stored<Team>> = shared.db.find_all(&others).await?;
         open.extend(found.into_iter().filter(|team| permits(&team.object, FIGURES)).map(|team| team.id));

@@ -160,10 +160,7 @@ mod tests {
         sheet.text("a,\"b\"").money(Nanos(8_550)).end();
         sheet.text("two\nlines").money(Nanos(-1_500_000_000)).end();
         sheet.maybe(None).money(Nanos(2_000_000_000)).end();
-        assert_eq!(
-            sheet.text,
-            "tag,spend\r\n\"a,\"\"b\"\"\",0.00000855\r\n\"two\nlines\",-1.5\r\n,2\r\n"
-        );
+        assert_eq!(sheet.text, "tag,spend\r\n\"a,\"\"b\"\"\",0.00000855\r\n\"two\nlines\",-1.5\r\n,2\r\n");
     }
 
     #[test]

@@ -81,7 +81,11 @@ impl Day {
     }
 }
 
-fn parts(parts: &BTreeMap<String, Part>, keys: &Keys, metadata: &HashMap<String, Value>) -> Map<String, Value> {
+fn parts(
+    parts: &BTreeMap<String, Part>,
+    keys: &Keys,
+    metadata: &HashMap<String, Value>,
+) -> Map<String, Value> {
     let shown = parts.iter().map(|(name, part)| {
         let shown = json!({
             "metrics": metrics(&part.sums),
@@ -94,9 +98,9 @@ fn parts(parts: &BTreeMap<String, Part>, keys: &Keys, metadata: &HashMap<String,
 }
 
 fn by_key(sums: &BTreeMap<String, Sums>, keys: &Keys) -> Map<String, Value> {
-    let shown = sums.iter().map(|(key, sums)| {
-        (key.clone(), json!({"metrics": metrics(sums), "metadata": keys.metadata(key)}))
-    });
+    let shown = sums
+        .iter()
+        .map(|(key, sums)| (key.clone(), json!({"metrics": metrics(sums), "metadata": keys.metadata(key)})));
     shown.collect()
 }
 
@@ -118,7 +122,7 @@ pub(super) async fn answer(shared: &Shared, wish: &Wish) -> Result<Value, Refusa
     }
     let (listed, keys_in_all) = top_keys(shared, &slice, wish.keys).await?;
     let by_keys = Slice { only: listed, ..slice.clone() };
-        let by = [Dim::Day, Dim::Model, Dim::Group, Dim::Provider, Dim::Key];
+    let by = [Dim::Day, Dim::Model, Dim::Group, Dim::Provider, Dim::Key];
     for sum in read::sums(shared, &by_keys, &by, TagView::Full).await? {
         let key = names::key(sum.of(4)).to_owned();
         let day = found.entry(sum.day()).or_default();
@@ -162,7 +166,13 @@ pub(super) async fn answer(shared: &Shared, wish: &Wish) -> Result<Value, Refusa
     Ok(json!({"results": results, "metadata": metadata}))
 }
 
-fn metadata(wish: &Wish, of_page: &Sums, of_range: &Sums, keys: usize, entities: usize) -> Map<String, Value> {
+fn metadata(
+    wish: &Wish,
+    of_page: &Sums,
+    of_range: &Sums,
+    keys: usize,
+    entities: usize,
+) -> Map<String, Value> {
     let mut fields = totals(of_page);
     for (name, value) in [
         ("page", json!(wish.page)),
@@ -225,7 +235,11 @@ fn listed_entity(sum: &Sum, listed: &HashSet<Option<String>>) -> Option<String> 
 }
 
 /// The conditions of a slice, with one for the owners or tags that are listed.
-fn with_entities(slice: &Slice, entity: Dim, listed: &HashSet<Option<String>>) -> Vec<(Dim, Vec<Option<String>>)> {
+fn with_entities(
+    slice: &Slice,
+    entity: Dim,
+    listed: &HashSet<Option<String>>,
+) -> Vec<(Dim, Vec<Option<String>>)> {
     let mut only = slice.only.clone();
     only.retain(|(dimension, _)| *dimension != entity);
     only.push((entity, listed.iter().cloned().collect()));

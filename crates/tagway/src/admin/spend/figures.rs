@@ -95,4 +95,3 @@ pub(super) fn cells(sheet: &mut Sheet, sums: &Sums) {
         .plain(sums.cache_write_tokens)
         .end();
 }
-

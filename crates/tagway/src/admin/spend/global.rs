@@ -182,9 +182,10 @@ pub(super) async fn teams(State(shared): State<Shared>, actor: Actor) -> Result<
             Value::Object(shown)
         })
         .collect();
-    let per_team = totals.iter().take(usize::try_from(FEW).unwrap_or_default()).map(|sum| {
-        json!({"team_id": name(sum.of(0)), "total_spend": sum.sums.cost.dollars()})
-    });
+    let per_team = totals
+        .iter()
+        .take(usize::try_from(FEW).unwrap_or_default())
+        .map(|sum| json!({"team_id": name(sum.of(0)), "total_spend": sum.sums.cost.dollars()}));
     Ok(Json(json!({
         "daily_spend": daily,
         "teams": totals.iter().map(|sum| name(sum.of(0))).collect::<Vec<_>>(),
@@ -261,7 +262,10 @@ pub(super) async fn end_users(
     get, path = "/global/all_end_users", tag = "spend",
     responses((status = 200, description = "Ids", body = Object), Refusals)
 )]
-pub(super) async fn all_end_users(State(shared): State<Shared>, actor: Actor) -> Result<Json<Value>, Refusal> {
+pub(super) async fn all_end_users(
+    State(shared): State<Shared>,
+    actor: Actor,
+) -> Result<Json<Value>, Refusal> {
     actor.must_see_all()?;
     let slice = read::within(Days::usual());
     let sums = read::top(&shared, &slice, &[Dim::Customer], TagView::Full, 10_000).await?;

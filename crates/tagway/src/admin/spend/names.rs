@@ -37,10 +37,7 @@ impl Keys {
         let users: Vec<Stored<User>> = shared.db.find_all(&users).await?;
         Ok(Self {
             keys: found.into_iter().map(|key| (key.id, key.object)).collect(),
-            emails: users
-                .into_iter()
-                .filter_map(|user| Some((user.id, user.object.user_email?)))
-                .collect(),
+            emails: users.into_iter().filter_map(|user| Some((user.id, user.object.user_email?))).collect(),
         })
     }
 
@@ -77,7 +74,8 @@ pub(super) async fn metadata<'a>(
     Ok(match of {
         Dim::Team => {
             let found: Vec<Stored<Team>> = shared.db.find_all(&ids).await?;
-            let shown = found.into_iter().map(|team| (team.id, json!({"team_alias": team.object.team_alias})));
+            let shown =
+                found.into_iter().map(|team| (team.id, json!({"team_alias": team.object.team_alias})));
             shown.collect()
         }
         Dim::User => {

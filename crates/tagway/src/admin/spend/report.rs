@@ -94,7 +94,8 @@ pub(super) async fn global(
         slice.only.push((Dim::Key, vec![key_id(&shared, &key).await?]));
         "api_key".clone_into(&mut group_by);
     }
-    for (dimension, value) in [(Dim::User, &internal_user_id), (Dim::Team, &team_id), (Dim::Customer, &customer_id)]
+    for (dimension, value) in
+        [(Dim::User, &internal_user_id), (Dim::Team, &team_id), (Dim::Customer, &customer_id)]
     {
         if let Some(value) = value.as_ref().filter(|value| !value.is_empty()) {
             slice.only.push((dimension, vec![Some(value.clone())]));
@@ -280,10 +281,10 @@ fn whose(
 ) -> Result<String, Refusal> {
     match (asked.filter(|asked| !asked.is_empty()), own) {
         (Some(asked), own) if own == Some(&*asked) || also || actor.sees_all() => Ok(asked),
-        (Some(_), _) => Err(Refusal::forbidden(format!(
-            "Not authorized to view spend for a {field} other than your own"
-        ))
-        .param(field)),
+        (Some(_), _) => {
+            Err(Refusal::forbidden(format!("Not authorized to view spend for a {field} other than your own"))
+                .param(field))
+        }
         (None, Some(own)) => Ok(own.to_owned()),
         (None, None) => {
             let message = format!("No {field} associated with this API key; pass a {field} query param");

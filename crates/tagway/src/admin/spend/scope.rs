@@ -21,7 +21,10 @@ pub(super) const MASTER: &str = "litellm_proxy_master_key";
 pub(super) enum Reach {
     Everybody,
     /// A user's own, and those of teams.
-    Own { user: String, teams: Vec<String> },
+    Own {
+        user: String,
+        teams: Vec<String>,
+    },
 }
 
 impl Reach {

@@ -133,9 +133,7 @@ pub(super) async fn global(
     if format == Format::Csv {
         return Ok(tags.sheet());
     }
-    let row = |sum: &Sum| {
-        json!({"name": sum.of(0), "spend": sum.sums.cost.dollars(), "log_count": sum.sums.requests})
-    };
+    let row = |sum: &Sum| json!({"name": sum.of(0), "spend": sum.sums.cost.dollars(), "log_count": sum.sums.requests});
     let body = json!({
         "spend_per_tag": tags.sums.iter().map(row).collect::<Vec<_>>(),
         "view": view::name(tags.view),

@@ -10,8 +10,10 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use tagway_core::config::Config;
 use tagway_core::snapshot::Snapshot;
+use tokio::sync::mpsc;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::accounts::{self, Accounts, Crossed};
 use crate::admin::{Admin, Shared};
 use crate::catalog::Catalog;
 use crate::data::probe;
@@ -23,7 +25,7 @@ use crate::peers::{self, Meeting, Peers};
 use crate::seal::Seal;
 use crate::seen::{self, Seen};
 use crate::store::{self, Change, Db, Migrated, Place};
-use crate::tasks::Tasks;
+use crate::tasks::{Stop, Tasks};
 use crate::telemetry;
 
 /// What keeps the directory has this long to end.
@@ -102,18 +104,24 @@ async fn serve(
     let mut tasks = Tasks::new();
     let stop = tasks.stop_sign();
     let db = open(place, &plan.data).await?;
-    let (directory, orders) = Directory::new();
-    let catalog = Arc::new(Catalog::new(db.clone(), Arc::clone(&live), Seal::from_environment()));
+    let (accounts, crossed) = Accounts::new();
+    let (directory, orders) = Directory::new(Arc::clone(&accounts));
+    let seal = Seal::from_environment();
+    let catalog = Arc::new(Catalog::new(db.clone(), Arc::clone(&live), seal, Arc::clone(&accounts)));
     let peers = Arc::new(Peers::new());
     let seen = Seen::new();
     if !matches!(db, Db::Absent) {
         directory.prepare(&db).await.context("cannot read the store")?;
-        catalog.refresh().await;
+    }
+    if !catalog.refresh().await {
+        // Budgets would not hold.
+        return Err(anyhow!("cannot read the store"));
     }
     let shared = Shared {
         live: Arc::clone(&live),
         directory: Arc::clone(&directory),
         catalog: Arc::clone(&catalog),
+        accounts: Arc::clone(&accounts),
         peers: Arc::clone(&peers),
         db: db.clone(),
         draining: Arc::new(AtomicBool::new(false)),
@@ -125,11 +133,18 @@ async fn serve(
     let admin = Admin::new(shared, control.clone());
     let count = plan.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let workers = Workers::start(count, &live, &directory, &seen, &admin, &stop, plan.grace)?;
-    tasks.spawn("reload", |stop| live::watch(Arc::clone(&live), stop));
+    let renewed = Arc::clone(&catalog);
+    let renew = move || {
+        let catalog = Arc::clone(&renewed);
+        async move { catalog.refresh().await }
+    };
+    tasks.spawn("reload", |stop| live::watch(Arc::clone(&live), renew, stop));
+    tasks.spawn("soft budgets", |stop| tell(crossed, stop));
     // Requests in progress need these to the end: they stop after the workers.
     let mut keepers = Tasks::new();
     keepers.spawn("directory", |stop| directory::keep(Arc::clone(&directory), db.hasty(), orders, stop));
     if !matches!(db, Db::Absent) {
+        keepers.spawn("spend", |stop| accounts::poll(Arc::clone(&accounts), db.clone(), stop));
         keepers.spawn("seen tags", |stop| seen::keep(seen, db.clone(), stop));
         keepers.spawn("listen", |stop| peers::listen(db.clone(), Arc::clone(&peers), stop));
         if let Some(valkey) = &live.current().snapshot.config.router.valkey {
@@ -213,10 +228,24 @@ fn told(catalog: Arc<Catalog>) -> directory::Told {
         let catalog = Arc::clone(&catalog);
         Box::pin(async move {
             // None named: anything may have changed.
-            let concerned = |change: &Change| matches!(change.kind, Kind::Model | Kind::Tag);
+            let concerned = |change: &Change| matches!(change.kind, Kind::Model | Kind::Tag | Kind::Budget);
             if changes.is_empty() || changes.iter().any(concerned) { catalog.refresh().await } else { true }
         })
     })
+}
+
+/// Tells of soft budgets that were crossed.
+async fn tell(mut crossed: mpsc::Receiver<Crossed>, mut stop: Stop) {
+    loop {
+        let Crossed { payer, id, spent, soft, .. } = tokio::select! {
+            () = stop.asked() => return,
+            crossed = crossed.recv() => match crossed {
+                Some(crossed) => crossed,
+                None => return,
+            },
+        };
+        tracing::warn!(target: "tagway::budget", kind = payer.as_str(), id, %spent, %soft, "soft budget crossed");
+    }
 }
 
 fn address(host: &str, port: u16) -> anyhow::Result<SocketAddr> {

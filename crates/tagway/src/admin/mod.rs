@@ -48,6 +48,7 @@ use tower::ServiceExt as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::accounts::Accounts;
 use crate::catalog::Catalog;
 use crate::directory::Directory;
 use crate::live::{Current, Live};
@@ -68,6 +69,7 @@ pub(crate) struct Shared {
     pub(crate) live: Arc<Live>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) catalog: Arc<Catalog>,
+    pub(crate) accounts: Arc<Accounts>,
     pub(crate) peers: Arc<Peers>,
     pub(crate) db: Db,
     /// Set while the gateway shuts down.

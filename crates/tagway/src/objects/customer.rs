@@ -55,6 +55,10 @@ impl Owner for Customer {
         &self.limits
     }
 
+    fn whose_model_budget(&self, id: &str) -> String {
+        format!("LiteLLM End User: {id}")
+    }
+
     fn policy(&self, id: &str) -> Result<Policy, Unfit> {
         policy::of(Given {
             blocked: self.blocked,

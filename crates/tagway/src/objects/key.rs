@@ -114,6 +114,23 @@ impl Owner for Key {
         &self.limits
     }
 
+    fn name_in_messages(&self) -> Option<Box<str>> {
+        let alias = self.key_alias.as_deref().filter(|alias| !alias.is_empty()).unwrap_or("key");
+        Some(match &self.key_name {
+            Some(name) => format!("{alias} ({name})").into(),
+            None => alias.into(),
+        })
+    }
+
+    fn whose_model_budget(&self, id: &str) -> String {
+        let alias = self.key_alias.as_deref().unwrap_or("None");
+        format!("LiteLLM Virtual Key: {id}, key_alias: {alias}")
+    }
+
+    fn metadata(&self) -> Option<&Map<String, Value>> {
+        Some(&self.metadata)
+    }
+
     fn model_rates(&self) -> Vec<(Box<str>, Rates)> {
         by_model(self.model_rpm_limit.as_ref(), self.model_tpm_limit.as_ref())
     }

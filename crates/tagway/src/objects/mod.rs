@@ -157,6 +157,28 @@ pub(crate) trait Owner: Object {
     /// Its limits of rate and money.
     fn limits(&self) -> &Limits;
 
+    /// How messages name it, if not by its id.
+    fn name_in_messages(&self) -> Option<Box<str>> {
+        None
+    }
+
+    /// How messages about its budget for a model name it.
+    fn whose_model_budget(&self, id: &str) -> String {
+        let kind = Self::KIND.as_str();
+        let (first, rest) = kind.split_at(1);
+        format!("LiteLLM {}{rest}: {id}", first.to_uppercase())
+    }
+
+    /// What its members may spend, by user.
+    fn member_limits(&self) -> impl Iterator<Item = (&str, Limits)> {
+        std::iter::empty()
+    }
+
+    /// What clients have written to it.
+    fn metadata(&self) -> Option<&Map<String, Value>> {
+        None
+    }
+
     /// Its limits of rate by model.
     fn model_rates(&self) -> Vec<(Box<str>, Rates)> {
         Vec::new()

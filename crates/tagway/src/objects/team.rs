@@ -104,6 +104,21 @@ impl Owner for Team {
         &self.limits
     }
 
+    fn member_limits(&self) -> impl Iterator<Item = (&str, Limits)> {
+        self.members_with_roles.iter().filter_map(|member| {
+            let limits = Limits {
+                max_budget: Some(member.max_budget_in_team?),
+                budget_duration: member.budget_duration.clone(),
+                ..Limits::default()
+            };
+            Some((member.user_id.as_deref()?, limits))
+        })
+    }
+
+    fn metadata(&self) -> Option<&Map<String, Value>> {
+        Some(&self.metadata)
+    }
+
     fn model_rates(&self) -> Vec<(Box<str>, Rates)> {
         by_model(self.model_rpm_limit.as_ref(), self.model_tpm_limit.as_ref())
     }

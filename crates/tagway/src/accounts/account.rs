@@ -18,6 +18,8 @@ use crate::receipt::{Booking, Payer};
 pub(crate) struct Estimate {
     pub(crate) probable: Nanos,
     pub(crate) most: Nanos,
+    /// What was probable before experience corrected it.
+    pub(crate) guess: Nanos,
 }
 
 /// A budget that is spent.
@@ -340,7 +342,7 @@ mod tests {
 
     fn costs(dollars: f64) -> Estimate {
         let amount = Nanos::from_dollars(dollars);
-        Estimate { probable: amount, most: amount }
+        Estimate { probable: amount, most: amount, guess: amount }
     }
 
     #[test]

@@ -65,9 +65,15 @@ pub(crate) struct Holds {
     payers: SmallVec<[Hold; 4]>,
     /// Of the deployment it went to, and its provider.
     place: SmallVec<[Hold; 2]>,
+    estimate: Estimate,
 }
 
 impl Holds {
+    /// What the request was estimated to cost.
+    pub(crate) fn estimate(&self) -> Estimate {
+        self.estimate
+    }
+
     /// What all of these accounts admit, or nothing.
     ///
     /// # Errors
@@ -81,7 +87,7 @@ impl Holds {
         for account in accounts {
             payers.push(account.reserve(estimate, now)?);
         }
-        Ok(Self { payers, place: SmallVec::new() })
+        Ok(Self { payers, place: SmallVec::new(), estimate })
     }
 
     /// Takes hold of the budgets of a deployment and its provider in place of those of another.
@@ -91,13 +97,12 @@ impl Holds {
     pub(crate) fn go_to<'a>(
         &mut self,
         accounts: impl Iterator<Item = &'a Arc<Account>>,
-        estimate: Estimate,
         now: i64,
     ) -> Result<(), Exceeded> {
         self.place.clear();
         let mut place = SmallVec::new();
         for account in accounts {
-            place.push(account.reserve(estimate, now)?);
+            place.push(account.reserve(self.estimate, now)?);
         }
         self.place = place;
         Ok(())

@@ -59,8 +59,8 @@ impl Accounts {
     }
 
     /// The accounts of the configuration and of tags.
-    pub(crate) fn table(&self) -> arc_swap::Guard<Arc<Table>> {
-        self.table.load()
+    pub(crate) fn table(&self) -> Arc<Table> {
+        self.table.load_full()
     }
 
     /// Opens accounts, or gives those that are open other terms, with what the store has counted for them.

@@ -8,6 +8,7 @@ use http::StatusCode;
 use tagway_core::access::TagForbidden;
 use tagway_core::wire::peek::Unreadable;
 
+use super::budgets::OverBudget;
 use super::rates::OverLimit;
 use super::refused::Refused;
 use crate::access::Forbidden;
@@ -42,6 +43,8 @@ pub(crate) enum Failure {
     Malformed(#[from] Malformed),
     #[error(transparent)]
     OverLimit(#[from] OverLimit),
+    #[error(transparent)]
+    OverBudget(#[from] Box<OverBudget>),
     #[error(transparent)]
     TagForbidden(#[from] TagForbidden),
     #[error(transparent)]
@@ -158,6 +161,7 @@ impl Failure {
             Self::NoRoute(NoRoute::CoolingDown { .. }) | Self::Busy { .. } | Self::OverLimit(_) => {
                 StatusCode::TOO_MANY_REQUESTS
             }
+            Self::OverBudget(over) => over.status,
             Self::Refused(refused) => refused.status,
             Self::Unreachable { .. }
             | Self::Garbled { .. }
@@ -190,6 +194,7 @@ impl Failure {
             | Self::Timeout { .. } => "invalid_request_error",
             Self::NoRoute(NoRoute::CoolingDown { .. }) => "all_deployments_in_cooldown",
             Self::Busy { .. } | Self::OverLimit(_) => "throttling_error",
+            Self::OverBudget(_) => "budget_exceeded",
             Self::Refused(refused) => refused.kind,
             Self::Unreachable { .. }
             | Self::Garbled { .. }
@@ -215,6 +220,7 @@ impl Failure {
             Self::UnknownModel { .. }
             | Self::NoRoute(_)
             | Self::OverLimit(_)
+            | Self::OverBudget(_)
             | Self::Busy { .. }
             | Self::Refused(_)
             | Self::Timeout { .. }
@@ -232,6 +238,7 @@ impl Failure {
             Self::NoRoute(NoRoute::CoolingDown { .. }) => Some("cooling_down"),
             Self::Busy { .. } => Some("overload"),
             Self::OverLimit(_) => Some("rate_limit"),
+            Self::OverBudget(_) => Some("budget"),
             Self::TagForbidden(_) => Some("tag_policy"),
             Self::ModelForbidden(_) => Some("model_access"),
             Self::Denied(Denied::Unreachable(_)) => Some("store_unreachable"),
@@ -273,6 +280,7 @@ impl Failure {
             | Self::UnknownModel { .. }
             | Self::Malformed(_)
             | Self::OverLimit(_)
+            | Self::OverBudget(_)
             | Self::TagForbidden(_)
             | Self::ModelForbidden(_)
             | Self::NoRoute(_)
@@ -287,6 +295,7 @@ impl Failure {
         match self {
             Self::NoRoute(NoRoute::CoolingDown { wait, .. }) => Some(*wait),
             Self::OverLimit(over) => Some(over.wait()),
+            Self::OverBudget(over) => over.wait,
             Self::Busy { .. } | Self::Denied(Denied::Unreachable(_)) => Some(Duration::from_secs(1)),
             Self::Refused(refused) => refused.retry_after,
             _ => None,
@@ -308,6 +317,7 @@ impl Failure {
     /// Whether another model group may serve the request instead.
     pub(crate) fn may_fall_back(&self) -> bool {
         self.is_providers()
+            || matches!(self, Self::OverBudget(over) if over.elsewhere)
             || matches!(
                 self,
                 Self::NoRoute(NoRoute::Tags { .. } | NoRoute::CoolingDown { .. }) | Self::NoUpstream { .. }

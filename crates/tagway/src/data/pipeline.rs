@@ -100,7 +100,9 @@ async fn proceed(
         tier: caller.policies().find_map(|policy| policy.tier),
         user_agent: intake::user_agent(&head.headers),
     };
-    let around = Around { snapshot, board: &current.board, pool: &gateway.pool };
+    let accounts = &*gateway.directory.accounts;
+    let table = accounts.table();
+    let around = Around { snapshot, board: &current.board, pool: &gateway.pool, accounts, table: &table };
     let mut tries = Tries::default();
     let served = fallback::run(&around, &caller, &wanted, &call, trail, &mut tries).await;
     record.tried(tries);

@@ -11,9 +11,10 @@ use tagway_core::usage::Usage;
 
 use super::admit::Hold;
 use super::attempt::{Reply, Tries};
+use super::estimate;
 use super::failure::Failure;
 use super::rates::Permits;
-use crate::accounts::Holds;
+use crate::accounts::{Account, Holds, now_millis};
 use crate::auth::Who;
 use crate::live::Current;
 use crate::route::Plan;
@@ -100,6 +101,14 @@ impl Record {
         }
     }
 
+    /// What the key has spent, and may.
+    pub(crate) fn key_account(&self) -> Option<&Account> {
+        match &self.who {
+            Some(Who::Key(bearer)) => bearer.purse.own().map(|account| &**account),
+            _ => None,
+        }
+    }
+
     fn team(&self) -> Option<&str> {
         match &self.who {
             Some(Who::Key(bearer)) => bearer.team_id.as_deref(),
@@ -129,6 +138,7 @@ impl Record {
         self.fallbacks = tries.fallbacks;
         self.max_retries = tries.max_retries;
         self.about_fallbacks = tries.about_fallbacks;
+        self.holds = tries.holds;
     }
 
     /// A deployment has answered.
@@ -155,6 +165,16 @@ impl Record {
         self.error = Some(reason.into());
     }
 
+    /// Puts what the request cost in place of what it held of budgets.
+    fn settle(&mut self) {
+        let holds = std::mem::take(&mut self.holds);
+        let (Some(usage), Some(id)) = (self.usage, self.deployment) else { return };
+        let Some(prices) = estimate::prices(self.current.snapshot.deployment(id)) else { return };
+        let cost = prices.cost(&usage).total();
+        estimate::learn(&self.current.board, id, &usage, holds.estimate(), cost);
+        holds.settle(cost, now_millis());
+    }
+
     /// The client left before the end.
     pub(crate) fn left(&mut self) {
         self.error.get_or_insert_with(|| "client_left".into());
@@ -163,6 +183,7 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
+        self.settle();
         let deployment =
             self.deployment.map(|id| self.current.snapshot.deployment(id).entry.info.id.as_str());
         let total = self.began.elapsed();

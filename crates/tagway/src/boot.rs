@@ -10,8 +10,8 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use tagway_core::config::Config;
 use tagway_core::snapshot::Snapshot;
-use tokio::sync::mpsc;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 
 use crate::accounts::{self, Accounts, Crossed};
 use crate::admin::{Admin, Shared};

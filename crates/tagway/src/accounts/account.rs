@@ -402,13 +402,11 @@ mod tests {
     #[test]
     fn a_soft_budget_is_told_once_a_window() {
         let (house, mut told) = House::new();
-        let limits = Limits {
-            soft_budget: Some(1.0),
-            budget_duration: Some("2s".into()),
-            ..Limits::default()
-        };
+        let limits =
+            Limits { soft_budget: Some(1.0), budget_duration: Some("2s".into()), ..Limits::default() };
         let account = Arc::new(Account::new(Payer::Team, "t".into(), Terms::of(&limits), house));
-        let spend = |now| drop(account.reserve(costs(0.0), now).unwrap().settle(Nanos::from_dollars(0.6), now));
+        let spend =
+            |now| drop(account.reserve(costs(0.0), now).unwrap().settle(Nanos::from_dollars(0.6), now));
         spend(0);
         assert!(told.try_recv().is_err());
         spend(10);

@@ -149,7 +149,8 @@ impl Accounts {
         count_days_in(config.proxy.timezone.as_deref());
         self.house.strict.store(config.general.strict_budgets, Ordering::Relaxed);
         let now = now_millis();
-        let open: Vec<_> = self.known().values().flat_map(HashMap::values).filter_map(Weak::upgrade).collect();
+        let open: Vec<_> =
+            self.known().values().flat_map(HashMap::values).filter_map(Weak::upgrade).collect();
         open.iter().for_each(|account| account.new_windows(now));
         let plan = Table::plan(snapshot, tags, budgets);
         let accounts = self.open(db, plan.wanted()).await?;

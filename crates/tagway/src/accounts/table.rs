@@ -81,7 +81,8 @@ impl Table {
             }
         }
         for Stored { id, object, .. } in tags {
-            let shared = object.budget_id.as_ref().and_then(|id| budgets.iter().find(|budget| budget.id == *id));
+            let shared =
+                object.budget_id.as_ref().and_then(|id| budgets.iter().find(|budget| budget.id == *id));
             let terms = match shared {
                 Some(budget) => Terms::of(&budget.object.behind(&object.limits)),
                 None => Terms::of(&object.limits),

@@ -38,9 +38,8 @@ impl Terms {
     /// The budgets by model that are among the limits of an object.
     pub(crate) fn by_model(limits: &Limits) -> impl Iterator<Item = (&str, Self)> {
         limits.by_model().map(|(model, dollars, lasts)| {
-            let window = lasts.and_then(|lasts| {
-                Window::new(lasts, limits.budget_timezone.as_deref(), false, None)
-            });
+            let window =
+                lasts.and_then(|lasts| Window::new(lasts, limits.budget_timezone.as_deref(), false, None));
             let max = Some(Nanos::from_dollars(dollars));
             (model, Self { max, strict: limits.strict, window, ..Self::default() })
         })

@@ -122,7 +122,8 @@ pub(super) fn keep_open(around: &Around<'_>, plan: &Plan<'_>, left: &mut Members
     let mut spent = Vec::new();
     for position in left.clone().iter() {
         let Some(id) = plan.group.deployments.get(position) else { continue };
-        if let Err(exceeded) = places(around, *id).try_for_each(|account| account.check(Estimate::default(), now))
+        if let Err(exceeded) =
+            places(around, *id).try_for_each(|account| account.check(Estimate::default(), now))
         {
             left.remove(position);
             spent.push((*id, exceeded));

@@ -73,13 +73,7 @@ fn asked_for(peek: &Peek<'_>) -> Option<u64> {
 }
 
 /// Notes what a call did cost that had been estimated so.
-pub(super) fn learn(
-    board: &Board,
-    id: DeploymentId,
-    usage: &Usage,
-    estimate: Estimate,
-    cost: Nanos,
-) {
+pub(super) fn learn(board: &Board, id: DeploymentId, usage: &Usage, estimate: Estimate, cost: Nanos) {
     if let Some(learned) = board.learned(id) {
         learned.note(usage.completion, estimate.guess, cost);
     }

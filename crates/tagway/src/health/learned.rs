@@ -35,7 +35,8 @@ impl Learned {
 
     /// What a call that was estimated to cost so much does cost: no less than that.
     pub(crate) fn correct(&self, estimate: Nanos) -> Nanos {
-        let raised = i128::from(estimate.0) * i128::from(self.factor.load(Ordering::Relaxed)) / i128::from(ONE);
+        let raised =
+            i128::from(estimate.0) * i128::from(self.factor.load(Ordering::Relaxed)) / i128::from(ONE);
         Nanos(i64::try_from(raised).unwrap_or(i64::MAX))
     }
 

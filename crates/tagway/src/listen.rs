@@ -20,6 +20,7 @@ use crate::data::answer::Body;
 use crate::data::pipeline::{self, Gateway};
 use crate::data::upstream;
 use crate::directory::Directory;
+use crate::ledger::{Ledger, Writer};
 use crate::live::Live;
 use crate::seen::{Notes, Seen};
 use crate::tasks::{Stop, Tasks};
@@ -50,6 +51,7 @@ impl Workers {
         live: &Arc<Live>,
         directory: &Arc<Directory>,
         seen: &Arc<Seen>,
+        ledger: &Arc<Ledger>,
         admin: &Admin,
         stop: &Stop,
         grace: Duration,
@@ -61,7 +63,9 @@ impl Workers {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let pool = Arc::new(upstream::Pool::default());
             let seen = Notes::new(Arc::clone(seen));
-            let gateway = Gateway { live: Arc::clone(live), directory: Arc::clone(directory), seen, pool };
+            let ledger = Arc::new(Writer::new(Arc::clone(ledger), number));
+            let (live, directory) = (Arc::clone(live), Arc::clone(directory));
+            let gateway = Gateway { live, directory, seen, pool, ledger };
             let (admin, stop, of) = (admin.clone(), stop.clone(), Arc::clone(&load));
             threads.push(
                 std::thread::Builder::new()

@@ -246,6 +246,27 @@ pub struct General {
     pub database_url: Option<Secret>,
     /// `database_connection_pool_limit`; LiteLLM's default is 10.
     pub database_connections: u32,
+    /// What becomes of requests whose receipts cannot be kept safely.
+    pub spend: SpendRules,
+}
+
+/// What becomes of requests whose receipts cannot be kept safely.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SpendRules {
+    /// `spend_failure`.
+    pub failure: SpendFailure,
+    /// `spend_journal_max_mb` in bytes: as much may wait for the store.
+    pub journal_bytes: u64,
+}
+
+/// `spend_failure`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SpendFailure {
+    /// They are served; receipts are kept in memory as far as there is room.
+    #[default]
+    Serve,
+    /// New ones get 503 until the ledger is well again.
+    Refuse,
 }
 
 /// One declared tag or tag pattern (`customer:*`) of `tags`.

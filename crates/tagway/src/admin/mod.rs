@@ -49,6 +49,7 @@ use utoipa_axum::routes;
 
 use crate::catalog::Catalog;
 use crate::directory::Directory;
+use crate::ledger::Ledger;
 use crate::live::{Current, Live};
 use crate::peers::Peers;
 use crate::store::Db;
@@ -69,6 +70,7 @@ pub(crate) struct Shared {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) peers: Arc<Peers>,
     pub(crate) db: Db,
+    pub(crate) ledger: Arc<Ledger>,
     /// Set while the gateway shuts down.
     pub(crate) draining: Arc<AtomicBool>,
     pub(crate) probe: Probe,

@@ -12,6 +12,7 @@ use super::rates::OverLimit;
 use super::refused::Refused;
 use crate::access::Forbidden;
 use crate::auth::Denied;
+use crate::ledger::Stuck;
 use crate::route::NoRoute;
 use crate::tags::{BadTags, Malformed};
 
@@ -42,6 +43,8 @@ pub(crate) enum Failure {
     Malformed(#[from] Malformed),
     #[error(transparent)]
     OverLimit(#[from] OverLimit),
+    #[error(transparent)]
+    Stuck(#[from] Stuck),
     #[error(transparent)]
     TagForbidden(#[from] TagForbidden),
     #[error(transparent)]
@@ -159,6 +162,7 @@ impl Failure {
                 StatusCode::TOO_MANY_REQUESTS
             }
             Self::Refused(refused) => refused.status,
+            Self::Stuck(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unreachable { .. }
             | Self::Garbled { .. }
             | Self::Event { .. }
@@ -191,6 +195,7 @@ impl Failure {
             Self::NoRoute(NoRoute::CoolingDown { .. }) => "all_deployments_in_cooldown",
             Self::Busy { .. } | Self::OverLimit(_) => "throttling_error",
             Self::Refused(refused) => refused.kind,
+            Self::Stuck(_) => "service_unavailable",
             Self::Unreachable { .. }
             | Self::Garbled { .. }
             | Self::Event { .. }
@@ -215,6 +220,7 @@ impl Failure {
             Self::UnknownModel { .. }
             | Self::NoRoute(_)
             | Self::OverLimit(_)
+            | Self::Stuck(_)
             | Self::Busy { .. }
             | Self::Refused(_)
             | Self::Timeout { .. }
@@ -232,6 +238,7 @@ impl Failure {
             Self::NoRoute(NoRoute::CoolingDown { .. }) => Some("cooling_down"),
             Self::Busy { .. } => Some("overload"),
             Self::OverLimit(_) => Some("rate_limit"),
+            Self::Stuck(_) => Some("ledger"),
             Self::TagForbidden(_) => Some("tag_policy"),
             Self::ModelForbidden(_) => Some("model_access"),
             Self::Denied(Denied::Unreachable(_)) => Some("store_unreachable"),
@@ -273,6 +280,7 @@ impl Failure {
             | Self::UnknownModel { .. }
             | Self::Malformed(_)
             | Self::OverLimit(_)
+            | Self::Stuck(_)
             | Self::TagForbidden(_)
             | Self::ModelForbidden(_)
             | Self::NoRoute(_)
@@ -287,6 +295,7 @@ impl Failure {
         match self {
             Self::NoRoute(NoRoute::CoolingDown { wait, .. }) => Some(*wait),
             Self::OverLimit(over) => Some(over.wait()),
+            Self::Stuck(stuck) => Some(stuck.wait()),
             Self::Busy { .. } | Self::Denied(Denied::Unreachable(_)) => Some(Duration::from_secs(1)),
             Self::Refused(refused) => refused.retry_after,
             _ => None,
@@ -303,6 +312,11 @@ impl Failure {
                 | Self::Garbled { .. }
                 | Self::Event { .. }
         )
+    }
+
+    /// Whether a provider that had begun to answer broke off or fell silent: it may have worked for nothing.
+    pub(crate) fn broke_off(&self) -> bool {
+        matches!(self, Self::Timeout { .. } | Self::Unreachable { .. })
     }
 
     /// Whether another model group may serve the request instead.

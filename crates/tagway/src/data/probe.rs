@@ -30,7 +30,7 @@ pub(crate) async fn call(current: Arc<Current>, id: DeploymentId) -> Result<Head
     let peek = Peek::read(body.as_bytes()).map_err(Failure::Unreadable)?;
     let (call, _) = intake::call(endpoint, None, &HeaderMap::new(), peek)?;
     let around = Around { snapshot: &current.snapshot, board: &current.board, pool: &pool };
-    let reply = content::fetch(&around, id, &deployment.entry.model_name, &call).await?;
+    let reply = content::fetch(&around, id, &deployment.entry.model_name, &call, &mut None).await?;
     Ok(reply.headers)
 }
 

@@ -1,26 +1,43 @@
-//! The log line of a request: filled in on its way, written once, when the request has ended in whatever way.
-//! Holds no body and no key.
+//! What is known of a request: filled in on its way, settled once, when the request has ended in whatever way, and
+//! logged behind it. Holds no key; the body only until the tokens of the request are known.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 use tagway_core::snapshot::{DeploymentId, Endpoint};
 use tagway_core::tag::RequestTags;
+use tagway_core::tag::name::{Marker, TagName};
 use tagway_core::usage::Usage;
 
 use super::admit::Hold;
 use super::attempt::{Reply, Tries};
 use super::failure::Failure;
 use super::rates::Permits;
+use super::settle::Owners;
 use crate::accounts::Holds;
 use crate::auth::Who;
+use crate::ledger::Writer;
 use crate::live::Current;
+use crate::receipt::Tagged;
 use crate::route::Plan;
 
-/// What the log says of a request.
+/// What is known of a request.
 pub(crate) struct Record {
     pub(crate) began: Instant,
+    /// The way to the ledger.
+    pub(super) writer: Arc<Writer>,
+    /// Its receipt has been written.
+    pub(super) settled: bool,
+    /// The body: for its tokens, where a provider does not tell them.
+    pub(super) request: Bytes,
+    /// Whose it is beside key, team and user.
+    pub(super) owners: Owners,
+    /// Its tags by name, those that it excludes left out.
+    pub(super) tagged: Vec<Tagged>,
+    /// From its beginning to the provider's first event.
+    pub(super) first_byte: Option<Duration>,
     pub(crate) call_id: HeaderValue,
     pub(crate) endpoint: Endpoint,
     pub(crate) current: Arc<Current>,
@@ -33,13 +50,10 @@ pub(crate) struct Record {
     pub(crate) status: StatusCode,
     pub(crate) stream: bool,
     pub(crate) upstream: Duration,
-    pub(crate) retries: u32,
-    pub(crate) fallbacks: u32,
-    pub(crate) max_retries: u32,
-    /// What an error message says of fallbacks.
-    pub(crate) about_fallbacks: Option<String>,
+    /// What it took until now.
+    pub(crate) tries: Tries,
     pub(crate) error: Option<String>,
-    usage: Option<Usage>,
+    pub(super) usage: Option<Usage>,
     /// The request's place among those in progress.
     pub(crate) hold: Option<Hold>,
     /// What the limits of key and owners gave it.
@@ -50,9 +64,20 @@ pub(crate) struct Record {
 
 impl Record {
     /// A record of a request that begins now.
-    pub(crate) fn new(endpoint: Endpoint, call_id: HeaderValue, current: Arc<Current>) -> Self {
+    pub(crate) fn new(
+        endpoint: Endpoint,
+        call_id: HeaderValue,
+        current: Arc<Current>,
+        writer: Arc<Writer>,
+    ) -> Self {
         Self {
             began: Instant::now(),
+            writer,
+            settled: false,
+            request: Bytes::new(),
+            owners: Owners::default(),
+            tagged: Vec::new(),
+            first_byte: None,
             call_id,
             endpoint,
             current,
@@ -65,10 +90,7 @@ impl Record {
             status: StatusCode::OK,
             stream: false,
             upstream: Duration::ZERO,
-            retries: 0,
-            fallbacks: 0,
-            max_retries: 0,
-            about_fallbacks: None,
+            tries: Tries::default(),
             error: None,
             usage: None,
             hold: None,
@@ -120,15 +142,12 @@ impl Record {
                 self.tags.push(',');
             }
             self.tags.push_str(tag.text());
+            let name = TagName::parse(tag.text(), &self.current.snapshot.config.router.tags.prefix);
+            let Some(TagName { marker, name, .. }) = name else { continue };
+            if marker != Marker::Excluded && !name.is_empty() {
+                self.tagged.push(Tagged { tag: name.into(), origin: tag.origin().as_str().into() });
+            }
         }
-    }
-
-    /// What it took is known.
-    pub(crate) fn tried(&mut self, tries: Tries) {
-        self.retries = tries.retries;
-        self.fallbacks = tries.fallbacks;
-        self.max_retries = tries.max_retries;
-        self.about_fallbacks = tries.about_fallbacks;
     }
 
     /// A deployment has answered.
@@ -136,6 +155,7 @@ impl Record {
         self.group = Some(plan.group.name.clone());
         self.matched = plan.matched.map(|(via, value)| (via, value.to_owned()));
         self.deployment = Some(reply.deployment);
+        self.first_byte = Some(self.began.elapsed());
         self.upstream = reply.took;
     }
 
@@ -163,6 +183,7 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
+        self.abandoned();
         let deployment =
             self.deployment.map(|id| self.current.snapshot.deployment(id).entry.info.id.as_str());
         let total = self.began.elapsed();
@@ -185,8 +206,8 @@ impl Drop for Record {
             matched_value = value,
             status = self.status.as_u16(),
             stream = self.stream,
-            retries = self.retries,
-            fallbacks = self.fallbacks,
+            retries = self.tries.retries,
+            fallbacks = self.tries.fallbacks,
             prompt_tokens = self.usage.map(|usage| usage.prompt),
             completion_tokens = self.usage.map(|usage| usage.completion),
             total_us = micros(total),
@@ -196,6 +217,6 @@ impl Drop for Record {
     }
 }
 
-fn micros(duration: Duration) -> u64 {
+pub(super) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

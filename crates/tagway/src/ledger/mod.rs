@@ -279,7 +279,7 @@ impl Ledger {
 
 /// A worker's way to the ledger.
 pub(crate) struct Writer {
-    pub(crate) ledger: Arc<Ledger>,
+    ledger: Arc<Ledger>,
     lane: usize,
     /// Chosen at random: no other writer has it.
     node: u64,
@@ -294,6 +294,19 @@ impl Writer {
         Self { ledger, lane: number, node: random as u64, count: AtomicU64::new(0) }
     }
 
+    /// Whether a new request may be served.
+    ///
+    /// # Errors
+    /// See [`Ledger::admits`].
+    pub(crate) fn admits(&self, rules: SpendRules) -> Result<(), Stuck> {
+        self.ledger.admits(rules)
+    }
+
+    /// Whether anything is kept.
+    pub(crate) fn is_off(&self) -> bool {
+        self.ledger.off
+    }
+
     /// A number for a request that began then (milliseconds since 1970): the bits of a UUID of version 7.
     pub(crate) fn number(&self, began: i64) -> u128 {
         let count = self.count.fetch_add(1, Ordering::Relaxed);
@@ -305,9 +318,6 @@ impl Writer {
     /// Settles a request that has ended: when this returns, its receipt is in the journal; unless its tokens must be
     /// counted and nobody waits for the end of its answer.
     pub(crate) fn settle(&self, bill: Bill) {
-        if self.ledger.off {
-            return;
-        }
         if let Some(count) = bill.at_once() {
             return self.keep(bill, count);
         }

@@ -8,6 +8,8 @@ use crate::gateway::{Gateway, config, deployment};
 use crate::store::key;
 use crate::stores::{Home, Store, on_both_stores, until};
 
+const PLAIN: &str = "router_settings: {num_retries: 0}\n";
+
 /// A deployment of a fake with prices: 1 and 2 dollars for a million tokens.
 pub fn priced(model_name: &str, id: &str, url: &str) -> String {
     deployment(
@@ -29,7 +31,7 @@ on_both_stores!(a_request_is_booked_with_what_it_used, the_same_call_id_twice_is
 
 async fn a_request_is_booked_with_what_it_used(store: Store) {
     let fake = Fake::run(OpenAi::default().usage(1000, 500)).await;
-    let (gateway, home) = Gateway::on(store, &config(&[priced("m", "one", &fake.url())], ""));
+    let (gateway, home) = Gateway::on(store, &config(&[priced("m", "one", &fake.url())], PLAIN));
     let made = key(&gateway, json!({})).await;
     for stream in [false, true] {
         let request = gateway.client.post(format!("{}/v1/chat/completions", gateway.url)).bearer_auth(&made);

@@ -46,9 +46,9 @@ pub(super) fn spend_failure(draft: &mut Draft, at: &At<'_>, scope: &mut Scope<'_
         Some("serve") => draft.spend_failure = SpendFailure::Serve,
         Some("refuse") => draft.spend_failure = SpendFailure::Refuse,
         Some(_) => {
-            scope
-                .error(at, "must be `serve` or `refuse`")
-                .help("`serve` keeps serving when spend cannot be recorded safely, `refuse` answers 503 then");
+            scope.error(at, "must be `serve` or `refuse`").help(
+                "`serve` keeps serving when spend cannot be recorded safely, `refuse` answers 503 then",
+            );
         }
         None => {}
     }
@@ -56,7 +56,8 @@ pub(super) fn spend_failure(draft: &mut Draft, at: &At<'_>, scope: &mut Scope<'_
 
 pub(super) fn journal_size(draft: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
     let megabytes = scope.whole(at, 1, 1 << 30);
-    draft.journal_bytes = megabytes.and_then(|megabytes| u64::try_from(megabytes).ok()).map(|megabytes| megabytes << 20);
+    draft.journal_bytes =
+        megabytes.and_then(|megabytes| u64::try_from(megabytes).ok()).map(|megabytes| megabytes << 20);
 }
 
 pub(super) fn key_header(draft: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {

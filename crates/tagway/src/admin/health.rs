@@ -84,10 +84,8 @@ fn ledger(state: ledger::State) -> Value {
     };
     let mut shown = json!({
         "status": status,
-        "journal_bytes": state.backlog,
-        "memory_bytes": state.in_memory,
+        "waiting_bytes": state.backlog + state.in_memory,
         "lag_seconds": state.lag.map_or(0, |lag| lag / 1000),
-        "shipped": state.shipped,
         "last_shipment": state.shipped_at.and_then(|at| Timestamp::from_millisecond(at).ok()),
         "dropped": state.dropped,
     });

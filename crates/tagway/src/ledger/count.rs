@@ -11,11 +11,7 @@ use super::{Ledger, now};
 use crate::tasks::Stop;
 
 /// Counts until asked to stop, and then what is left.
-pub(crate) async fn count(
-    ledger: Arc<Ledger>,
-    mut uncounted: mpsc::UnboundedReceiver<Bill>,
-    mut stop: Stop,
-) {
+pub(crate) async fn count(ledger: Arc<Ledger>, mut uncounted: mpsc::UnboundedReceiver<Bill>, mut stop: Stop) {
     let mut stopping = false;
     loop {
         let bill = tokio::select! {

@@ -82,7 +82,8 @@ impl Folder {
             let path = root.join(number.to_string());
             DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
             let Some(mut folder) = Self::lock(path, store)? else { continue };
-            let lanes = (0..lanes.max(1)).map(|_| folder.begin().map(Mutex::new)).collect::<io::Result<_>>()?;
+            let lanes =
+                (0..lanes.max(1)).map(|_| folder.begin().map(Mutex::new)).collect::<io::Result<_>>()?;
             let lanes = Arc::new(Lanes(lanes));
             folder.lanes = Some(Arc::clone(&lanes));
             return Ok((folder, lanes));
@@ -105,7 +106,8 @@ impl Folder {
 
     /// Locks a folder; `None` when somebody else holds it, or what it holds is for another store.
     fn lock(path: PathBuf, store: &str) -> io::Result<Option<Self>> {
-        let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).clone();
+        let options =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).clone();
         let mut lock = options.open(path.join("lock"))?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -213,7 +215,8 @@ impl Folder {
         for lane in &lanes.0 {
             if SEGMENT < lane.lock().unwrap_or_else(PoisonError::into_inner).pen.len() {
                 let fresh = self.begin()?;
-                let full = std::mem::replace(&mut *lane.lock().unwrap_or_else(PoisonError::into_inner), fresh);
+                let full =
+                    std::mem::replace(&mut *lane.lock().unwrap_or_else(PoisonError::into_inner), fresh);
                 full.pen.handle()?.sync_data()?;
             }
         }

@@ -190,8 +190,7 @@ impl Ledger {
         };
         self.bound.store(rules.journal_bytes, Ordering::Relaxed);
         // Where requests are refused beyond the bound, those in progress may still end.
-        let room =
-            rules.failure == SpendFailure::Refuse || bytes(&self.backlog) < rules.journal_bytes;
+        let room = rules.failure == SpendFailure::Refuse || bytes(&self.backlog) < rules.journal_bytes;
         if !room || !self.write(lane, &frame) {
             self.remember(frame);
         }

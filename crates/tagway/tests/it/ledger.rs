@@ -8,7 +8,7 @@ use crate::gateway::{Gateway, config, deployment};
 use crate::store::key;
 use crate::stores::{Home, Store, on_both_stores, until};
 
-const PLAIN: &str = "router_settings: {num_retries: 0}\n";
+pub const PLAIN: &str = "router_settings: {num_retries: 0}\n";
 
 /// A deployment of a fake with prices: 1 and 2 dollars for a million tokens.
 pub fn priced(model_name: &str, id: &str, url: &str) -> String {
@@ -22,7 +22,7 @@ pub fn priced(model_name: &str, id: &str, url: &str) -> String {
 }
 
 /// What `/key/info` says was spent.
-async fn spent(gateway: &Gateway, key: &str) -> f64 {
+pub async fn spent(gateway: &Gateway, key: &str) -> f64 {
     let answer = gateway.get(&format!("/key/info?key={key}")).send().await.unwrap();
     answer.json::<Value>().await.unwrap()["info"]["spend"].as_f64().unwrap()
 }
@@ -45,14 +45,18 @@ async fn a_request_is_booked_with_what_it_used(store: Store) {
         assert_eq!((row.status, row.cost), (200, Some(2_000_000)));
         assert_eq!(row.tokens(), (1000, 500));
         assert!(!row.estimated());
-        assert_eq!(row.rest["tags"], json!([{"tag": "a", "origin": "header"}, {"tag": "c", "origin": "header"}]));
+        assert_eq!(
+            row.rest["tags"],
+            json!([{"tag": "a", "origin": "header"}, {"tag": "c", "origin": "header"}])
+        );
     }
     until("the key's spend", async || (spent(&gateway, &made).await - 0.004).abs() < 1e-9).await;
 }
 
 async fn the_same_call_id_twice_is_two_requests(store: Store) {
     let fake = Fake::start().await;
-    let (gateway, home): (Gateway, Home) = Gateway::on(store, &config(&[priced("m", "one", &fake.url())], ""));
+    let (gateway, home): (Gateway, Home) =
+        Gateway::on(store, &config(&[priced("m", "one", &fake.url())], ""));
     for _ in 0..2 {
         let answer = gateway.chat("m", json!({})).header("x-litellm-call-id", "chosen").send().await.unwrap();
         assert_eq!(answer.status(), 200);

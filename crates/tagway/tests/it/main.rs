@@ -22,6 +22,7 @@ mod examples;
 mod fields;
 mod gateway;
 mod ledger;
+mod ledger_loss;
 mod limits;
 mod openapi;
 mod orders;

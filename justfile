@@ -14,9 +14,13 @@ test:
 run config="examples/quickstart.yaml":
     cargo run --release -p tagway -- --config {{config}}
 
-# Measures the release binary beside an nginx reverse proxy; needs nginx and wrk.
+# Measures the release binary beside an nginx reverse proxy, or with --ledger what accounting costs; needs nginx and wrk.
 bench *options:
     bench/run {{options}}
+
+# Measures virtual keys beside the master key, with 100,000 of them.
+keys *options:
+    bench/keys {{options}}
 
 # Measures start and idle memory.
 start:

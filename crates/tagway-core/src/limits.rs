@@ -1,5 +1,10 @@
 //! Limits of rate, as a generic cell rate algorithm: a minute's worth may be used at once, and comes back evenly.
-//! One number is the whole state; time is an argument, in microseconds since any moment.
+//! One number is the whole state; time is an argument, in microseconds since any moment. And which tags have some.
+
+use std::collections::HashMap;
+
+use crate::config::{Rates, TagDeclaration};
+use crate::tag::name::{covers, wildcard_stem};
 
 /// A minute in microseconds.
 const MINUTE: u64 = 60_000_000;
@@ -53,6 +58,42 @@ impl PerMinute {
     pub fn left(self, state: u64, now: u64) -> u64 {
         let free = now.saturating_add(MINUTE).saturating_sub(state.max(now));
         u64::try_from(u128::from(free) * u128::from(self.0) / u128::from(MINUTE)).unwrap_or(u64::MAX)
+    }
+}
+
+/// The declared tags with limits of rate.
+#[derive(Debug, Default)]
+pub struct LimitedTags {
+    named: HashMap<Box<str>, Rates>,
+    /// Patterns: each tag under one has the whole of its limits.
+    patterns: Vec<(Box<str>, Rates)>,
+}
+
+impl LimitedTags {
+    /// Those with limits among the declared ones.
+    pub fn new(declared: &[TagDeclaration]) -> Self {
+        let mut all = Self::default();
+        for TagDeclaration { name, rates, .. } in declared.iter().filter(|tag| tag.rates.any()) {
+            match wildcard_stem(name) {
+                Some(_) => all.patterns.push((name.as_str().into(), *rates)),
+                None => {
+                    all.named.insert(name.as_str().into(), *rates);
+                }
+            }
+        }
+        all
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.named.is_empty() && self.patterns.is_empty()
+    }
+
+    /// What holds for a tag, with the name that declares it: its own limits, and those of each pattern over it.
+    pub fn of<'a>(&'a self, tag: &'a str) -> impl Iterator<Item = (&'a str, Rates)> {
+        let own = self.named.get(tag).map(|rates| (tag, *rates));
+        let over = self.patterns.iter().filter(move |(pattern, _)| covers(pattern, tag));
+        own.into_iter().chain(over.map(|(pattern, rates)| (&**pattern, *rates)))
     }
 }
 

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::config::{Config, Deployment as Entry};
 use crate::dialect::resolve;
+use crate::limits::LimitedTags;
 use crate::price::Prices;
 use crate::secret;
 use crate::tag::{DeploymentTags, GroupIndex};
@@ -156,6 +157,8 @@ pub struct Snapshot {
     pub deployments: Vec<Deployment>,
     /// Every model group.
     pub groups: Vec<Group>,
+    /// The declared tags with limits of rate.
+    pub limited_tags: LimitedTags,
     /// Digest of the master key.
     pub master_digest: Option<[u8; 32]>,
     /// Names of declared tags.
@@ -240,8 +243,19 @@ impl Snapshot {
                 .or_insert(Named::Deployment(DeploymentId(at)));
         }
         let master_digest = config.general.master_key.as_ref().map(|key| secret::digest(key.expose()));
+        let limited_tags = LimitedTags::new(&config.tags);
         let declared = config.tags.iter().map(|tag| tag.name.as_str().into()).collect();
-        Ok(Self { config, deployments, groups, master_digest, declared, names, meant, wildcards })
+        Ok(Self {
+            config,
+            deployments,
+            groups,
+            limited_tags,
+            master_digest,
+            declared,
+            names,
+            meant,
+            wildcards,
+        })
     }
 
     /// Whether a tag is declared by this name.

@@ -7,7 +7,7 @@ mod tag_naive;
 
 use proptest::prelude::*;
 use tag_naive::{Case, Deployment, Tree, protected_set};
-use tagway_core::config::{TagDeclaration, TagKind, Tier};
+use tagway_core::config::{Budget, Rates, TagDeclaration, TagKind, Tier};
 use tagway_core::tag::{
     Ask, DeploymentTags, Explanation, Expression, GroupIndex, InheritedTags, Members, Origin, Outcome,
     RequestTags, Settings, Silent, UnknownTags, explain,
@@ -137,6 +137,8 @@ fn declarations() -> impl Strategy<Value = Vec<TagDeclaration>> {
         name: name.to_owned(),
         description: None,
         kind,
+        rates: Rates::default(),
+        budget: Budget::default(),
     });
     prop::collection::vec(one, 0..3).prop_map(|mut all| {
         all.sort_by(|a, b| a.name.cmp(&b.name));

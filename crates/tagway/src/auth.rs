@@ -12,7 +12,7 @@ use tagway_core::secret;
 use tagway_core::snapshot::Snapshot;
 use tagway_core::tag::Origin;
 
-use crate::directory::{Bearer, Directory, Grant, Unreachable};
+use crate::directory::{Bearer, Directory, Grant, Purse, Unreachable};
 use crate::meter::Metered;
 
 /// Why a caller may not come in.
@@ -134,6 +134,12 @@ impl Caller {
     pub(crate) fn limits(&self) -> impl Iterator<Item = (&Policy, &[Metered])> {
         let own = self.bearer().map(|bearer| (&bearer.policy, &*bearer.limits));
         own.into_iter().chain(self.grants.iter().map(|grant| (&grant.policy, &*grant.limits)))
+    }
+
+    /// The budgets of the same owners.
+    pub(crate) fn purses(&self) -> impl Iterator<Item = (Origin, &Purse)> {
+        let own = self.bearer().map(|bearer| (bearer.policy.origin, &bearer.purse));
+        own.into_iter().chain(self.grants.iter().map(|grant| (grant.policy.origin, &grant.purse)))
     }
 
     /// The virtual key.

@@ -13,6 +13,7 @@ use tagway_core::snapshot::Snapshot;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use crate::accounts::{self, Accounts, Crossed};
 use crate::admin::{Admin, Shared};
 use crate::catalog::Catalog;
 use crate::data::probe;
@@ -25,7 +26,7 @@ use crate::peers::{self, Meeting, Peers};
 use crate::seal::Seal;
 use crate::seen::{self, Seen};
 use crate::store::{self, Change, Db, Migrated, Place};
-use crate::tasks::Tasks;
+use crate::tasks::{Stop, Tasks};
 use crate::telemetry;
 
 /// What keeps the directory has this long to end …
@@ -114,22 +115,28 @@ async fn serve(
     let mut tasks = Tasks::new();
     let stop = tasks.stop_sign();
     let db = open(place, &plan.data).await?;
-    let (directory, orders) = Directory::new();
+    let (accounts, crossed) = Accounts::new();
     let count = plan.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let Books { ledger, uncounted, mut shipper } = books(&db, &plan.data, count).await?;
+    let Books { ledger, uncounted, mut shipper } = books(&db, &plan.data, &accounts, count).await?;
     // Before anything reads what was spent.
     shipper.catch_up(CATCH_UP).await;
-    let catalog = Arc::new(Catalog::new(db.clone(), Arc::clone(&live), Seal::from_environment()));
+    let (directory, orders) = Directory::new(Arc::clone(&accounts));
+    let seal = Seal::from_environment();
+    let catalog = Arc::new(Catalog::new(db.clone(), Arc::clone(&live), seal, Arc::clone(&accounts)));
     let peers = Arc::new(Peers::new());
     let seen = Seen::new();
     if !matches!(db, Db::Absent) {
         directory.prepare(&db).await.context("cannot read the store")?;
-        catalog.refresh().await;
+    }
+    if !catalog.refresh().await {
+        // Budgets would not hold.
+        return Err(anyhow!("cannot read the store"));
     }
     let shared = Shared {
         live: Arc::clone(&live),
         directory: Arc::clone(&directory),
         catalog: Arc::clone(&catalog),
+        accounts: Arc::clone(&accounts),
         peers: Arc::clone(&peers),
         db: db.clone(),
         ledger: Arc::clone(&ledger),
@@ -141,11 +148,18 @@ async fn serve(
     let draining = Arc::clone(&shared.draining);
     let admin = Admin::new(shared, control.clone());
     let workers = Workers::start(count, &live, &directory, &seen, &ledger, &admin, &stop, plan.grace)?;
-    tasks.spawn("reload", |stop| live::watch(Arc::clone(&live), stop));
+    let renewed = Arc::clone(&catalog);
+    let renew = move || {
+        let catalog = Arc::clone(&renewed);
+        async move { catalog.refresh().await }
+    };
+    tasks.spawn("reload", |stop| live::watch(Arc::clone(&live), renew, stop));
+    tasks.spawn("soft budgets", |stop| tell(crossed, stop));
     // Requests in progress need these to the end: they stop after the workers.
     let mut keepers = Tasks::new();
     keepers.spawn("directory", |stop| directory::keep(Arc::clone(&directory), db.hasty(), orders, stop));
     if !matches!(db, Db::Absent) {
+        keepers.spawn("spend", |stop| accounts::poll(Arc::clone(&accounts), db.clone(), stop));
         keepers.spawn("seen tags", |stop| seen::keep(seen, db.clone(), stop));
         keepers.spawn("listen", |stop| peers::listen(db.clone(), Arc::clone(&peers), stop));
         if let Some(valkey) = &live.current().snapshot.config.router.valkey {
@@ -237,14 +251,19 @@ struct Books {
 }
 
 /// Opens the ledger of a gateway with so many workers.
-async fn books(db: &Db, data: &DataFolder, workers: usize) -> anyhow::Result<Books> {
+async fn books(
+    db: &Db,
+    data: &DataFolder,
+    accounts: &Arc<Accounts>,
+    workers: usize,
+) -> anyhow::Result<Books> {
     if matches!(db, Db::Absent) {
-        return Ok(Books::new(Ledger::off(), db, None));
+        return Ok(Books::new(Ledger::off(), db, None, accounts));
     }
     let store = db.identity().await.context("cannot read the store")?;
     let root = data.journal();
     match (Ledger::open(&root, &store, workers), data) {
-        (Ok(opened), _) => Ok(Books::new(opened, db, Some((root, store)))),
+        (Ok(opened), _) => Ok(Books::new(opened, db, Some((root, store)), accounts)),
         (Err(error), DataFolder::Given(_)) => {
             Err(error).with_context(|| format!("cannot keep a journal in {}", root.display()))
         }
@@ -253,15 +272,19 @@ async fn books(db: &Db, data: &DataFolder, workers: usize) -> anyhow::Result<Boo
                 "NO JOURNAL: {} cannot be used ({error}). What requests cost is kept in memory until the store has it: a crash, or a store that is away for long, loses it. Give --data-dir a folder that lasts.",
                 root.display()
             );
-            Ok(Books::new(Ledger::in_memory(), db, None))
+            Ok(Books::new(Ledger::in_memory(), db, None, accounts))
         }
     }
 }
 
 impl Books {
-    fn new(mut opened: ledger::Opened, db: &Db, root: Option<(PathBuf, String)>) -> Self {
-        let told: ledger::Told = Box::new(|_, _| {});
-        let shipper = Shipper::new(&mut opened, db.clone(), root, told);
+    fn new(
+        mut opened: ledger::Opened,
+        db: &Db,
+        root: Option<(PathBuf, String)>,
+        accounts: &Arc<Accounts>,
+    ) -> Self {
+        let shipper = Shipper::new(&mut opened, db.clone(), root, Arc::clone(accounts));
         Self { ledger: opened.ledger, uncounted: opened.uncounted, shipper }
     }
 }
@@ -272,10 +295,24 @@ fn told(catalog: Arc<Catalog>) -> directory::Told {
         let catalog = Arc::clone(&catalog);
         Box::pin(async move {
             // None named: anything may have changed.
-            let concerned = |change: &Change| matches!(change.kind, Kind::Model | Kind::Tag);
+            let concerned = |change: &Change| matches!(change.kind, Kind::Model | Kind::Tag | Kind::Budget);
             if changes.is_empty() || changes.iter().any(concerned) { catalog.refresh().await } else { true }
         })
     })
+}
+
+/// Tells of soft budgets that were crossed.
+async fn tell(mut crossed: mpsc::Receiver<Crossed>, mut stop: Stop) {
+    loop {
+        let Crossed { payer, id, spent, soft, .. } = tokio::select! {
+            () = stop.asked() => return,
+            crossed = crossed.recv() => match crossed {
+                Some(crossed) => crossed,
+                None => return,
+            },
+        };
+        tracing::warn!(target: "tagway::budget", kind = payer.as_str(), id, %spent, %soft, "soft budget crossed");
+    }
 }
 
 fn address(host: &str, port: u16) -> anyhow::Result<SocketAddr> {

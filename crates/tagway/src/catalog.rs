@@ -1,5 +1,5 @@
 //! What the store adds to the configuration files: deployments and tags that were made over the API. Reads them,
-//! checks them as if they stood in a file, and puts them in force.
+//! checks them as if they stood in a file, and puts them in force, with the budgets of files and tags.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,9 +8,10 @@ use serde_json::{Map, Value, json};
 use tagway_core::config::{self, Deployment, Host, Problem, Severity, TagDeclaration, is_secret};
 use tokio::sync::Mutex;
 
+use crate::accounts::Accounts;
 use crate::host::System;
 use crate::live::{Added, Live};
-use crate::objects::{Model, Tag};
+use crate::objects::{Budget, Model, Tag};
 use crate::seal::{Seal, Unsealable};
 use crate::store::{Db, StoreError, Stored};
 
@@ -19,27 +20,22 @@ pub(crate) struct Catalog {
     db: Db,
     live: Arc<Live>,
     seal: Seal,
+    accounts: Arc<Accounts>,
     /// One at a time: what was read first must not be put in force last.
     refreshing: Mutex<()>,
 }
 
 impl Catalog {
-    pub(crate) fn new(db: Db, live: Arc<Live>, seal: Seal) -> Self {
-        Self { db, live, seal, refreshing: Mutex::default() }
+    pub(crate) fn new(db: Db, live: Arc<Live>, seal: Seal, accounts: Arc<Accounts>) -> Self {
+        Self { db, live, seal, accounts, refreshing: Mutex::default() }
     }
 
-    /// Puts what is stored now in force. What cannot be used is left out, and said in the log. Says whether the store
-    /// could be read.
+    /// Puts what is stored now in force, and the budgets of the files. What cannot be used is left out, and said in
+    /// the log. Says whether the store could be read.
     pub(crate) async fn refresh(&self) -> bool {
         let _one = self.refreshing.lock().await;
-        match self.read().await {
-            Ok(added) => {
-                if let Err(why) = self.live.adopt(added) {
-                    tracing::error!("stored deployments and tags cannot be put in force: {why}");
-                }
-                true
-            }
-            Err(StoreError::Absent) => true,
+        match self.put_in_force().await {
+            Ok(()) => true,
             Err(error) => {
                 tracing::error!(%error, "stored deployments and tags cannot be read");
                 false
@@ -47,7 +43,29 @@ impl Catalog {
         }
     }
 
-    async fn read(&self) -> Result<Added, StoreError> {
+    async fn put_in_force(&self) -> Result<(), StoreError> {
+        let tags = match self.db.everything::<Tag>().await {
+            Err(StoreError::Absent) => Vec::new(),
+            read => read?,
+        };
+        match self.read(&tags).await {
+            Ok(added) => {
+                if let Err(why) = self.live.adopt(added) {
+                    tracing::error!("stored deployments and tags cannot be put in force: {why}");
+                }
+            }
+            Err(StoreError::Absent) => {}
+            Err(error) => return Err(error),
+        }
+        let budgets: Vec<String> = tags.iter().filter_map(|tag| tag.object.budget_id.clone()).collect();
+        let budgets: Vec<Stored<Budget>> =
+            if budgets.is_empty() { Vec::new() } else { self.db.find_all(&budgets).await? };
+        let current = self.live.current();
+        let snapshot = &current.snapshot;
+        self.accounts.configure(&self.db, snapshot, &tags, &budgets).await
+    }
+
+    async fn read(&self, tags: &[Stored<Tag>]) -> Result<Added, StoreError> {
         let mut added = Added::default();
         for Stored { id, object, .. } in self.db.everything::<Model>().await? {
             if object.blocked {
@@ -58,9 +76,16 @@ impl Catalog {
                 Err(why) => tracing::error!(model = id, "a stored deployment cannot be used: {why}"),
             }
         }
-        for Stored { id, object, .. } in self.db.everything::<Tag>().await? {
-            let Tag { description, kind, models, .. } = object;
-            added.tags.push((TagDeclaration { name: id, description, kind: kind.into() }, models));
+        for Stored { id, object, .. } in tags {
+            let Tag { description, kind, models, limits, .. } = object.clone();
+            let declaration = TagDeclaration {
+                name: id.clone(),
+                description,
+                kind: kind.into(),
+                rates: limits.rates(),
+                budget: config::Budget::default(),
+            };
+            added.tags.push((declaration, models));
         }
         Ok(added)
     }

@@ -1,6 +1,8 @@
 //! Which deployments are cooling down. State per deployment in atomics, carried over a reload by deployment id;
 //! time is an argument. Knows nothing of why a call failed beyond what it is told.
 
+mod learned;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -9,6 +11,8 @@ use std::time::{Duration, Instant};
 use tagway_core::config::Router;
 use tagway_core::snapshot::{DeploymentId, Group, Snapshot};
 use tagway_core::tag::Members;
+
+pub(crate) use learned::Learned;
 
 /// The window in which failures are counted.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -27,6 +31,7 @@ struct Mark {
     cool_until: AtomicU64,
     window: AtomicU64,
     failures: AtomicU32,
+    learned: Learned,
 }
 
 /// How a call failed, as far as cooling down is concerned.
@@ -58,6 +63,11 @@ impl Board {
 
     fn mark(&self, id: DeploymentId) -> Option<&Mark> {
         self.marks.get(id.0 as usize).map(|mark| &**mark)
+    }
+
+    /// What calls to a deployment have shown.
+    pub(crate) fn learned(&self, id: DeploymentId) -> Option<&Learned> {
+        Some(&self.mark(id)?.learned)
     }
 
     /// The members of a group that are not cooling down.

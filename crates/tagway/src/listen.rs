@@ -22,6 +22,7 @@ use crate::data::upstream;
 use crate::directory::Directory;
 use crate::ledger::{Ledger, Writer};
 use crate::live::Live;
+use crate::meter::NamedMeters;
 use crate::seen::{Notes, Seen};
 use crate::tasks::{Stop, Tasks};
 use crate::{call, cors};
@@ -57,6 +58,7 @@ impl Workers {
         grace: Duration,
     ) -> std::io::Result<Self> {
         let (mut all, mut threads) = (Vec::new(), Vec::new());
+        let tag_meters = NamedMeters::new();
         for number in 0..count {
             let (inbox, connections) = mpsc::unbounded_channel();
             let load = Arc::new(AtomicUsize::new(0));
@@ -64,8 +66,9 @@ impl Workers {
             let pool = Arc::new(upstream::Pool::default());
             let seen = Notes::new(Arc::clone(seen));
             let ledger = Arc::new(Writer::new(Arc::clone(ledger), number));
+            let tag_meters = Arc::clone(&tag_meters);
             let (live, directory) = (Arc::clone(live), Arc::clone(directory));
-            let gateway = Gateway { live, directory, seen, pool, ledger };
+            let gateway = Gateway { live, directory, seen, pool, ledger, tag_meters };
             let (admin, stop, of) = (admin.clone(), stop.clone(), Arc::clone(&load));
             threads.push(
                 std::thread::Builder::new()

@@ -57,8 +57,13 @@ impl Added {
                     deployment.tags.push(tag.name.clone());
                 }
             }
+            let mut tag = tag.clone();
+            if let Some(declared) = config.tags.iter().find(|declared| declared.name == tag.name) {
+                // What may be spent is the file's to say, unless the stored tag does.
+                tag.budget = declared.budget.clone();
+            }
             config.tags.retain(|declared| declared.name != tag.name);
-            config.tags.push(tag.clone());
+            config.tags.push(tag);
         }
         config
     }
@@ -203,12 +208,17 @@ fn compile(
 
 /// Reloads when a file's content changes or the process gets SIGHUP. Contents are compared, not dates: a mounted
 /// Kubernetes ConfigMap changes by swapping links.
-pub(crate) async fn watch(live: Arc<Live>, mut stop: Stop) {
+/// `then` hears of a reload, until it says that it took note.
+pub(crate) async fn watch<F>(live: Arc<Live>, then: impl Fn() -> F, mut stop: Stop)
+where
+    F: Future<Output = bool>,
+{
     let mut hangup = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) {
         Ok(hangup) => hangup,
         Err(error) => return tracing::error!(%error, "cannot watch for SIGHUP"),
     };
     let mut seen = live.current().files.clone();
+    let mut noted = Arc::clone(&live.current().base);
     let mut tick = tokio::time::interval(POLL);
     loop {
         let asked = tokio::select! {
@@ -220,5 +230,9 @@ pub(crate) async fn watch(live: Arc<Live>, mut stop: Stop) {
         let (looking, last) = (Arc::clone(&live), std::mem::take(&mut seen));
         let looked = tokio::task::spawn_blocking(move || looking.look(last, asked)).await;
         seen = looked.unwrap_or_else(|_| live.current().files.clone());
+        let base = Arc::clone(&live.current().base);
+        if !Arc::ptr_eq(&noted, &base) && then().await {
+            noted = base;
+        }
     }
 }

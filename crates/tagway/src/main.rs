@@ -6,6 +6,7 @@
 mod access;
 mod accounts;
 mod admin;
+mod alerts;
 mod auth;
 mod boot;
 mod call;
@@ -31,6 +32,8 @@ mod store;
 mod tags;
 mod tasks;
 mod telemetry;
+mod valkey;
+mod web;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

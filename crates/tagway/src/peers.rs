@@ -5,21 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo as _, ProtocolVersion,
-    PushInfo, PushKind, RedisConnectionInfo, RedisError, RedisResult,
-};
+use redis::{AsyncConnectionConfig, Client, ErrorKind, PushInfo, PushKind, RedisError, RedisResult};
 use tagway_core::config::Valkey;
 use tokio::sync::{Notify, mpsc};
 
 use crate::store::{Db, StoreError};
 use crate::tasks::Stop;
+use crate::valkey::{self, LONGEST_PAUSE, PATIENCE, PAUSE};
 
-/// A pause before the next try after a connection was lost; it doubles up to the longest.
-const PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
-/// Valkey is to answer within this time.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// How often a silent connection is tried.
 const PING: Duration = Duration::from_secs(10);
 
@@ -81,28 +74,8 @@ impl Meeting {
     /// # Errors
     /// The address cannot be used.
     pub(crate) fn new(valkey: &Valkey, store: &str) -> RedisResult<Self> {
-        let info = match valkey {
-            Valkey::Url(url) => url.expose().into_connection_info()?,
-            Valkey::Address { host, port, username, password, tls, db } => {
-                let addr = if *tls {
-                    let host = host.clone();
-                    ConnectionAddr::TcpTls { host, port: *port, insecure: false, tls_params: None }
-                } else {
-                    ConnectionAddr::Tcp(host.clone(), *port)
-                };
-                let mut login = RedisConnectionInfo::default().set_db(i64::from(*db));
-                if let Some(username) = username {
-                    login = login.set_username(username);
-                }
-                if let Some(password) = password {
-                    login = login.set_password(password.expose());
-                }
-                addr.into_connection_info()?.set_redis_settings(login)
-            }
-        };
         // One connection hears, tells and shows that it lives.
-        let login = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-        let client = Client::open(info.set_redis_settings(login))?;
+        let client = valkey::client(valkey)?;
         Ok(Self { client, channel: format!("tagway:{store}:changes") })
     }
 

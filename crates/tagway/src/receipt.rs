@@ -6,7 +6,7 @@ use tagway_core::money::Nanos;
 use tagway_core::usage::Usage;
 
 /// The time at which what never begins anew begins anew.
-pub(crate) const NEVER: i64 = i64::MAX;
+pub(crate) use tagway_core::budget::NEVER;
 
 /// Whose spend it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -21,6 +21,8 @@ pub(crate) enum Payer {
     Tag,
     /// A key's use of one model: `<key>/<model>`.
     KeyModel,
+    /// Another owner's use of one model: `<kind>/<id>/<model>`.
+    OwnerModel,
     /// A user's part of a team's: `<team>/<user>`.
     Member,
     Deployment,
@@ -30,6 +32,27 @@ pub(crate) enum Payer {
 }
 
 impl Payer {
+    const ALL: [Self; 13] = [
+        Self::Key,
+        Self::Team,
+        Self::User,
+        Self::Organization,
+        Self::Project,
+        Self::Customer,
+        Self::Tag,
+        Self::KeyModel,
+        Self::OwnerModel,
+        Self::Member,
+        Self::Deployment,
+        Self::Provider,
+        Self::Global,
+    ];
+
+    /// The one of this name in the store.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|payer| payer.as_str() == name)
+    }
+
     /// Its name in the store: that of the object's kind, where it is an object.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -41,6 +64,7 @@ impl Payer {
             Self::Customer => "customer",
             Self::Tag => "tag",
             Self::KeyModel => "key_model",
+            Self::OwnerModel => "owner_model",
             Self::Member => "member",
             Self::Deployment => "deployment",
             Self::Provider => "provider",

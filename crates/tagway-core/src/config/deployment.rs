@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::deployment_keys::{PARAMS, is_price, price};
-use super::model::{Deployment, Mock, MockError, ModelInfo};
+use super::model::{Budget, Deployment, Mock, MockError, ModelInfo};
 use super::model_info::{self, Info};
 use super::scope::{At, Rule, Scope, Table, nearest};
 use super::yaml::Kind;
@@ -38,6 +38,7 @@ pub(super) struct Params {
     pub(super) extra_headers: Vec<(http::HeaderName, http::HeaderValue)>,
     pub(super) mock: Option<Mock>,
     pub(super) defaults: Map<String, Value>,
+    pub(super) budget: Budget,
     /// Keys of providers tagway cannot speak to, by path.
     pub(super) foreign: Vec<(String, super::yaml::Mark)>,
 }
@@ -207,6 +208,7 @@ fn build(
         prices,
         extra_headers: params.extra_headers,
         mock: params.mock,
+        budget: params.budget,
         defaults: params.defaults,
         info: ModelInfo {
             id,

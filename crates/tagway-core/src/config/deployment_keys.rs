@@ -1,5 +1,6 @@
 //! Every key of `litellm_params` that is not a request parameter, and its rule.
 
+use super::budgets;
 use super::deployment::{Params, headers, mock};
 use super::scope::{At, Rule, Scope, Table};
 use super::tags;
@@ -142,8 +143,11 @@ pub(super) const PARAMS: Table<Params> = &[
     ("openai_service_account_id", Rule::Works(foreign)),
     ("openai_identity_token_file", Rule::Works(foreign)),
     // What would change who may do what, or what is enforced.
-    ("max_budget", Rule::Refused(NO_LIMITS)),
-    ("budget_duration", Rule::Refused(NO_LIMITS)),
+    ("max_budget", Rule::Works(|p, at, s| p.budget.max = budgets::money(at, s))),
+    ("soft_budget", Rule::Works(|p, at, s| p.budget.soft = budgets::money(at, s))),
+    ("budget_duration", Rule::Works(|p, at, s| p.budget.duration = budgets::duration(at, s))),
+    ("budget_window", Rule::Works(|p, at, s| p.budget.window = budgets::window(at, s))),
+    ("budget_timezone", Rule::Works(|p, at, s| p.budget.timezone = budgets::timezone(at, s))),
     (
         "max_parallel_requests",
         Rule::Refused("remove it, or use `global_max_parallel_requests` under `general_settings`"),

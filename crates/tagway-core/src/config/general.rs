@@ -1,5 +1,6 @@
 //! `general_settings`, and the master key wherever it comes from.
 
+use super::alerts;
 use super::general_keys::GENERAL_KEYS;
 use super::model::{General, SpendFailure, SpendRules};
 use super::scope::{At, Scope, strict};
@@ -23,10 +24,14 @@ pub(super) struct Draft {
     pub(super) key_header: Option<http::HeaderName>,
     pub(super) reject_client_metadata_tags: bool,
     pub(super) global_max_parallel_requests: Option<u32>,
+    pub(super) strict_budgets: bool,
+    pub(super) user_budget_on_team_keys: bool,
+    pub(super) estimated_output_tokens: Option<u64>,
     pub(super) database_url: Option<Secret>,
     pub(super) database_connections: Option<u32>,
     pub(super) spend_failure: SpendFailure,
     pub(super) journal_bytes: Option<u64>,
+    pub(super) alerts: alerts::Draft,
 }
 
 pub(super) fn request_size(draft: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
@@ -94,12 +99,16 @@ pub(super) fn read(at: Option<&At<'_>>, scope: &mut Scope<'_>) -> General {
         key_header: draft.key_header,
         reject_client_metadata_tags: draft.reject_client_metadata_tags,
         global_max_parallel_requests: draft.global_max_parallel_requests,
+        strict_budgets: draft.strict_budgets,
+        user_budget_on_team_keys: draft.user_budget_on_team_keys,
+        estimated_output_tokens: draft.estimated_output_tokens,
         database_url: draft.database_url.or_else(|| scope.env("DATABASE_URL").map(Secret::new)),
         database_connections: draft.database_connections.unwrap_or(10),
         spend: SpendRules {
             failure: draft.spend_failure,
             journal_bytes: draft.journal_bytes.unwrap_or(DEFAULT_JOURNAL_BYTES),
         },
+        alerts: draft.alerts.settle(scope),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Every key of `general_settings` and its rule.
 
+use super::alerts;
 use super::general::{Draft, journal_size, key_header, request_size, spend_failure};
 use super::scope::{At, Rule, Scope, Table};
 use crate::secret::Secret;
@@ -38,6 +39,20 @@ pub(super) const GENERAL_KEYS: Table<Draft> = &[
                 s.whole(at, 1, i64::from(u32::MAX)).and_then(|n| u32::try_from(n).ok());
         }),
     ),
+    ("strict_budgets", Rule::Works(|d, at, s| d.strict_budgets |= s.bool(at).unwrap_or(false))),
+    // With it LiteLLM refuses what does not fit, too.
+    (
+        "fail_closed_budget_enforcement",
+        Rule::Works(|d, at, s| d.strict_budgets |= s.bool(at).unwrap_or(false)),
+    ),
+    (
+        "apply_user_budget_to_team_keys",
+        Rule::Works(|d, at, s| d.user_budget_on_team_keys = s.bool(at).unwrap_or(false)),
+    ),
+    (
+        "default_estimated_output_tokens",
+        Rule::Works(|d, at, s| d.estimated_output_tokens = s.count(at).map(u64::from)),
+    ),
     // What would change who may do what, or what is enforced.
     ("custom_auth", Rule::Refused(NO_ACCESS)),
     ("custom_auth_run_common_checks", Rule::Refused(NO_ACCESS)),
@@ -72,10 +87,8 @@ pub(super) const GENERAL_KEYS: Table<Draft> = &[
     ("allow_user_auth", Rule::Refused(NO_ACCESS)),
     ("provider_url_destination_allowed_hosts", Rule::Refused(NO_ACCESS)),
     ("fail_closed_rate_limit_enforcement", Rule::Refused(NO_LIMITS)),
-    ("fail_closed_budget_enforcement", Rule::Refused(NO_LIMITS)),
     ("max_parallel_requests", Rule::Refused(NO_LIMITS)),
     ("max_response_size_mb", Rule::Refused(NO_LIMITS)),
-    ("apply_user_budget_to_team_keys", Rule::Refused(NO_LIMITS)),
     ("token_rate_limit_type", Rule::Refused(NO_LIMITS)),
     ("max_in_flight_requests_per_worker", Rule::Refused(NO_LIMITS)),
     ("max_queued_requests_per_worker", Rule::Refused(NO_LIMITS)),
@@ -96,10 +109,11 @@ pub(super) const GENERAL_KEYS: Table<Draft> = &[
     ("use_team_public_model_name", Rule::Missed("name the model group in each request")),
     // What means nothing here.
     ("admission_queue_timeout_seconds", Rule::Ignored),
-    ("alert_to_webhook_url", Rule::Ignored),
+    ("alert_signing_secret", Rule::Works(|d, at, s| alerts::signing(&mut d.alerts, at, s))),
+    ("alert_to_webhook_url", Rule::Works(|d, at, s| alerts::urls(&mut d.alerts, at, s))),
     ("alert_type_config", Rule::Ignored),
     ("alert_types", Rule::Ignored),
-    ("alerting", Rule::Ignored),
+    ("alerting", Rule::Works(|d, at, s| alerts::ways(&mut d.alerts, at, s))),
     ("alerting_args", Rule::Ignored),
     ("alerting_threshold", Rule::Ignored),
     ("allow_cli_sso_verification_uri_complete", Rule::Ignored),

@@ -1,6 +1,8 @@
 //! Configuration: LiteLLM's `config.yaml`, read strictly. [`load`] gives a [`Config`] that cannot be wrong, or
 //! every [`Problem`] at once.
 
+mod alerts;
+mod budgets;
 mod deployment;
 mod deployment_keys;
 mod files;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::dialect::Provider;
+use crate::money::Nanos;
 use crate::secret::Secret;
 
 /// Everything one `config.yaml` (with its includes and environment) says.
@@ -70,6 +71,35 @@ pub struct Deployment {
     pub defaults: Map<String, Value>,
     /// `model_info`.
     pub info: ModelInfo,
+    /// What may be spent on it.
+    pub budget: Budget,
+}
+
+/// A budget, as it stands wherever one may be given.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Budget {
+    /// `max_budget`
+    pub max: Option<Nanos>,
+    /// `soft_budget`: after so much somebody is told.
+    pub soft: Option<Nanos>,
+    /// `budget_duration`: how long it holds before it begins anew, in LiteLLM's words (`30d`).
+    pub duration: Option<String>,
+    /// `budget_window`
+    pub window: BudgetWindow,
+    /// `budget_timezone`: the IANA name of the zone whose days count.
+    pub timezone: Option<String>,
+    /// `strict`: a request must fit, not only find something left.
+    pub strict: Option<bool>,
+}
+
+/// When the window of a budget ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum BudgetWindow {
+    /// At round times: midnight, Monday, the first of the month.
+    #[default]
+    Calendar,
+    /// A duration after each request: what counts is what was spent within the last one.
+    Rolling,
 }
 
 /// `mock_response` of a deployment.
@@ -157,6 +187,8 @@ pub struct Router {
     pub max_fallbacks: u32,
     /// `model_group_alias`: name → group, and whether `/v1/models` hides the name.
     pub aliases: Vec<Alias>,
+    /// `provider_budget_config`: what may be spent on a provider, by its name.
+    pub provider_budgets: Vec<(String, Budget)>,
     /// `redis_url`, `redis_host` and the like, or the environment's `REDIS_URL`, `REDIS_HOST`, ….
     pub valkey: Option<Valkey>,
 }
@@ -201,6 +233,16 @@ pub struct Proxy {
     pub json_logs: bool,
     /// What new virtual keys get and may ask for.
     pub new_keys: NewKeys,
+    /// `max_budget` and its like: what may be spent altogether.
+    pub budget: Budget,
+    /// `tag_budget_config`: what may be spent on a tag, by its name.
+    pub tag_budgets: Vec<(String, Budget)>,
+    /// `timezone`: the IANA name of the zone whose days count where a budget names none; UTC without.
+    pub timezone: Option<String>,
+    /// `budget_exceeded_status_code` (or `budget_exceeded_status`); 429 when not given.
+    pub budget_exceeded_status: Option<u16>,
+    /// `default_estimated_output_tokens`, which may stand in `general_settings` as well.
+    pub estimated_output_tokens: Option<u64>,
 }
 
 /// What new virtual keys get and may ask for.
@@ -242,12 +284,31 @@ pub struct General {
     pub reject_client_metadata_tags: bool,
     /// `global_max_parallel_requests`.
     pub global_max_parallel_requests: Option<u32>,
+    /// `strict_budgets`: all budgets are strict that do not say otherwise.
+    pub strict_budgets: bool,
+    /// `apply_user_budget_to_team_keys`: a user's budget counts what the keys of its teams spend, too.
+    pub user_budget_on_team_keys: bool,
+    /// `default_estimated_output_tokens`: how long an answer is taken to be before it is there.
+    pub estimated_output_tokens: Option<u64>,
     /// `database_url`, or `DATABASE_URL`: PostgreSQL instead of a file.
     pub database_url: Option<Secret>,
     /// `database_connection_pool_limit`; LiteLLM's default is 10.
     pub database_connections: u32,
+    /// Whom to tell when a budget is crossed.
+    pub alerts: Alerts,
     /// What becomes of requests whose receipts cannot be kept safely.
     pub spend: SpendRules,
+}
+
+/// Where alerts go.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Alerts {
+    /// A Slack webhook: `alerting: [slack]` and `SLACK_WEBHOOK_URL`, or `alert_to_webhook_url.budget_alerts`.
+    pub slack: Vec<Secret>,
+    /// `alerting: [webhook]` and `WEBHOOK_URL`.
+    pub webhook: Option<Secret>,
+    /// `alert_signing_secret` or `WEBHOOK_SIGNING_SECRET`: with it, what goes to the webhook is signed.
+    pub signing: Option<Secret>,
 }
 
 /// What becomes of requests whose receipts cannot be kept safely.
@@ -278,6 +339,28 @@ pub struct TagDeclaration {
     pub description: Option<String>,
     /// Whether it takes part in routing.
     pub kind: TagKind,
+    /// How many requests and tokens may carry it; under a pattern, each of its tags.
+    pub rates: Rates,
+    /// What may be spent on it; under a pattern, on each of its tags.
+    pub budget: Budget,
+}
+
+/// Limits of rate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rates {
+    /// `rpm_limit`: requests a minute.
+    pub requests: Option<u64>,
+    /// `tpm_limit`: tokens a minute.
+    pub tokens: Option<u64>,
+    /// `max_parallel_requests`: requests in progress.
+    pub in_progress: Option<u64>,
+}
+
+impl Rates {
+    /// Whether they limit anything.
+    pub fn any(&self) -> bool {
+        self.requests.is_some() || self.tokens.is_some() || self.in_progress.is_some()
+    }
 }
 
 /// What a declared tag is for.

@@ -1,11 +1,12 @@
 //! Every key of `litellm_settings` and its rule.
 
+use super::budgets;
 use super::new_keys::{bounds, defaults};
 use super::proxy::{Draft, callbacks};
 use super::routing::fallbacks;
 use super::scope::{Rule, Table};
 
-const NO_BUDGETS: &str = "remove it, and hold the budget at the provider until tagway enforces it";
+const NO_BUDGETS: &str = "remove it, and give the budget to each key, user or customer";
 const NO_GUARD: &str = "remove it only if requests may pass without this check";
 const AS_SENT: &str = "requests go out as the client sent them";
 
@@ -31,9 +32,24 @@ pub(super) const PROXY_KEYS: Table<Draft> = &[
     ("upperbound_key_generate_params", Rule::Works(|d, at, s| bounds(&mut d.proxy.new_keys, at, s))),
     ("default_key_generate_params", Rule::Works(|d, at, s| defaults(&mut d.proxy.new_keys, at, s))),
     // What would change who may do what, or what is enforced.
-    ("max_budget", Rule::Refused(NO_BUDGETS)),
-    ("budget_duration", Rule::Refused(NO_BUDGETS)),
-    ("tag_budget_config", Rule::Refused(NO_BUDGETS)),
+    ("max_budget", Rule::Works(|d, at, s| d.proxy.budget.max = budgets::money(at, s))),
+    ("soft_budget", Rule::Works(|d, at, s| d.proxy.budget.soft = budgets::money(at, s))),
+    ("budget_duration", Rule::Works(|d, at, s| d.proxy.budget.duration = budgets::duration(at, s))),
+    ("budget_window", Rule::Works(|d, at, s| d.proxy.budget.window = budgets::window(at, s))),
+    ("tag_budget_config", Rule::Works(|d, at, s| d.proxy.tag_budgets = budgets::by_name(at, s))),
+    ("timezone", Rule::Works(|d, at, s| d.proxy.timezone = budgets::timezone(at, s))),
+    (
+        "budget_exceeded_status_code",
+        Rule::Works(|d, at, s| d.proxy.budget_exceeded_status = budgets::status(at, s)),
+    ),
+    (
+        "budget_exceeded_status",
+        Rule::Works(|d, at, s| d.proxy.budget_exceeded_status = budgets::status(at, s)),
+    ),
+    (
+        "default_estimated_output_tokens",
+        Rule::Works(|d, at, s| d.proxy.estimated_output_tokens = s.count(at).map(u64::from)),
+    ),
     (
         "require_auth_for_metrics_endpoint",
         Rule::Refused("remove it, and keep `/metrics` from those who may not read it"),
@@ -83,7 +99,6 @@ pub(super) const PROXY_KEYS: Table<Draft> = &[
     ("return_response_headers", Rule::Missed("response headers are always returned")),
     ("num_retries_per_request", Rule::Missed("use `num_retries`")),
     ("model_group_settings", Rule::Missed(AS_SENT)),
-    ("budget_exceeded_status_code", Rule::Missed("budgets are not enforced yet")),
     // What means nothing here.
     ("add_function_to_prompt", Rule::Ignored),
     ("agent_search_embedding_model", Rule::Ignored),

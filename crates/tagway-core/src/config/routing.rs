@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::model::{Alias, Router};
+use super::budgets;
+use super::model::{Alias, Budget, Router};
 use super::scope::{At, Rule, Scope, Table, nearest};
 use super::valkey;
 use super::yaml::Kind;
@@ -26,10 +27,9 @@ pub(super) struct Draft {
     pub(super) content_policy_fallbacks: Option<Vec<(String, Vec<String>)>>,
     pub(super) max_fallbacks: Option<u32>,
     pub(super) aliases: Vec<Alias>,
+    pub(super) provider_budgets: Vec<(String, Budget)>,
     pub(super) valkey: valkey::Draft,
 }
-
-const NO_BUDGETS: &str = "remove it, and hold the budget at the provider until tagway enforces it";
 
 pub(super) const ROUTER: Table<Draft> = &[
     ("enable_tag_filtering", Rule::Works(|r, at, s| set(&mut r.tags.enable_tag_filtering, s.bool(at)))),
@@ -69,7 +69,7 @@ pub(super) const ROUTER: Table<Draft> = &[
     ("content_policy_fallbacks", Rule::Works(|r, at, s| r.content_policy_fallbacks = Some(fallbacks(at, s)))),
     ("max_fallbacks", Rule::Works(|r, at, s| r.max_fallbacks = s.count(at))),
     ("model_group_alias", Rule::Works(|r, at, s| r.aliases = aliases(at, s))),
-    ("provider_budget_config", Rule::Refused(NO_BUDGETS)),
+    ("provider_budget_config", Rule::Works(provider_budgets)),
     (
         "default_max_parallel_requests",
         Rule::Refused("use `global_max_parallel_requests` of `general_settings`"),
@@ -115,6 +115,19 @@ pub(super) const ROUTER: Table<Draft> = &[
     ("search_tools", Rule::Ignored),
     ("auto_router_capability_limit", Rule::Ignored),
 ];
+
+fn provider_budgets(router: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
+    let known = || crate::dialect::Provider::all().map(|provider| provider.name);
+    for entry in scope.entries(at) {
+        if !known().any(|name| name == entry.key) {
+            let said = scope.error(&at.entry(entry), format!("unknown provider `{}`", entry.key));
+            if let Some(near) = nearest(&entry.key, known()) {
+                said.help(format!("did you mean `{near}`?"));
+            }
+        }
+    }
+    router.provider_budgets = budgets::by_name(at, scope);
+}
 
 fn set<T>(field: &mut T, value: Option<T>) {
     if let Some(value) = value {
@@ -244,6 +257,7 @@ pub(super) fn settle(own: Draft, proxy: Draft, scope: &Scope<'_>) -> Router {
             .unwrap_or_default(),
         max_fallbacks: own.max_fallbacks.or(proxy.max_fallbacks).unwrap_or(5),
         aliases: own.aliases,
+        provider_budgets: own.provider_budgets,
         valkey: valkey::settle(own.valkey, scope),
     }
 }

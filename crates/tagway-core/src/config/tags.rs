@@ -1,6 +1,7 @@
 //! Tags in the configuration: what a deployment carries, its patterns, and the declared vocabulary.
 
-use super::model::{TagDeclaration, TagKind};
+use super::budgets;
+use super::model::{Budget, Rates, TagDeclaration, TagKind};
 use super::scope::{At, Rule, Scope, Table, quoted, strict};
 use super::yaml::Kind;
 use crate::tag::check_pattern;
@@ -73,22 +74,30 @@ struct Draft {
     name: Option<String>,
     description: Option<String>,
     kind: TagKind,
+    rates: Rates,
+    budget: Budget,
 }
-
-const NO_BUDGETS: &str = "remove it, and watch the tag's spend until tagway enforces budgets";
 
 const DECLARATION: Table<Draft> = &[
     ("name", Rule::Works(|tag, at, scope| tag.name = scope.text(at))),
     ("description", Rule::Works(|tag, at, scope| tag.description = scope.text(at))),
     ("kind", Rule::Works(kind)),
-    ("max_budget", Rule::Refused(NO_BUDGETS)),
-    ("soft_budget", Rule::Refused(NO_BUDGETS)),
-    ("budget_duration", Rule::Refused(NO_BUDGETS)),
-    ("budget_id", Rule::Refused(NO_BUDGETS)),
-    ("rpm_limit", Rule::Refused(NO_BUDGETS)),
-    ("tpm_limit", Rule::Refused(NO_BUDGETS)),
+    ("max_budget", Rule::Works(|tag, at, scope| tag.budget.max = budgets::money(at, scope))),
+    ("soft_budget", Rule::Works(|tag, at, scope| tag.budget.soft = budgets::money(at, scope))),
+    ("budget_duration", Rule::Works(|tag, at, scope| tag.budget.duration = budgets::duration(at, scope))),
+    ("budget_window", Rule::Works(|tag, at, scope| tag.budget.window = budgets::window(at, scope))),
+    ("budget_timezone", Rule::Works(|tag, at, scope| tag.budget.timezone = budgets::timezone(at, scope))),
+    ("strict", Rule::Works(|tag, at, scope| tag.budget.strict = scope.bool(at))),
+    ("budget_id", Rule::Refused("give `max_budget` here, or declare the tag with `/tag/new`")),
+    ("rpm_limit", Rule::Works(|tag, at, scope| tag.rates.requests = rate(at, scope))),
+    ("tpm_limit", Rule::Works(|tag, at, scope| tag.rates.tokens = rate(at, scope))),
+    ("max_parallel_requests", Rule::Works(|tag, at, scope| tag.rates.in_progress = rate(at, scope))),
     ("models", Rule::Refused("remove it, and put the tag on the deployments it is for")),
 ];
+
+pub(super) fn rate(at: &At<'_>, scope: &mut Scope<'_>) -> Option<u64> {
+    scope.whole(at, 0, i64::MAX).and_then(|count| u64::try_from(count).ok())
+}
 
 fn kind(tag: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
     let words =
@@ -96,7 +105,7 @@ fn kind(tag: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
     tag.kind = scope.word(at, &words).unwrap_or_default();
 }
 
-/// `tags` of the file: names, or maps of `name`, `kind` and `description`.
+/// `tags` of the file: names, or maps of `name`, `kind`, `description` and limits.
 pub(super) fn declared(at: &At<'_>, scope: &mut Scope<'_>) -> Vec<TagDeclaration> {
     if let Kind::Map(_) = at.node.kind {
         scope
@@ -132,7 +141,8 @@ pub(super) fn declared(at: &At<'_>, scope: &mut Scope<'_>) -> Vec<TagDeclaration
                 .error(&name_at, format!("{} is declared twice", name_at.shown()))
                 .help("keep one of the two");
         } else {
-            tags.push(TagDeclaration { name, description: draft.description, kind: draft.kind });
+            let Draft { description, kind, rates, budget, .. } = draft;
+            tags.push(TagDeclaration { name, description, kind, rates, budget });
         }
     }
     tags

@@ -29,7 +29,7 @@ impl<'s> Change<'s> {
     /// Makes it so, here and everywhere.
     pub(super) async fn commit(self) -> Result<(), Refusal> {
         let changes = self.edit.commit().await?;
-        if changes.iter().any(|change| matches!(change.kind, Kind::Model | Kind::Tag)) {
+        if changes.iter().any(|change| matches!(change.kind, Kind::Model | Kind::Tag | Kind::Budget)) {
             self.shared.catalog.refresh().await;
         }
         self.shared.directory.refresh(changes).await;

@@ -1,13 +1,17 @@
 //! The OpenAPI document at `/openapi.json`, and a page to read and try it at `/docs`.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use axum::Router;
+use axum::routing::get;
+use bytes::Bytes;
+use http::header;
 use serde_json::{Value, json};
 use utoipa::Modify;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa_swagger_ui::SwaggerUi;
+use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::Shared;
 
@@ -138,10 +142,20 @@ fn members<'a>(document: &'a mut Value, name: &str) -> impl Iterator<Item = (&'a
     document.get_mut(name).and_then(Value::as_object_mut).into_iter().flatten()
 }
 
-/// Serves the whole document and its page.
-pub(super) fn routes(document: &utoipa::openapi::OpenApi) -> Router<Shared> {
+/// The whole document as JSON, made when somebody asks for it: it takes more memory than all the rest of an idle
+/// gateway.
+fn json() -> Bytes {
+    let (_, document) = super::documented().split_for_parts();
     let mut document = serde_json::to_value(document).unwrap_or_default();
     name_operations(&mut document);
     describe_bodies(&mut document);
-    SwaggerUi::new("/docs").external_url_unchecked("/openapi.json", document).into()
+    document.to_string().into()
+}
+
+/// Serves the whole document and its page.
+pub(super) fn routes() -> Router<Shared> {
+    static JSON: LazyLock<Bytes> = LazyLock::new(json);
+    let serve = async || ([(header::CONTENT_TYPE, "application/json")], JSON.clone());
+    let page: Router<Shared> = SwaggerUi::new("/docs").config(Config::from("/openapi.json")).into();
+    page.route("/openapi.json", get(serve))
 }

@@ -11,6 +11,7 @@ use super::change::Change;
 use super::given::{Given, LONGEST_NAME, object};
 use super::keys;
 use super::refusal::Refusal;
+use super::reset::{self, Bounds};
 use super::shown::{Ignored, row};
 use crate::objects::{Budget, Customer, Limits, Organization, Owner, Project};
 use crate::store::{Db, Stored};
@@ -155,7 +156,9 @@ impl<T: Limited> Wanted<T> {
             error => Some(error.into()),
         })?;
         if let Some(spend) = self.spend {
-            change.set_spend(T::KIND, id, spend).await.map_err(Refusal::from)?;
+            let bounds = Bounds::of(&stored.object, stored.object.limits());
+            let until = bounds.end(change).await.map_err(Refusal::from)?;
+            change.set_spend(T::KIND, id, spend, until).await.map_err(Refusal::from)?;
         }
         Ok(Written { stored, ignored: self.ignored })
     }
@@ -167,8 +170,12 @@ impl<T: Limited> Wanted<T> {
         before: &Stored<T>,
     ) -> Result<Written<T>, Refusal> {
         let stored = change.update(before, self.object).await?;
+        let bounds = Bounds::of(&stored.object, stored.object.limits());
+        let old_bounds = Bounds::of(&before.object, before.object.limits());
+        reset::retime(change, T::KIND, &stored.id, old_bounds, bounds).await?;
         if let Some(spend) = self.spend {
-            change.set_spend(T::KIND, &stored.id, spend).await?;
+            let until = bounds.end(change).await?;
+            change.set_spend(T::KIND, &stored.id, spend, until).await?;
         }
         Ok(Written { stored, ignored: self.ignored })
     }

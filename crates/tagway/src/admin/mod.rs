@@ -26,6 +26,7 @@ mod refusal;
 mod reload;
 mod reset;
 mod shown;
+mod spend;
 mod stored_models;
 mod tags;
 mod teams;
@@ -47,6 +48,7 @@ use tower::ServiceExt as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::accounts::Accounts;
 use crate::catalog::Catalog;
 use crate::directory::Directory;
 use crate::ledger::Ledger;
@@ -68,6 +70,7 @@ pub(crate) struct Shared {
     pub(crate) live: Arc<Live>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) catalog: Arc<Catalog>,
+    pub(crate) accounts: Arc<Accounts>,
     pub(crate) peers: Arc<Peers>,
     pub(crate) db: Db,
     pub(crate) ledger: Arc<Ledger>,
@@ -85,9 +88,8 @@ impl Admin {
     /// An API whose work runs on `control`.
     pub(crate) fn new(shared: Shared, control: tokio::runtime::Handle) -> Self {
         let liveness = options(health::liveness);
-        let (documented, document) = documented().split_for_parts();
-        let router = documented
-            .merge(docs::routes(&document))
+        let router = Router::from(documented())
+            .merge(docs::routes())
             .route("/health/liveliness", liveness.clone())
             .route("/health/liveness", liveness)
             .fallback(unknown)
@@ -128,6 +130,7 @@ fn documented() -> OpenApiRouter<Shared> {
         .merge(users::routes())
         .merge(models::routes())
         .merge(stored_models::routes())
+        .merge(spend::routes())
         .merge(tags::routes())
         .merge(audit::routes())
 }

@@ -20,12 +20,15 @@ pub(super) async fn reload(State(shared): State<Shared>, actor: Actor) -> Result
     let reloaded =
         tokio::task::spawn_blocking(move || live.reload().map(|notes| (notes, live.current()))).await;
     match reloaded {
-        Ok(Ok((notes, current))) => Ok(Json(json!({
-            "message": "Configuration reloaded",
-            "deployments": current.snapshot.deployments.len(),
-            "model_groups": current.snapshot.groups.len(),
-            "notes": notes,
-        }))),
+        Ok(Ok((notes, current))) => {
+            shared.catalog.refresh().await;
+            Ok(Json(json!({
+                "message": "Configuration reloaded",
+                "deployments": current.snapshot.deployments.len(),
+                "model_groups": current.snapshot.groups.len(),
+                "notes": notes,
+            })))
+        }
         Ok(Err(problems)) => Err(Refusal::new(
             StatusCode::BAD_REQUEST,
             format!("The configuration has problems; the old one stays in force.\n{problems}"),

@@ -19,6 +19,7 @@ use super::names;
 use super::provider_headers;
 use super::record::Record;
 use super::relay::Relay;
+use crate::accounts::now_millis;
 use crate::error::error_json;
 use crate::ledger::Seen;
 use crate::route::{Plan, Trail, whole_seconds};
@@ -127,8 +128,12 @@ pub(crate) fn build(
     for (name, value) in record.key_limits() {
         headers.insert(name.clone(), value.clone());
     }
+    record.permits.tell(&mut headers);
+    if let Some(budget) = record.key_account().and_then(|account| account.max(now_millis())) {
+        headers.insert(&names::KEY_MAX_BUDGET, cost::text(budget.dollars()));
+    }
     headers.insert(&names::VERSION, HeaderValue::from_static(env!("CARGO_PKG_VERSION")));
-    money(&mut headers, &deployment.entry.prices, &reply.content);
+    money(&mut headers, &deployment.entry.prices, &reply.content, spent(record));
     let total = now.saturating_duration_since(record.began);
     headers.insert(&names::RESPONSE_DURATION_MS, millis(total));
     if deployment.entry.mock.is_none() {
@@ -154,7 +159,7 @@ pub(crate) fn build(
 }
 
 /// What the call cost, when the deployment's prices are known.
-fn money(headers: &mut HeaderMap, prices: &[(String, f64)], content: &Content) {
+fn money(headers: &mut HeaderMap, prices: &[(String, f64)], content: &Content, spent: f64) {
     let usage: Option<Usage> = match content {
         Content::Whole { usage, .. } => *usage,
         Content::Events { .. } | Content::Stream(_) => None,
@@ -163,14 +168,19 @@ fn money(headers: &mut HeaderMap, prices: &[(String, f64)], content: &Content) {
         const NOTHING: HeaderValue = HeaderValue::from_static("0.0");
         headers.insert(&names::RESPONSE_COST_INPUT, NOTHING);
         headers.insert(&names::RESPONSE_COST_OUTPUT, NOTHING);
-        headers.insert(&names::KEY_SPEND, NOTHING);
+        headers.insert(&names::KEY_SPEND, cost::text(spent));
         return;
     };
-    let total = cost::text(cost.input + cost.output);
-    headers.insert(&names::KEY_SPEND, total.clone());
-    headers.insert(&names::RESPONSE_COST, total);
+    let total = cost.input + cost.output;
+    headers.insert(&names::KEY_SPEND, cost::text(spent + total));
+    headers.insert(&names::RESPONSE_COST, cost::text(total));
     headers.insert(&names::RESPONSE_COST_INPUT, cost::text(cost.input));
     headers.insert(&names::RESPONSE_COST_OUTPUT, cost::text(cost.output));
+}
+
+/// What the key has spent before this request, in dollars.
+fn spent(record: &Record) -> f64 {
+    record.key_account().map_or(0.0, |account| account.spent(now_millis()).dollars())
 }
 
 /// Milliseconds with three digits behind the point.
@@ -196,7 +206,7 @@ pub(crate) fn failed(failure: &Failure, trail: &Trail, mut record: Record) -> Re
     let mut headers = HeaderMap::with_capacity(16);
     headers.insert(&names::CALL_ID, record.call_id.clone());
     headers.insert(&names::RESPONSE_COST, HeaderValue::from_static("0"));
-    headers.insert(&names::KEY_SPEND, HeaderValue::from_static("0.0"));
+    headers.insert(&names::KEY_SPEND, cost::text(spent(&record)));
     if let Some(refused) = failure.refused() {
         provider_headers::copy(&refused.headers, &mut headers, false);
     }

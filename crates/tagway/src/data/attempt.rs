@@ -10,10 +10,12 @@ use tagway_core::config::Router;
 use tagway_core::snapshot::{Deployment, DeploymentId, Endpoint, Snapshot};
 use tagway_core::tag::Members;
 
+use super::budgets;
 use super::content::{self, Content};
 use super::failure::{Failure, Retry};
 use super::intake::Call;
 use super::upstream::Pool;
+use crate::accounts::{Accounts, Holds, Table};
 use crate::health::{Board, Fault};
 use crate::route::Plan;
 
@@ -27,6 +29,9 @@ pub(crate) struct Around<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) board: &'a Board,
     pub(crate) pool: &'a Arc<Pool>,
+    pub(crate) accounts: &'a Accounts,
+    /// The budgets of tags, deployments and providers.
+    pub(crate) table: &'a Table,
 }
 
 /// A provider's answer.
@@ -57,7 +62,7 @@ impl Begun {
 }
 
 /// What it took.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Tries {
     /// The call in progress.
     pub(crate) begun: Option<Begun>,
@@ -69,6 +74,8 @@ pub(crate) struct Tries {
     /// What an error message says of fallbacks, behind the name of the group.
     pub(crate) about_fallbacks: Option<String>,
     pub(crate) fallbacks: u32,
+    /// What is held of budgets.
+    pub(crate) holds: Holds,
 }
 
 /// Calls one deployment of those `left`, and others after it as far as retries go. The lowest `order` among them
@@ -84,12 +91,28 @@ pub(crate) async fn run(
     let mut tier = first_order(around.snapshot, plan, left);
     let mut fresh = tier.clone();
     tries.retries = 0;
+    let mut spent = Vec::new();
     let failure = loop {
         let Some(id) = pick(around.snapshot, plan, &fresh) else {
             break Failure::NoUpstream { id: plan.group.name.clone() };
         };
         let deployment = around.snapshot.deployment(id);
         fresh.remove(deployment.position);
+        if let Err(exceeded) = budgets::go_to(around, &mut tries.holds, id) {
+            spent.push((id, exceeded));
+            left.remove(deployment.position);
+            tier.remove(deployment.position);
+            if left.is_empty() {
+                break budgets::all_spent(around, &spent);
+            }
+            if tier.is_empty() {
+                tier = first_order(around.snapshot, plan, left);
+            }
+            if fresh.is_empty() {
+                fresh = tier.clone();
+            }
+            continue;
+        }
         let failure = match content::fetch(around, id, model, call, &mut tries.begun).await {
             Ok(reply) => return Ok(reply),
             Err(failure) => failure,

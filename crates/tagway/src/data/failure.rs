@@ -8,6 +8,7 @@ use http::StatusCode;
 use tagway_core::access::TagForbidden;
 use tagway_core::wire::peek::Unreadable;
 
+use super::budgets::OverBudget;
 use super::rates::OverLimit;
 use super::refused::Refused;
 use crate::access::Forbidden;
@@ -45,6 +46,8 @@ pub(crate) enum Failure {
     OverLimit(#[from] OverLimit),
     #[error(transparent)]
     Stuck(#[from] Stuck),
+    #[error(transparent)]
+    OverBudget(#[from] Box<OverBudget>),
     #[error(transparent)]
     TagForbidden(#[from] TagForbidden),
     #[error(transparent)]
@@ -161,6 +164,7 @@ impl Failure {
             Self::NoRoute(NoRoute::CoolingDown { .. }) | Self::Busy { .. } | Self::OverLimit(_) => {
                 StatusCode::TOO_MANY_REQUESTS
             }
+            Self::OverBudget(over) => over.status,
             Self::Refused(refused) => refused.status,
             Self::Stuck(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unreachable { .. }
@@ -194,6 +198,7 @@ impl Failure {
             | Self::Timeout { .. } => "invalid_request_error",
             Self::NoRoute(NoRoute::CoolingDown { .. }) => "all_deployments_in_cooldown",
             Self::Busy { .. } | Self::OverLimit(_) => "throttling_error",
+            Self::OverBudget(_) => "budget_exceeded",
             Self::Refused(refused) => refused.kind,
             Self::Stuck(_) => "service_unavailable",
             Self::Unreachable { .. }
@@ -221,6 +226,7 @@ impl Failure {
             | Self::NoRoute(_)
             | Self::OverLimit(_)
             | Self::Stuck(_)
+            | Self::OverBudget(_)
             | Self::Busy { .. }
             | Self::Refused(_)
             | Self::Timeout { .. }
@@ -239,6 +245,7 @@ impl Failure {
             Self::Busy { .. } => Some("overload"),
             Self::OverLimit(_) => Some("rate_limit"),
             Self::Stuck(_) => Some("ledger"),
+            Self::OverBudget(_) => Some("budget"),
             Self::TagForbidden(_) => Some("tag_policy"),
             Self::ModelForbidden(_) => Some("model_access"),
             Self::Denied(Denied::Unreachable(_)) => Some("store_unreachable"),
@@ -281,6 +288,7 @@ impl Failure {
             | Self::Malformed(_)
             | Self::OverLimit(_)
             | Self::Stuck(_)
+            | Self::OverBudget(_)
             | Self::TagForbidden(_)
             | Self::ModelForbidden(_)
             | Self::NoRoute(_)
@@ -296,6 +304,7 @@ impl Failure {
             Self::NoRoute(NoRoute::CoolingDown { wait, .. }) => Some(*wait),
             Self::OverLimit(over) => Some(over.wait()),
             Self::Stuck(stuck) => Some(stuck.wait()),
+            Self::OverBudget(over) => over.wait,
             Self::Busy { .. } | Self::Denied(Denied::Unreachable(_)) => Some(Duration::from_secs(1)),
             Self::Refused(refused) => refused.retry_after,
             _ => None,
@@ -322,6 +331,7 @@ impl Failure {
     /// Whether another model group may serve the request instead.
     pub(crate) fn may_fall_back(&self) -> bool {
         self.is_providers()
+            || matches!(self, Self::OverBudget(over) if over.elsewhere)
             || matches!(
                 self,
                 Self::NoRoute(NoRoute::Tags { .. } | NoRoute::CoolingDown { .. }) | Self::NoUpstream { .. }

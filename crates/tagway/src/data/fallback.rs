@@ -9,11 +9,13 @@ use tagway_core::wire::json::text_of;
 use tagway_core::wire::peek::Peek;
 
 use super::attempt::{self, Around, Reply, Tries};
+use super::budgets;
 use super::failure::Failure;
 use super::intake::Call;
 use super::refused::Class;
 use super::wanted_fallbacks::{Target, Targets};
 use crate::access;
+use crate::accounts::Holds;
 use crate::auth::Caller;
 use crate::route::{self, NoRoute, Plan, Trail, Wanted};
 
@@ -26,7 +28,7 @@ pub(crate) async fn run<'s>(
     trail: &mut Trail,
     tries: &mut Tries,
 ) -> Result<(Plan<'s>, Reply), Failure> {
-    let failure = match hop(around, wanted, call, trail, tries).await {
+    let failure = match hop(around, caller, wanted, call, trail, tries).await {
         Ok(served) => return Ok(served),
         Err(failure) => failure,
     };
@@ -48,11 +50,11 @@ pub(crate) async fn run<'s>(
         // What may be chosen is decided anew, with the same tags, in the other group.
         let wanted = Wanted { model: access::meant(caller, model), ..*wanted };
         let served = if fields.is_empty() {
-            hop(around, &wanted, call, trail, tries).await
+            hop(around, caller, &wanted, call, trail, tries).await
         } else {
             let body = with_fields(call, fields);
             let peek = Peek::read(body.as_bytes()).map_err(Failure::Unreadable)?;
-            hop(around, &wanted, &call.with(peek), trail, tries).await
+            hop(around, caller, &wanted, &call.with(peek), trail, tries).await
         };
         match served {
             Ok(served) => return Ok(served),
@@ -101,6 +103,7 @@ fn about(router: &Router, last: Option<String>, forbidden: bool) -> String {
 
 async fn hop<'s>(
     around: &Around<'s>,
+    caller: &Caller,
     wanted: &Wanted<'_>,
     call: &Call<'_>,
     trail: &mut Trail,
@@ -118,6 +121,10 @@ async fn hop<'s>(
         )?;
     let model = around.snapshot.meant(wanted.model);
     let mut left = plan.candidates.clone();
+    // What was held for another group is free for this one.
+    tries.holds = Holds::default();
+    budgets::keep_open(around, &plan, &mut left)?;
+    tries.holds = budgets::reserve(around, caller, wanted, call, &plan).await?;
     let mut first = None;
     loop {
         let failure = match attempt::run(around, &plan, &mut left, &model, call, tries).await {

@@ -3,9 +3,11 @@
 pub(crate) mod admit;
 pub(crate) mod answer;
 pub(crate) mod attempt;
+mod budgets;
 pub(crate) mod content;
 mod cost;
 mod customer;
+mod estimate;
 pub(crate) mod explain;
 pub(crate) mod failure;
 mod fallback;

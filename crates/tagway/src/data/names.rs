@@ -6,6 +6,7 @@ pub(super) static ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel
 pub(super) static ATTEMPTED_FALLBACKS: HeaderName = HeaderName::from_static("x-litellm-attempted-fallbacks");
 pub(super) static ATTEMPTED_RETRIES: HeaderName = HeaderName::from_static("x-litellm-attempted-retries");
 pub(super) static CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
+pub(super) static KEY_MAX_BUDGET: HeaderName = HeaderName::from_static("x-litellm-key-max-budget");
 pub(super) static KEY_SPEND: HeaderName = HeaderName::from_static("x-litellm-key-spend");
 pub(super) static MARETRIES: HeaderName = HeaderName::from_static("x-litellm-max-retries");
 pub(super) static MODEL_GROUP: HeaderName = HeaderName::from_static("x-litellm-model-group");

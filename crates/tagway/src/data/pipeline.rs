@@ -24,6 +24,7 @@ use crate::call::Route;
 use crate::directory::Directory;
 use crate::ledger::Writer;
 use crate::live::{Current, Live};
+use crate::meter::NamedMeters;
 use crate::route::{Trail, Wanted};
 use crate::seen::Notes;
 use crate::{access, auth, tags};
@@ -35,6 +36,8 @@ pub(crate) struct Gateway {
     pub(crate) seen: Notes,
     pub(crate) pool: Arc<Pool>,
     pub(crate) ledger: Arc<Writer>,
+    /// What was used of the limits of tags.
+    pub(crate) tag_meters: Arc<NamedMeters>,
 }
 
 /// Answers a call to a model.
@@ -89,7 +92,12 @@ async fn proceed(
     let tags = tags::resolve(&snapshot.config, &caller, &head.headers, &call.peek, call.endpoint)?;
     record.tagged(&tags);
     gateway.seen.note(&tags, &snapshot.config.router.tags.prefix, record.began);
-    record.permits = rates::admit(&caller, access::meant(&caller, &model), record.began)?;
+    let limited = rates::Limited {
+        tags: &snapshot.limited_tags,
+        meters: &gateway.tag_meters,
+        prefix: &snapshot.config.router.tags.prefix,
+    };
+    record.permits = rates::admit(&caller, access::meant(&caller, &model), &tags, &limited, record.began)?;
     let wanted = Wanted {
         model: access::meant(&caller, &model),
         tags: &tags,
@@ -99,7 +107,9 @@ async fn proceed(
         tier: caller.policies().find_map(|policy| policy.tier),
         user_agent: intake::user_agent(&head.headers),
     };
-    let around = Around { snapshot, board: &current.board, pool: &gateway.pool };
+    let accounts = &*gateway.directory.accounts;
+    let table = accounts.table();
+    let around = Around { snapshot, board: &current.board, pool: &gateway.pool, accounts, table: &table };
     let served = fallback::run(&around, &caller, &wanted, &call, trail, &mut record.tries).await;
     if caller.bearer().is_some() {
         explain::only_candidates(trail);

@@ -13,6 +13,7 @@ use super::content;
 use super::failure::Failure;
 use super::intake;
 use super::upstream::Pool;
+use crate::accounts::Accounts;
 use crate::live::Current;
 
 /// Seconds a probe may take.
@@ -29,7 +30,11 @@ pub(crate) async fn call(current: Arc<Current>, id: DeploymentId) -> Result<Head
     let body = body.to_string();
     let peek = Peek::read(body.as_bytes()).map_err(Failure::Unreadable)?;
     let (call, _) = intake::call(endpoint, None, &HeaderMap::new(), peek)?;
-    let around = Around { snapshot: &current.snapshot, board: &current.board, pool: &pool };
+    // It counts against nobody's budget.
+    let (accounts, _) = Accounts::new();
+    let table = accounts.table();
+    let (snapshot, board) = (&current.snapshot, &current.board);
+    let around = Around { snapshot, board, pool: &pool, accounts: &accounts, table: &table };
     let reply = content::fetch(&around, id, &deployment.entry.model_name, &call, &mut None).await?;
     Ok(reply.headers)
 }

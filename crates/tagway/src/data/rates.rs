@@ -1,22 +1,27 @@
-//! Whether the limits of the caller's key, and of everything above it, let one more request in now.
+//! Whether the limits of the caller's key, of everything above it and of the request's tags let one more request in
+//! now, and what is left of them.
 
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
+use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
-use tagway_core::tag::Origin;
+use tagway_core::limits::LimitedTags;
+use tagway_core::tag::name::{Marker, TagName};
+use tagway_core::tag::{Origin, RequestTag};
 
 use super::failure::Failure;
 use crate::auth::Caller;
-use crate::meter::{Permit, Reached, micros};
+use crate::meter::{self, NamedMeters, Permit, Reached, Unit, micros};
 
 /// A limit that keeps a request out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "Rate limit exceeded for {}: {id}. Limit type: {}. Current limit: {}, Remaining: 0. Try again in {} seconds.",
-    .origin.as_str(), .reached.what, .reached.limit, crate::route::whole_seconds(.reached.wait)
+    "Rate limit exceeded for {whose}: {id}. Limit type: {}. Current limit: {}, Remaining: 0. Try again in {} seconds.",
+    .reached.what.as_str(), .reached.limit, crate::route::whole_seconds(.reached.wait)
 )]
 pub(crate) struct OverLimit {
-    origin: Origin,
+    whose: &'static str,
     id: String,
     reached: Reached,
 }
@@ -28,33 +33,175 @@ impl OverLimit {
     }
 }
 
-/// The permits of one request; dropping them ends it.
+/// The permits of one request, each with whose limits it is about; dropping them ends it.
 #[derive(Debug, Default)]
-pub(crate) struct Permits(SmallVec<[Permit; 2]>);
+pub(crate) struct Permits(SmallVec<[(Whose, Permit); 2]>);
 
 impl Permits {
     /// Counts the tokens the request has used.
     pub(crate) fn used(&self, tokens: u64) {
         let now = micros(Instant::now());
-        self.0.iter().for_each(|permit| permit.used(tokens, now));
+        self.0.iter().for_each(|(_, permit)| permit.used(tokens, now));
+    }
+
+    /// Tells the limits and what is left of them: `x-ratelimit-team-remaining-requests`. Of several limits with one
+    /// name, tags' for example, the one of which least is left.
+    pub(crate) fn tell(&self, headers: &mut HeaderMap) {
+        if self.0.is_empty() {
+            return;
+        }
+        let now = micros(Instant::now());
+        let mut told: SmallVec<[(Whose, Unit, u64, u64); 8]> = SmallVec::new();
+        for (whose, permit) in &self.0 {
+            for (unit, limit, left) in permit.left(now) {
+                match told.iter_mut().find(|(name, of, ..)| name == whose && *of == unit) {
+                    Some(known) if left < known.3 => *known = (*whose, unit, limit, left),
+                    Some(_) => {}
+                    None => told.push((*whose, unit, limit, left)),
+                }
+            }
+        }
+        for (whose, unit, limit, left) in told {
+            let [names_limit, names_left] = &NAMES[whose as usize][unit as usize];
+            headers.insert(names_limit, HeaderValue::from(limit));
+            headers.insert(names_left, HeaderValue::from(left));
+        }
     }
 }
 
-/// Lets a request for `model` in.
+/// Whose limits a header is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Key,
+    ModelPerKey,
+    Team,
+    ModelPerTeam,
+    Project,
+    ModelPerProject,
+    Organization,
+    User,
+    Customer,
+    Tag,
+}
+
+impl Whose {
+    const ALL: [Self; 10] = [
+        Self::Key,
+        Self::ModelPerKey,
+        Self::Team,
+        Self::ModelPerTeam,
+        Self::Project,
+        Self::ModelPerProject,
+        Self::Organization,
+        Self::User,
+        Self::Customer,
+        Self::Tag,
+    ];
+
+    fn new(origin: Origin, by_model: bool) -> Self {
+        match (origin, by_model) {
+            (Origin::Key, false) => Self::Key,
+            (Origin::Key, true) => Self::ModelPerKey,
+            (Origin::Team, false) => Self::Team,
+            (Origin::Team, true) => Self::ModelPerTeam,
+            (Origin::Project, false) => Self::Project,
+            (Origin::Project, true) => Self::ModelPerProject,
+            (Origin::Organization, _) => Self::Organization,
+            (Origin::User, _) => Self::User,
+            (Origin::Customer, _) => Self::Customer,
+            (
+                Origin::Header | Origin::Body | Origin::Metadata | Origin::LitellmMetadata | Origin::Rule,
+                _,
+            ) => Self::Tag,
+        }
+    }
+
+    /// LiteLLM's name of it in headers.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Key => "api_key",
+            Self::ModelPerKey => "model_per_key",
+            Self::Team => "team",
+            Self::ModelPerTeam => "model_per_team",
+            Self::Project => "project",
+            Self::ModelPerProject => "model_per_project",
+            Self::Organization => "organization",
+            Self::User => "user",
+            Self::Customer => "end_user",
+            Self::Tag => "tag",
+        }
+    }
+}
+
+/// The names of all headers about limits: of the limit, and of what is left of it.
+static NAMES: LazyLock<Vec<[[HeaderName; 2]; 3]>> = LazyLock::new(|| {
+    let name = |whose: Whose, what: &str, unit: Unit| {
+        let name = format!("x-ratelimit-{}-{what}-{}", whose.as_str(), unit.as_str());
+        HeaderName::try_from(name).unwrap_or(HeaderName::from_static("x-ratelimit"))
+    };
+    let units = [Unit::Requests, Unit::Tokens, Unit::InProgress];
+    let of = |whose| units.map(|unit| ["limit", "remaining"].map(|what| name(whose, what, unit)));
+    Whose::ALL.map(of).into()
+});
+
+/// Lets a request for `model` with these tags in.
 ///
 /// # Errors
 /// The first limit that is reached; what other limits gave is given back, requests a minute excepted.
-pub(crate) fn admit(caller: &Caller, model: &str, now: Instant) -> Result<Permits, Failure> {
+pub(crate) fn admit(
+    caller: &Caller,
+    model: &str,
+    tags: &[RequestTag<'_>],
+    limited: &Limited<'_>,
+    now: Instant,
+) -> Result<Permits, Failure> {
     let mut permits = Permits::default();
     for (policy, limits) in caller.limits() {
         for metered in limits.iter().filter(|metered| metered.concerns(model)) {
             let permit = metered.admit(micros(now)).map_err(|reached| OverLimit {
-                origin: policy.origin,
+                whose: policy.origin.as_str(),
                 id: policy.id.to_string(),
                 reached,
             })?;
-            permits.0.push(permit);
+            permits.0.push((Whose::new(policy.origin, metered.model.is_some()), permit));
         }
     }
+    if !limited.tags.is_empty() {
+        limited.admit(tags, micros(now), &mut permits)?;
+    }
     Ok(permits)
+}
+
+/// The tags with limits, and what was used of them.
+pub(crate) struct Limited<'a> {
+    pub(crate) tags: &'a LimitedTags,
+    pub(crate) meters: &'a Arc<NamedMeters>,
+    /// The router's `tag_routing_prefix`.
+    pub(crate) prefix: &'a str,
+}
+
+impl Limited<'_> {
+    fn admit(&self, tags: &[RequestTag<'_>], now: u64, permits: &mut Permits) -> Result<(), OverLimit> {
+        let names = tags.iter().filter_map(|tag| TagName::parse(tag.text(), self.prefix));
+        // What a request excludes it does not use.
+        let mut names: SmallVec<[&str; 8]> =
+            names.filter(|tag| tag.marker != Marker::Excluded).map(|tag| tag.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        for tag in names {
+            for (declared, rates) in self.tags.of(tag) {
+                // A tag under a pattern has what the pattern gives beside what is its own.
+                let meter = if declared == tag {
+                    self.meters.of(tag)
+                } else {
+                    self.meters.of(&format!("{declared} {tag}"))
+                };
+                let permit = meter::admit(&meter, rates, now);
+                let permit =
+                    permit.map_err(|reached| OverLimit { whose: "tag", id: tag.to_owned(), reached })?;
+                permits.0.push((Whose::Tag, permit));
+            }
+        }
+        Ok(())
+    }
 }

@@ -16,7 +16,7 @@ use super::attempt::{Reply, Tries};
 use super::failure::Failure;
 use super::rates::Permits;
 use super::settle::Owners;
-use crate::accounts::Holds;
+use crate::accounts::Account;
 use crate::auth::Who;
 use crate::ledger::Writer;
 use crate::live::Current;
@@ -58,8 +58,6 @@ pub(crate) struct Record {
     pub(crate) hold: Option<Hold>,
     /// What the limits of key and owners gave it.
     pub(crate) permits: Permits,
-    /// What it holds of budgets.
-    pub(crate) holds: Holds,
 }
 
 impl Record {
@@ -95,7 +93,6 @@ impl Record {
             usage: None,
             hold: None,
             permits: Permits::default(),
-            holds: Holds::default(),
         }
     }
 
@@ -119,6 +116,14 @@ impl Record {
         match &self.who {
             Some(Who::Key(bearer)) => &bearer.headers,
             _ => &[],
+        }
+    }
+
+    /// What the key has spent, and may.
+    pub(crate) fn key_account(&self) -> Option<&Account> {
+        match &self.who {
+            Some(Who::Key(bearer)) => bearer.purse.own().map(|account| &**account),
+            _ => None,
         }
     }
 

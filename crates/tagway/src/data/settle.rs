@@ -4,12 +4,15 @@
 
 use http::StatusCode;
 use smallvec::SmallVec;
+use tagway_core::price::Prices;
 use tagway_core::tag::Origin;
 
 use super::attempt::Begun;
+use super::estimate;
 use super::record::{Record, micros};
+use crate::accounts::now_millis;
 use crate::auth::{Caller, Who};
-use crate::ledger::{Bill, Call, Seen, now};
+use crate::ledger::{Bill, Call, Seen};
 use crate::receipt::{Booking, NEVER, Payer, Receipt};
 
 /// Longer texts of clients and providers are cut.
@@ -50,13 +53,14 @@ impl Record {
     /// next.
     pub(super) fn settle(&mut self, seen: impl FnOnce() -> Seen, complete: bool) {
         // A request of nobody is nobody's cost.
-        if std::mem::replace(&mut self.settled, true) || self.who.is_none() || self.writer.is_off() {
+        if std::mem::replace(&mut self.settled, true) || self.who.is_none() {
             return;
         }
+        self.learn();
         let calls = self.calls(seen);
         let bill = Bill {
             receipt: self.receipt(),
-            holds: std::mem::take(&mut self.holds),
+            holds: std::mem::take(&mut self.tries.holds),
             request: std::mem::take(&mut self.request),
             calls,
             complete,
@@ -90,14 +94,22 @@ impl Record {
         calls
     }
 
-    fn prices(&self, begun: &Begun) -> Option<tagway_core::price::Prices> {
+    /// What the next estimates learn of this call.
+    fn learn(&self) {
+        let (Some(usage), Some(begun)) = (self.usage, &self.tries.begun) else { return };
+        let Some(prices) = self.prices(begun) else { return };
+        let (board, estimate) = (&self.current.board, self.tries.holds.estimate());
+        estimate::learn(board, begun.deployment, &usage, estimate, prices.cost(&usage).total());
+    }
+
+    fn prices(&self, begun: &Begun) -> Option<Prices> {
         let asked = begun.model.as_deref().unwrap_or(&self.model);
         self.current.snapshot.deployment(begun.deployment).prices_for(asked)
     }
 
     fn receipt(&self) -> Receipt {
         let took = self.began.elapsed();
-        let began = now() - i64::try_from(took.as_millis()).unwrap_or(0);
+        let began = now_millis() - i64::try_from(took.as_millis()).unwrap_or(0);
         let text = |text: &Option<Box<str>>| text.clone();
         let bearer = match &self.who {
             Some(Who::Key(bearer)) => Some(bearer),

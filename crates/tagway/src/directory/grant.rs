@@ -8,6 +8,7 @@ use http::{HeaderName, HeaderValue};
 use jiff::Timestamp;
 use tagway_core::access::Policy;
 
+use super::Purse;
 use crate::meter::Metered;
 use crate::objects::Key;
 use crate::store::Stored;
@@ -18,6 +19,8 @@ pub(crate) struct Grant {
     pub(crate) policy: Policy,
     /// Its limits of rate.
     pub(crate) limits: Box<[Metered]>,
+    /// Its budgets.
+    pub(crate) purse: Purse,
     /// The budget that gives some of them.
     pub(super) budget: Option<Box<str>>,
     /// Counts its changes in the store.
@@ -46,7 +49,6 @@ pub(super) struct Above {
 fn limit_headers(key: &Key) -> Vec<(HeaderName, HeaderValue)> {
     let limits = &key.limits;
     let all = [
-        ("x-litellm-key-max-budget", limits.max_budget.map(|budget| format!("{budget:?}"))),
         ("x-litellm-key-rpm-limit", limits.rpm_limit.map(|limit| limit.to_string())),
         ("x-litellm-key-tpm-limit", limits.tpm_limit.map(|limit| limit.to_string())),
     ];
@@ -71,7 +73,9 @@ pub(crate) struct Bearer {
     pub(crate) team_id: Option<Box<str>>,
     /// Dollars it may spend.
     pub(crate) max_budget: Option<f64>,
-    /// Headers of every answer to it: its limits.
+    /// Its budgets.
+    pub(crate) purse: Purse,
+    /// Headers of every answer to it: its limits of rate.
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     /// Counts its changes in the store.
     pub(super) version: i64,
@@ -107,6 +111,7 @@ impl Bearer {
             version: *version,
             policy: own.policy,
             limits: own.limits,
+            purse: own.purse,
             budget: own.budget,
             ends,
             team,

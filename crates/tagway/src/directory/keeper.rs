@@ -1,6 +1,7 @@
 //! The one task that reads the store for the directory. Because reads and refreshes go through it one after the
 //! other, what it puts in memory is never older than the last change it was told of.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -13,8 +14,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::grant::{Above, Slot};
 use super::meters::Meters;
-use super::{Bearer, Directory, Grant, Known, Unreachable};
-use crate::objects::{Budget, Customer, Kind, Organization, Owner, Project, Team, User};
+use super::purse::Draft;
+use super::{Bearer, Directory, Grant, Known, Purse, Unreachable};
+use crate::objects::{Budget, Customer, Kind, Limits, Organization, Owner, Project, Team, User};
 use crate::store::{Change, Db, Digested, StoreError, Stored};
 use crate::tasks::Stop;
 
@@ -148,10 +150,14 @@ impl Keeper {
             Err(StoreError::Absent) => HashMap::new(),
             read => read?,
         };
+        let mut purses = self.purses_of(&stored).await?;
         let mut found = HashMap::new();
         for digest in digests {
             let bearer = match stored.get(digest) {
-                Some(digested) => self.bearer(*digest, digested).await?,
+                Some(digested) => {
+                    let purse = purses.remove(digest).unwrap_or_default();
+                    self.bearer(*digest, digested, purse).await?
+                }
                 None => None,
             };
             self.remember(*digest, bearer.as_ref());
@@ -180,10 +186,11 @@ impl Keeper {
         &mut self,
         digest: [u8; 32],
         digested: &Digested,
+        purse: Purse,
     ) -> Result<Option<Arc<Bearer>>, StoreError> {
         let Digested { key, until } = digested;
         let links = &key.object;
-        let Some(own) = self.grant(key, None).await? else { return Ok(None) };
+        let Some(own) = self.grant(key, None, purse).await? else { return Ok(None) };
         let team = self.slot::<Team>(links.team_id.as_deref()).await?;
         let project = self.slot::<Project>(links.project_id.as_deref()).await?;
         let organization = self.slot::<Organization>(links.organization_id.as_deref()).await?;
@@ -224,22 +231,53 @@ impl Keeper {
         &mut self,
         stored: &Stored<T>,
         organization: Option<Arc<Slot>>,
+        purse: Purse,
     ) -> Result<Option<Grant>, StoreError> {
         let Some(policy) = policy(stored) else { return Ok(None) };
-        let budget = stored.object.links().budget;
-        let own = stored.object.limits();
-        let limits = match budget {
-            Some(id) => self.db.find::<Budget>(id).await?.map(|budget| budget.object.behind(own)),
-            None => None,
-        };
-        let limits = self.meters.of(stored, limits.as_ref().unwrap_or(own));
+        let limits = self.limits_of(stored).await?;
+        let limits = self.meters.of(stored, &limits);
         Ok(Some(Grant {
             policy,
             limits,
-            budget: budget.map(Box::from),
+            purse,
+            budget: stored.object.links().budget.map(Box::from),
             version: stored.version,
             organization,
         }))
+    }
+
+    /// The limits that hold for an owner: its own, and those of the budget it refers to.
+    async fn limits_of<'s, T: Owner>(&self, stored: &'s Stored<T>) -> Result<Cow<'s, Limits>, StoreError> {
+        let own = stored.object.limits();
+        let budget = match stored.object.links().budget {
+            Some(id) => self.db.find::<Budget>(id).await?,
+            None => None,
+        };
+        Ok(match budget {
+            Some(budget) => Cow::Owned(budget.object.behind(own)),
+            None => Cow::Borrowed(own),
+        })
+    }
+
+    /// The budgets of an owner.
+    async fn purse_of<T: Owner>(&self, stored: &Stored<T>) -> Result<Purse, StoreError> {
+        let draft = Draft::new(stored, &*self.limits_of(stored).await?);
+        let accounts = self.directory.accounts.open(&self.db, draft.wanted()).await?;
+        Ok(draft.with(&mut accounts.into_iter()))
+    }
+
+    /// The budgets of keys, read for all of them at once.
+    async fn purses_of(
+        &self,
+        stored: &HashMap<[u8; 32], Digested>,
+    ) -> Result<HashMap<[u8; 32], Purse>, StoreError> {
+        let mut drafts = Vec::with_capacity(stored.len());
+        for (digest, Digested { key, .. }) in stored {
+            drafts.push((*digest, Draft::new(key, &*self.limits_of(key).await?)));
+        }
+        let wanted = drafts.iter().flat_map(|(_, draft)| draft.wanted()).collect();
+        let mut accounts = self.directory.accounts.open(&self.db, wanted).await?.into_iter();
+        Ok(drafts.into_iter().map(|(digest, draft)| (digest, draft.with(&mut accounts))).collect())
     }
 
     /// Notes all that have limits from a budget.
@@ -281,7 +319,10 @@ impl Keeper {
         };
         let is_there = stored.is_some();
         let grant = match &stored {
-            Some(stored) => self.grant(stored, organization).await?,
+            Some(stored) => {
+                let purse = self.purse_of(stored).await?;
+                self.grant(stored, organization, purse).await?
+            }
             None => None,
         };
         slot.broken.store(is_there && grant.is_none(), Ordering::Relaxed);
@@ -308,7 +349,10 @@ impl Keeper {
     async fn read_customer(&mut self, id: &str) -> Result<Option<Arc<Grant>>, StoreError> {
         let stored = self.db.find::<Customer>(id).await?;
         let found = match &stored {
-            Some(stored) => self.grant(stored, None).await?.map(Arc::new),
+            Some(stored) => {
+                let purse = self.purse_of(stored).await?;
+                self.grant(stored, None, purse).await?.map(Arc::new)
+            }
             None => None,
         };
         let known = found.clone().map_or(Known::Nobody(Instant::now()), Known::Is);
@@ -356,6 +400,7 @@ impl Keeper {
         digests.sort_unstable();
         digests.dedup();
         let stored = self.db.keys_by_digest(&digests).await?;
+        let mut purses = self.purses_of(&stored).await?;
         for digest in digests {
             // Who has not been asked about is read when somebody asks.
             let known = self.directory.keys.contains_key(&digest);
@@ -363,7 +408,10 @@ impl Keeper {
                 continue;
             }
             let bearer = match stored.get(&digest) {
-                Some(digested) => self.bearer(digest, digested).await?,
+                Some(digested) => {
+                    let purse = purses.remove(&digest).unwrap_or_default();
+                    self.bearer(digest, digested, purse).await?
+                }
                 None => None,
             };
             self.remember(digest, bearer.as_ref());

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use tagway_core::tag::Origin;
 
-use crate::meter::{Meter, Metered, Rates, micros};
+use crate::meter::{Meter, Metered, micros};
 use crate::objects::{Limits, Owner};
 use crate::store::Stored;
 
@@ -22,19 +22,14 @@ pub(super) struct Meters {
 impl Meters {
     /// The limits of an owner with their meters. `limits` are its own, or those of its budget.
     pub(super) fn of<T: Owner>(&mut self, stored: &Stored<T>, limits: &Limits) -> Box<[Metered]> {
-        let general = Rates {
-            model: None,
-            requests: limits.rpm_limit,
-            tokens: limits.tpm_limit,
-            in_progress: limits.max_parallel_requests,
-        };
-        let all = std::iter::once(general).chain(stored.object.model_rates());
-        all.filter(Rates::any)
-            .map(|rates| {
-                let name = (T::ORIGIN, stored.id.as_str().into(), rates.model.clone());
-                let meter = self.meter(name);
+        let all = std::iter::once((None, limits.rates()));
+        let by_model = stored.object.model_rates().into_iter();
+        all.chain(by_model.map(|(model, rates)| (Some(model), rates)))
+            .filter(|(_, rates)| rates.any())
+            .map(|(model, rates)| {
+                let meter = self.meter((T::ORIGIN, stored.id.as_str().into(), model.clone()));
                 meter.limit(&rates, micros(Instant::now()));
-                Metered { meter, rates }
+                Metered { model, rates, meter }
             })
             .collect()
     }

@@ -5,6 +5,7 @@ mod filter;
 mod grant;
 mod keeper;
 mod meters;
+mod purse;
 mod watch;
 
 use std::hash::Hash;
@@ -17,12 +18,14 @@ use quick_cache::UnitWeighter;
 use quick_cache::sync::Cache;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::accounts::Accounts;
 use crate::objects::Kind;
 use crate::store::{Change, Db, StoreError};
 use filter::Filter;
 pub(crate) use grant::{Bearer, Grant};
 use keeper::Order;
 pub(crate) use keeper::keep;
+pub(crate) use purse::Purse;
 pub(crate) use watch::{Told, watch};
 
 /// Room is made at once for so many keys, strangers and customers.
@@ -73,13 +76,15 @@ pub(crate) struct Directory {
     orders: mpsc::Sender<Order>,
     /// The store failed lately.
     down: AtomicBool,
+    /// The budgets of all of them.
+    pub(crate) accounts: Arc<Accounts>,
     /// Customers made before then (milliseconds since 1970) have been read.
     prepared: AtomicI64,
 }
 
 impl Directory {
     /// An empty directory, and what its keeper listens to.
-    pub(crate) fn new() -> (Arc<Self>, mpsc::Receiver<Order>) {
+    pub(crate) fn new(accounts: Arc<Accounts>) -> (Arc<Self>, mpsc::Receiver<Order>) {
         let (orders, inbox) = mpsc::channel(MOST_WAITING);
         let directory = Self {
             keys: remembering(MOST_KEYS),
@@ -88,6 +93,7 @@ impl Directory {
             perhaps_customers: Filter::default(),
             orders,
             down: AtomicBool::new(false),
+            accounts,
             prepared: AtomicI64::new(0),
         };
         (Arc::new(directory), inbox)

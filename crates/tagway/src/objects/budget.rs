@@ -24,6 +24,7 @@ impl Budget {
         let shared = &self.limits;
         let of_own = own.max_budget.is_some() || own.budget_duration.is_some();
         let lasting = if of_own { own } else { shared };
+        let raised = if own.temp_budget_increase.is_some() { own } else { shared };
         Limits {
             max_parallel_requests: own.max_parallel_requests.or(shared.max_parallel_requests),
             tpm_limit: own.tpm_limit.or(shared.tpm_limit),
@@ -32,6 +33,11 @@ impl Budget {
             soft_budget: own.soft_budget.or(shared.soft_budget),
             budget_duration: lasting.budget_duration.clone(),
             budget_reset_at: lasting.budget_reset_at,
+            budget_window: lasting.budget_window,
+            budget_timezone: lasting.budget_timezone.clone(),
+            strict: own.strict.or(shared.strict),
+            temp_budget_increase: raised.temp_budget_increase,
+            temp_budget_expiry: raised.temp_budget_expiry,
             model_max_budget: if own.model_max_budget.is_empty() {
                 shared.model_max_budget.clone()
             } else {

@@ -35,6 +35,10 @@ pub(crate) struct Customer {
 impl Object for Customer {
     const KIND: Kind = Kind::Customer;
 
+    fn own_limits(&self) -> Option<&Limits> {
+        Some(&self.limits)
+    }
+
     fn links(&self) -> Links<'_> {
         Links { name: self.alias.as_deref(), budget: self.budget_id.as_deref(), ..Links::default() }
     }
@@ -49,6 +53,10 @@ impl Owner for Customer {
 
     fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    fn whose_model_budget(&self, id: &str) -> String {
+        format!("LiteLLM End User: {id}")
     }
 
     fn policy(&self, id: &str) -> Result<Policy, Unfit> {

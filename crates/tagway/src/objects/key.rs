@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tagway_core::access::{Models, Policy, Routes};
+use tagway_core::config::Rates;
 use tagway_core::tag::Origin;
 use utoipa::ToSchema;
 
 use super::policy::{self, Given};
 use super::{Kind, Limits, Links, Object, Owner, Unfit, by_model, tags_of};
-use crate::meter::Rates;
 
 /// A virtual key, without the key itself.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -87,6 +87,10 @@ pub(crate) struct RouterSettings {
 impl Object for Key {
     const KIND: Kind = Kind::Key;
 
+    fn own_limits(&self) -> Option<&Limits> {
+        Some(&self.limits)
+    }
+
     fn links(&self) -> Links<'_> {
         Links {
             name: self.key_alias.as_deref(),
@@ -110,7 +114,24 @@ impl Owner for Key {
         &self.limits
     }
 
-    fn model_rates(&self) -> Vec<Rates> {
+    fn name_in_messages(&self) -> Option<Box<str>> {
+        let alias = self.key_alias.as_deref().filter(|alias| !alias.is_empty()).unwrap_or("key");
+        Some(match &self.key_name {
+            Some(name) => format!("{alias} ({name})").into(),
+            None => alias.into(),
+        })
+    }
+
+    fn whose_model_budget(&self, id: &str) -> String {
+        let alias = self.key_alias.as_deref().unwrap_or("None");
+        format!("LiteLLM Virtual Key: {id}, key_alias: {alias}")
+    }
+
+    fn metadata(&self) -> Option<&Map<String, Value>> {
+        Some(&self.metadata)
+    }
+
+    fn model_rates(&self) -> Vec<(Box<str>, Rates)> {
         by_model(self.model_rpm_limit.as_ref(), self.model_tpm_limit.as_ref())
     }
 

@@ -13,6 +13,7 @@ mod project;
 mod tag;
 mod team;
 mod user;
+mod window;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,21 +22,21 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tagway_core::access::Policy;
+use tagway_core::config::Rates;
 use tagway_core::tag::Origin;
-
-use crate::meter::Rates;
 
 pub(crate) use budget::Budget;
 pub(crate) use customer::Customer;
-pub(crate) use duration::after;
+pub(crate) use duration::{after, count_days_in, house_zone};
 pub(crate) use key::{Key, RouterSettings};
-pub(crate) use limits::Limits;
+pub(crate) use limits::{Limits, Windows};
 pub(crate) use model::Model;
 pub(crate) use organization::{Organization, OrganizationMember, OrganizationRole};
 pub(crate) use project::Project;
 pub(crate) use tag::{Tag, TagUse};
 pub(crate) use team::{Member, Team};
 pub(crate) use user::{Role, User};
+pub(crate) use window::Window;
 
 /// The kinds of object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -127,6 +128,11 @@ pub(crate) trait Object:
 
     fn links(&self) -> Links<'_>;
 
+    /// The limits it has itself, if it is something that spends.
+    fn own_limits(&self) -> Option<&Limits> {
+        None
+    }
+
     /// The tags it carries.
     fn tags(&self) -> Vec<&str> {
         Vec::new()
@@ -151,23 +157,46 @@ pub(crate) trait Owner: Object {
     /// Its limits of rate and money.
     fn limits(&self) -> &Limits;
 
+    /// How messages name it, if not by its id.
+    fn name_in_messages(&self) -> Option<Box<str>> {
+        None
+    }
+
+    /// How messages about its budget for a model name it.
+    fn whose_model_budget(&self, id: &str) -> String {
+        let kind = Self::KIND.as_str();
+        let (first, rest) = kind.split_at(1);
+        format!("LiteLLM {}{rest}: {id}", first.to_uppercase())
+    }
+
+    /// What its members may spend, by user.
+    fn member_limits(&self) -> impl Iterator<Item = (&str, Limits)> {
+        std::iter::empty()
+    }
+
+    /// What clients have written to it.
+    fn metadata(&self) -> Option<&Map<String, Value>> {
+        None
+    }
+
     /// Its limits of rate by model.
-    fn model_rates(&self) -> Vec<Rates> {
+    fn model_rates(&self) -> Vec<(Box<str>, Rates)> {
         Vec::new()
     }
 }
 
 /// Limits by model as rates.
-fn by_model(requests: Option<&BTreeMap<String, u64>>, tokens: Option<&BTreeMap<String, u64>>) -> Vec<Rates> {
+fn by_model(
+    requests: Option<&BTreeMap<String, u64>>,
+    tokens: Option<&BTreeMap<String, u64>>,
+) -> Vec<(Box<str>, Rates)> {
     let of = |limits: Option<&BTreeMap<String, u64>>, model: &str| limits?.get(model).copied();
     let mut models: Vec<&String> = requests.into_iter().chain(tokens).flat_map(BTreeMap::keys).collect();
     models.sort();
     models.dedup();
-    let rates = models.into_iter().map(|model| Rates {
-        model: Some(model.as_str().into()),
-        requests: of(requests, model),
-        tokens: of(tokens, model),
-        in_progress: None,
+    let rates = models.into_iter().map(|model| {
+        let rates = Rates { requests: of(requests, model), tokens: of(tokens, model), in_progress: None };
+        (model.as_str().into(), rates)
     });
     rates.collect()
 }

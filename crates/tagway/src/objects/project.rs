@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tagway_core::access::{Models, Policy};
+use tagway_core::config::Rates;
 use tagway_core::tag::Origin;
 use utoipa::ToSchema;
 
 use super::policy::{self, Given};
 use super::{Kind, Limits, Links, Object, Owner, Unfit, by_model, tags_of};
-use crate::meter::Rates;
 
 /// A project.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -45,6 +45,10 @@ pub(crate) struct Project {
 impl Object for Project {
     const KIND: Kind = Kind::Project;
 
+    fn own_limits(&self) -> Option<&Limits> {
+        Some(&self.limits)
+    }
+
     fn links(&self) -> Links<'_> {
         Links {
             name: self.project_alias.as_deref(),
@@ -66,7 +70,7 @@ impl Owner for Project {
         &self.limits
     }
 
-    fn model_rates(&self) -> Vec<Rates> {
+    fn model_rates(&self) -> Vec<(Box<str>, Rates)> {
         by_model(self.model_rpm_limit.as_ref(), self.model_tpm_limit.as_ref())
     }
 

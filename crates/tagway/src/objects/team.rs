@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tagway_core::access::{Models, Policy, Routes};
+use tagway_core::config::Rates;
 use tagway_core::tag::Origin;
 use utoipa::ToSchema;
 
 use super::policy::{self, Given};
 use super::{Kind, Limits, Links, Object, Owner, RouterSettings, Unfit, by_model, tags_of};
-use crate::meter::Rates;
 
 /// A team: its keys share its models, tags, limits and budget.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -75,6 +75,10 @@ pub(crate) struct Member {
 impl Object for Team {
     const KIND: Kind = Kind::Team;
 
+    fn own_limits(&self) -> Option<&Limits> {
+        Some(&self.limits)
+    }
+
     fn links(&self) -> Links<'_> {
         Links {
             name: self.team_alias.as_deref(),
@@ -100,7 +104,22 @@ impl Owner for Team {
         &self.limits
     }
 
-    fn model_rates(&self) -> Vec<Rates> {
+    fn member_limits(&self) -> impl Iterator<Item = (&str, Limits)> {
+        self.members_with_roles.iter().filter_map(|member| {
+            let limits = Limits {
+                max_budget: Some(member.max_budget_in_team?),
+                budget_duration: member.budget_duration.clone(),
+                ..Limits::default()
+            };
+            Some((member.user_id.as_deref()?, limits))
+        })
+    }
+
+    fn metadata(&self) -> Option<&Map<String, Value>> {
+        Some(&self.metadata)
+    }
+
+    fn model_rates(&self) -> Vec<(Box<str>, Rates)> {
         by_model(self.model_rpm_limit.as_ref(), self.model_tpm_limit.as_ref())
     }
 

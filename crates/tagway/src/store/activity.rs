@@ -51,6 +51,10 @@ pub(crate) struct Slice {
     pub(crate) to: Option<Date>,
     /// Only those with one of these values; `None` among them is for those that have none. Not for [`Dim::Day`].
     pub(crate) only: Vec<(Dim, Vec<Option<String>>)>,
+    /// None with one of these values. For owners alone.
+    pub(crate) not: Vec<(Dim, Vec<String>)>,
+    /// Only those with one of any of these values: what belongs to a user or to one of its teams. For owners alone.
+    pub(crate) any: Vec<(Dim, Vec<String>)>,
     /// So many groups at most: those that cost the most.
     pub(crate) most: Option<i64>,
 }
@@ -141,24 +145,18 @@ impl Db {
         let mut join = if joined { "LEFT JOIN" } else { "" };
         for (dim, values) in &slice.only {
             let Some((ids, none)) = self.numbers(values).await? else { return Ok(None) };
-            let mut listed = |column: &str| {
-                let first = args.len() + 1;
-                args.extend(ids.iter().map(|id| Arg::Int(*id)));
-                format!("{column} IN ({})", places_from(first, ids.len()))
-            };
             let one_of = match (dim, joined) {
                 (Dim::Tag, true) if none => {
-                    let listed = if ids.is_empty() { "1 = 0".to_owned() } else { listed("m.tag_id") };
-                    format!("({listed} OR m.tag_id IS NULL)")
+                    format!("({} OR m.tag_id IS NULL)", listed(&mut args, "m.tag_id", &ids))
                 }
                 (Dim::Tag, true) => {
                     join = "JOIN";
-                    listed("m.tag_id")
+                    listed(&mut args, "m.tag_id", &ids)
                 }
                 (Dim::Tag, false) => {
                     let mut either = Vec::new();
                     if !ids.is_empty() {
-                        let listed = listed("tag_id");
+                        let listed = listed(&mut args, "tag_id", &ids);
                         either.push(format!(
                             "d.tag_set IN (SELECT tag_set FROM tag_set_members WHERE {listed})"
                         ));
@@ -170,13 +168,27 @@ impl Db {
                 }
                 (dim, _) => {
                     let ids: Vec<i64> = ids.iter().copied().chain(none.then_some(0)).collect();
-                    let first = args.len() + 1;
-                    args.extend(ids.iter().map(|id| Arg::Int(*id)));
-                    format!("{} IN ({})", dim.column(), places_from(first, ids.len()))
+                    listed(&mut args, dim.column(), &ids)
                 }
             };
             condition.push_str(" AND ");
             condition.push_str(&one_of);
+        }
+        let mut either = Vec::new();
+        for (dim, values) in &slice.any {
+            either.extend(self.among(*dim, values, &mut args).await?);
+        }
+        if !slice.any.is_empty() {
+            if either.is_empty() {
+                return Ok(None);
+            }
+            condition.push_str(&format!(" AND ({})", either.join(" OR ")));
+        }
+        for (dim, values) in &slice.not {
+            if let Some(inside) = self.among(*dim, values, &mut args).await? {
+                condition.push_str(" AND NOT ");
+                condition.push_str(&inside);
+            }
         }
         let join = if joined {
             format!(" {join} tag_set_members m ON m.tag_set = d.tag_set")
@@ -213,6 +225,18 @@ impl Db {
             ));
         }
         Ok(Some(Question { sql: with_texts(&inner, by, &names), args }))
+    }
+
+    /// A comparison with those of these owners that requests ever had; nothing where there are none.
+    async fn among(
+        &self,
+        dim: Dim,
+        values: &[String],
+        args: &mut Vec<Arg>,
+    ) -> Result<Option<String>, StoreError> {
+        let values: Vec<Option<String>> = values.iter().cloned().map(Some).collect();
+        let Some((ids, _)) = self.numbers(&values).await? else { return Ok(None) };
+        Ok(Some(listed(args, dim.column(), &ids)))
     }
 
     /// The numbers of values, and whether having none is among them; nothing where none of them is known.
@@ -256,8 +280,15 @@ fn with_texts(inner: &str, by: &[Dim], names: &[String]) -> String {
     )
 }
 
-fn places_from(first: usize, count: usize) -> String {
-    (first..first + count).map(|place| format!("${place}")).collect::<Vec<_>>().join(", ")
+/// That a column has one of these numbers.
+fn listed(args: &mut Vec<Arg>, column: &str, numbers: &[i64]) -> String {
+    if numbers.is_empty() {
+        return "1 = 0".to_owned();
+    }
+    let first = args.len() + 1;
+    args.extend(numbers.iter().map(|number| Arg::Int(*number)));
+    let places = (first..=args.len()).map(|place| format!("${place}"));
+    format!("{column} IN ({})", places.collect::<Vec<_>>().join(", "))
 }
 
 /// Days since 1970.

@@ -11,7 +11,6 @@ use super::list::Filter;
 use super::row::{COLUMNS, ObjectRow, Stored, now_millis, time};
 use super::{StoreError, list};
 use crate::objects::{Kind, Object};
-use crate::receipt::NEVER;
 use crate::seal::Seal;
 
 /// Who changes something.
@@ -46,6 +45,23 @@ impl Edit {
         let sql = format!("SELECT {COLUMNS} FROM {} WHERE id = $1{}", T::KIND.table(), self.tx.lock());
         let rows: Vec<ObjectRow> = self.tx.all(&sql, &[id.into()]).await?;
         rows.into_iter().next().map(Stored::from_row).transpose()
+    }
+
+    /// An object as it is now; others may change it meanwhile.
+    pub(crate) async fn look_at<T: Object>(&mut self, id: &str) -> Result<Option<Stored<T>>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM {} WHERE id = $1", T::KIND.table());
+        let rows: Vec<ObjectRow> = self.tx.all(&sql, &[id.into()]).await?;
+        rows.into_iter().next().map(Stored::from_row).transpose()
+    }
+
+    /// All objects that refer to a budget; others may change them meanwhile.
+    pub(crate) async fn under_budget<T: Object>(
+        &mut self,
+        budget: &str,
+    ) -> Result<Vec<Stored<T>>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM {} WHERE budget_id = $1", T::KIND.table());
+        let rows: Vec<ObjectRow> = self.tx.all(&sql, &[budget.into()]).await?;
+        rows.into_iter().map(Stored::from_row).collect()
     }
 
     /// All objects a filter finds.
@@ -135,34 +151,13 @@ impl Edit {
         })
     }
 
-    /// Takes an object away, and what was spent on it.
+    /// Takes an object away.
     pub(crate) async fn delete<T: Object>(&mut self, gone: &Stored<T>) -> Result<(), StoreError> {
         let id = gone.id.as_str();
         self.unrelate(T::KIND, id).await?;
-        self.tx
-            .run("DELETE FROM spend WHERE kind = $1 AND id = $2", &[T::KIND.as_str().into(), id.into()])
-            .await?;
+        self.forget_spend(T::KIND, id).await?;
         self.tx.run(&format!("DELETE FROM {} WHERE id = $1", T::KIND.table()), &[id.into()]).await?;
         self.note::<T>(T::KIND, id, "deleted", Some(&gone.object), None).await
-    }
-
-    /// What was spent on an object, in nano-dollars.
-    pub(crate) async fn spend_of(&mut self, kind: Kind, id: &str) -> Result<i64, StoreError> {
-        let sql = "SELECT amount FROM spend WHERE kind = $1 AND id = $2 AND $3 < until";
-        let rows: Vec<(i64,)> = self.tx.all(sql, &[kind.as_str().into(), id.into(), self.now.into()]).await?;
-        Ok(rows.iter().map(|(amount,)| amount).sum())
-    }
-
-    /// Sets what was spent on an object, in nano-dollars.
-    pub(crate) async fn set_spend(&mut self, kind: Kind, id: &str, amount: i64) -> Result<(), StoreError> {
-        let (payer, id_arg): (Arg, Arg) = (kind.as_str().into(), id.into());
-        self.tx
-            .run("DELETE FROM spend WHERE kind = $1 AND id = $2", &[payer.clone(), id_arg.clone()])
-            .await?;
-        let sql = "INSERT INTO spend (kind, id, until, amount, updated_at) VALUES ($1, $2, $3, $4, $5)";
-        self.tx.run(sql, &[payer, id_arg, NEVER.into(), amount.into(), self.now.into()]).await?;
-        self.changed(kind, id);
-        Ok(())
     }
 
     /// Makes it so. Gives what changed.
@@ -227,7 +222,7 @@ impl Edit {
         Ok(())
     }
 
-    fn changed(&mut self, kind: Kind, id: &str) {
+    pub(super) fn changed(&mut self, kind: Kind, id: &str) {
         let change = Change { kind, id: id.to_owned() };
         if !self.changes.contains(&change) {
             self.changes.push(change);

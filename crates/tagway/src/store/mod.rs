@@ -2,6 +2,8 @@
 //! objects as JSON with a few columns beside it, and neither who may change them nor what they mean.
 
 mod activity;
+mod alerts;
+mod amounts;
 mod audit;
 mod book;
 mod changes;

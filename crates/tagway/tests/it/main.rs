@@ -40,6 +40,7 @@ mod store;
 mod stored_models;
 mod stores;
 mod stream;
+mod tag_limits;
 mod tags_as_objects;
 mod teams;
 mod tidy;

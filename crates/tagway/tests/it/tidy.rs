@@ -16,9 +16,23 @@ const LAYERS: &[&[&str]] = &[
     &["directory", "live", "peers", "seen"],
     &["ledger"],
     &["accounts"],
+    &["alerts"],
     &["store"],
     &["objects"],
-    &["call", "cors", "error", "health", "host", "meter", "receipt", "seal", "tasks", "telemetry"],
+    &[
+        "call",
+        "cors",
+        "error",
+        "health",
+        "host",
+        "meter",
+        "receipt",
+        "seal",
+        "tasks",
+        "telemetry",
+        "valkey",
+        "web",
+    ],
 ];
 
 /// Modules that only some may import, whatever the rows say.
@@ -27,7 +41,10 @@ const ONLY: &[(&str, &[&str])] = &[
     ("admin", &["boot", "listen"]),
     ("listen", &["boot"]),
     // The path of requests never waits for a database.
-    ("store", &["accounts", "admin", "boot", "catalog", "cli", "directory", "ledger", "peers", "seen"]),
+    (
+        "store",
+        &["accounts", "admin", "alerts", "boot", "catalog", "cli", "directory", "ledger", "peers", "seen"],
+    ),
 ];
 
 /// What the core must not name: it gets time, randomness, files and variables as arguments, and never waits.

@@ -12,6 +12,7 @@ use super::super::change::Change;
 use super::super::given::{Given, object};
 use super::super::limited::settle;
 use super::super::refusal::{Refusal, Refusals};
+use super::super::reset::retime_under;
 use super::super::shown::Ignored;
 use super::{not_found, shown};
 use crate::objects::Budget;
@@ -108,6 +109,7 @@ pub(super) async fn update(
     budget.ignored.extend(ignored.clone());
     settle(&mut budget.limits, &before.object.limits, change.now())?;
     let stored = change.update(&before, budget).await?;
+    retime_under(&mut change, &id, &before.object.limits, &stored.object.limits).await?;
     change.commit().await?;
     let mut answer = object(&Ignored::from(&ignored));
     answer.extend(shown(&stored));

@@ -11,7 +11,7 @@ use super::super::actor::Actor;
 use super::super::change::Change;
 use super::super::given::{Given, Part, object};
 use super::super::refusal::{Refusal, Refusals};
-use super::super::reset::{ResetSpend, Spent, set_spend};
+use super::super::reset::{Bounds, ResetSpend, Spent, retime, set_spend};
 use super::super::shown::Ignored;
 use super::generate::{self, KEPT, check_links, lifetime, taken};
 use super::permit::{self, Deed};
@@ -110,8 +110,12 @@ async fn apply(
     check_links(&mut change, &key, Some(&before.object)).await?;
     let alias = key.key_alias.clone();
     let stored = change.update(&before, key).await.map_err(|error| taken(error, alias.as_deref()))?;
+    let bounds = Bounds::of(&stored.object, &stored.object.limits);
+    let old_bounds = Bounds::of(&before.object, &before.object.limits);
+    retime(&mut change, Kind::Key, &stored.id, old_bounds, bounds).await?;
     if wishes.spend.is_some() {
-        change.set_spend(Kind::Key, &stored.id, generate::spend(wishes.spend)?).await?;
+        let until = bounds.end(&mut change).await?;
+        change.set_spend(Kind::Key, &stored.id, generate::spend(wishes.spend)?, until).await?;
     }
     change.commit().await?;
     Ok((asked, stored, Ignored::from(&ignored)))
@@ -243,7 +247,8 @@ pub(super) async fn reset_spend(
     let mut change = Change::begin(&shared, &actor).await?;
     let stored = find(&mut change, &key).await?.ok_or_else(not_found)?;
     permit::touch(&actor, &mut change, &stored, Deed::Reset).await?;
-    let Spent { spend, before } = set_spend(&mut change, Kind::Key, &stored.id, &wish).await?;
+    let bounds = Bounds::of(&stored.object, &stored.object.limits);
+    let Spent { spend, before } = set_spend(&mut change, Kind::Key, &stored.id, bounds, &wish).await?;
     change.commit().await?;
     Ok(Json(json!({
         "key_hash": stored.object.token,

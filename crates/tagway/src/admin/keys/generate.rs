@@ -18,6 +18,7 @@ use super::super::blank;
 use super::super::change::Change;
 use super::super::given::{Given, object};
 use super::super::refusal::{Refusal, Refusals};
+use super::super::reset::Bounds;
 use super::super::shown::{Ignored, nanos};
 use super::bounds::bounded;
 use super::{budget_table, permit, shown};
@@ -161,7 +162,8 @@ async fn make(shared: &Shared, actor: &Actor, given: Given, service: bool) -> Re
     let stored = add(&mut change, key, &text).await?;
     let spend = spend(wishes.spend)?;
     if 0 < spend {
-        change.set_spend(Kind::Key, &stored.id, spend).await?;
+        let until = Bounds::of(&stored.object, &stored.object.limits).end(&mut change).await?;
+        change.set_spend(Kind::Key, &stored.id, spend, until).await?;
     }
     change.commit().await?;
     let mut answer = object(&Ignored::from(&stored.object.ignored));

@@ -65,7 +65,7 @@ async fn find(edit: &mut Edit, key: &str) -> Result<Option<Stored<Key>>, Refusal
 }
 
 /// The same, reading only.
-async fn look_up(shared: &Shared, key: &str) -> Result<Option<Stored<Key>>, Refusal> {
+pub(super) async fn look_up(shared: &Shared, key: &str) -> Result<Option<Stored<Key>>, Refusal> {
     let Some(digest) = digest_of(key) else { return Ok(None) };
     let mut found = shared.db.keys_by_digest(&[digest]).await?;
     if let Some(found) = found.remove(&digest) {

@@ -11,9 +11,10 @@ use super::super::actor::Actor;
 use super::super::change::Change;
 use super::super::given::{Given, object};
 use super::super::refusal::{Refusal, Refusals};
+use super::super::reset::{Bounds, retime};
 use super::super::shown::Ignored;
 use super::{Beside, check_name, shown};
-use crate::objects::{Budget, Model, Tag, TagUse};
+use crate::objects::{Budget, Kind, Model, Tag, TagUse};
 use crate::store::{Filter, StoreError, Stored};
 
 /// Fields of a tag that only the gateway sets.
@@ -101,6 +102,9 @@ pub(super) async fn update(
     tag.limits.settle(change.now())?;
     check(&shared, &mut change, &name, &before.object, &tag).await?;
     let stored = change.update(&before, tag).await?;
+    let bounds = Bounds::of(&stored.object, &stored.object.limits);
+    let old_bounds = Bounds::of(&before.object, &before.object.limits);
+    retime(&mut change, Kind::Tag, &name, old_bounds, bounds).await?;
     change.commit().await?;
     answer(&shared, format!("Tag {name} updated successfully"), stored, &Ignored::from(&ignored)).await
 }

@@ -12,7 +12,7 @@ use super::super::change::Change;
 use super::super::given::{Given, Part, object};
 use super::super::keys;
 use super::super::refusal::{Refusal, Refusals};
-use super::super::reset::{ResetSpend, Spent, set_spend};
+use super::super::reset::{Bounds, ResetSpend, Spent, retime, set_spend};
 use super::super::shown::Ignored;
 use super::make::{KEPT, check, check_permissions};
 use super::{not_found, permit, wanted, with_spend};
@@ -136,8 +136,12 @@ async fn apply(
     check(&mut change, actor, id, &team).await?;
     permit::within(actor, &mut change, &before.object, &team).await?;
     let stored = change.update(&before, team).await?;
+    let bounds = Bounds::of(&stored.object, &stored.object.limits);
+    let old_bounds = Bounds::of(&before.object, &before.object.limits);
+    retime(&mut change, Kind::Team, id, old_bounds, bounds).await?;
     if wishes.spend.is_some() {
-        change.set_spend(Kind::Team, id, keys::spend(wishes.spend)?).await?;
+        let until = bounds.end(&mut change).await?;
+        change.set_spend(Kind::Team, id, keys::spend(wishes.spend)?, until).await?;
     }
     change.commit().await?;
     Ok((stored, Ignored::from(&ignored)))
@@ -349,7 +353,8 @@ pub(super) async fn reset_spend(
     let mut change = Change::begin(&shared, &actor).await?;
     let found: Option<Stored<Team>> = change.find(&id).await?;
     let stored = found.ok_or_else(|| not_found(&id))?;
-    let Spent { spend, before } = set_spend(&mut change, Kind::Team, &id, &wish).await?;
+    let bounds = Bounds::of(&stored.object, &stored.object.limits);
+    let Spent { spend, before } = set_spend(&mut change, Kind::Team, &id, bounds, &wish).await?;
     change.commit().await?;
     let limits = stored.object.limits;
     Ok(Json(json!({

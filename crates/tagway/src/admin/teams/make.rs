@@ -15,6 +15,7 @@ use super::super::change::Change;
 use super::super::given::{Given, object};
 use super::super::keys;
 use super::super::refusal::{Refusal, Refusals};
+use super::super::reset::Bounds;
 use super::super::shown::Ignored;
 use super::join::{Joining, Share, join};
 use super::{permit, shown};
@@ -136,7 +137,8 @@ pub(super) async fn new(
     })?;
     let spend = keys::spend(wishes.spend)?;
     if 0 < spend {
-        change.set_spend(Kind::Team, &id, spend).await?;
+        let until = Bounds::of(&stored.object, &stored.object.limits).end(&mut change).await?;
+        change.set_spend(Kind::Team, &id, spend, until).await?;
     }
     change.commit().await?;
     let mut answer = object(&Ignored::from(&stored.object.ignored));

@@ -12,7 +12,7 @@ use super::super::change::Change;
 use super::super::given::{Given, Part, object};
 use super::super::keys;
 use super::super::refusal::{Refusal, Refusals};
-use super::super::reset::{ResetSpend, Spent, set_spend};
+use super::super::reset::{Bounds, ResetSpend, Spent, retime, set_spend};
 use super::super::shown::Ignored;
 use super::super::teams::find_by_email;
 use super::make::{KEPT, check, no_password};
@@ -88,13 +88,17 @@ pub(super) async fn update(
     user.limits.settle(change.now())?;
     check(&mut change, &id, &user).await?;
     let stored = change.update(&before, user).await?;
+    let bounds = Bounds::of(&stored.object, &stored.object.limits);
+    let old_bounds = Bounds::of(&before.object, &before.object.limits);
+    retime(&mut change, Kind::User, &id, old_bounds, bounds).await?;
     if wishes.spend.is_some() {
         if !actor.is_admin() {
             let message =
                 "Non-admin users cannot modify 'spend' on their own record. Contact your proxy admin.";
             return Err(Refusal::forbidden(message).param("spend"));
         }
-        change.set_spend(Kind::User, &id, keys::spend(wishes.spend)?).await?;
+        let until = bounds.end(&mut change).await?;
+        change.set_spend(Kind::User, &id, keys::spend(wishes.spend)?, until).await?;
     }
     change.commit().await?;
     let mut answer = object(&Ignored::from(&ignored));
@@ -120,7 +124,8 @@ pub(super) async fn reset_spend(
     let mut change = Change::begin(&shared, &actor).await?;
     let found: Option<Stored<User>> = change.find(&id).await?;
     let stored = found.ok_or_else(|| not_found(&id))?;
-    let Spent { spend, before } = set_spend(&mut change, Kind::User, &id, &wish).await?;
+    let bounds = Bounds::of(&stored.object, &stored.object.limits);
+    let Spent { spend, before } = set_spend(&mut change, Kind::User, &id, bounds, &wish).await?;
     change.commit().await?;
     let limits = stored.object.limits;
     Ok(Json(json!({

@@ -16,6 +16,7 @@ use super::super::change::Change;
 use super::super::given::{Given, object};
 use super::super::keys;
 use super::super::refusal::{Refusal, Refusals};
+use super::super::reset::Bounds;
 use super::super::shown::Ignored;
 use super::super::teams::{self, Joining, Share};
 use super::{permit, shown};
@@ -139,7 +140,8 @@ pub(super) async fn new(
     enter_organizations(&mut change, &id, &wishes.organizations).await?;
     let spend = keys::spend(wishes.spend)?;
     if 0 < spend {
-        change.set_spend(Kind::User, &id, spend).await?;
+        let until = Bounds::of(&stored.object, &stored.object.limits).end(&mut change).await?;
+        change.set_spend(Kind::User, &id, spend, until).await?;
     }
     let key = if wishes.auto_create_key {
         let text = keys::random()?;

@@ -1,11 +1,11 @@
 //! Requests to a gateway: JSON in, JSON out, and its errors in words.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 use ureq::Agent;
-use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
+
+use crate::web;
 
 /// A gateway that does not answer within this time will not.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -33,18 +33,8 @@ impl Client {
         if !matches!(parsed.scheme(), "http" | "https") {
             return Err(Failed::Unasked(format!("--url {url}: must begin with http:// or https://")));
         }
-        let mut config = Agent::config_builder().timeout_global(Some(PATIENCE)).http_status_as_error(false);
-        if parsed.scheme() == "https" {
-            let roots = rustls_native_certs::load_native_certs().certs;
-            let roots: Vec<_> = roots.iter().map(|root| Certificate::from_der(root).to_owned()).collect();
-            let tls = TlsConfig::builder()
-                .provider(TlsProvider::Rustls)
-                .root_certs(RootCerts::Specific(Arc::new(roots)))
-                .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-                .build();
-            config = config.tls_config(tls);
-        }
-        Ok(Self { agent: config.build().into(), url: url.trim_end_matches('/').to_owned(), key })
+        let agent = web::agent(parsed.scheme() == "https", PATIENCE);
+        Ok(Self { agent, url: url.trim_end_matches('/').to_owned(), key })
     }
 
     /// `GET`, with these parameters.

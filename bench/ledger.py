@@ -1,0 +1,94 @@
+"""Writes the two configurations of bench/ledger, and measures what it prints."""
+
+import argparse
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import urllib.request
+
+import drive
+import files
+
+PORTS = {"on": 18300, "off": 18301}
+PLENTY = 1_000_000_000
+
+
+def write(directory):
+    gateway = files.gateway()
+    for entry in gateway["model_list"]:
+        entry["litellm_params"] |= {"input_cost_per_token": 1.5e-07, "output_cost_per_token": 6e-07}
+    pathlib.Path(directory, "on.yaml").write_text(json.dumps(gateway, indent=1))
+    gateway["general_settings"] |= {"disable_spend_logs": True, "disable_spend_updates": True}
+    pathlib.Path(directory, "off.yaml").write_text(json.dumps(gateway, indent=1))
+
+
+def ask(way, path, body):
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{PORTS[way]}{path}", json.dumps(body).encode(),
+        {"Authorization": f"Bearer {files.KEY}", "Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+def key(way):
+    """A key of a team: with budgets and limits on everything it touches, or without any."""
+    limits = {"rpm_limit": PLENTY, "tpm_limit": PLENTY, "max_parallel_requests": PLENTY,
+              "max_budget": PLENTY / 1000, "soft_budget": PLENTY / 2000, "budget_duration": "30d"}
+    limits = limits if way == "on" else {}
+    if way == "on":
+        ask(way, "/tag/new", {"name": "eu", "max_budget": PLENTY / 1000, "budget_duration": "1d"})
+    ask(way, "/team/new", {"team_id": "bench", **limits})
+    return ask(way, "/key/generate", {"team_id": "bench", **limits})["key"]
+
+
+def load(way, key, case, directory, options):
+    body, connections = drive.CASES[case]
+    environment = {**os.environ, "BODY": f"{directory}/{body}", "KEY": key, "TAGS": "eu,team-a"}
+    script = pathlib.Path(__file__).with_name("post.lua")
+    command = ["taskset", "-c", str(options.load_core), "wrk", "-t1", f"-c{connections}", f"-d{options.seconds}s", "-s",
+               str(script), f"http://127.0.0.1:{PORTS[way]}/v1/chat/completions"]
+    output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    line = next(line for line in output.splitlines() if line.startswith("result "))
+    requests, _, failed, half, most = map(int, line.split()[1:])
+    if failed:
+        raise SystemExit(f"{way}, {case}: {failed} of {requests} requests failed")
+    return max(requests, 1), half, most
+
+
+def main():
+    options = argparse.ArgumentParser()
+    options.add_argument("action", choices=["write", "drive"])
+    options.add_argument("directory")
+    options.add_argument("--on", type=int)
+    options.add_argument("--off", type=int)
+    options.add_argument("--load-core", type=int, default=1)
+    options.add_argument("--rounds", type=int, default=7)
+    options.add_argument("--seconds", type=int, default=3)
+    options = options.parse_args()
+    if options.action == "write":
+        write(options.directory)
+        return
+    keys = {way: key(way) for way in PORTS}
+    print("| requests | CPU us, all off | CPU us, all on | difference us | p50 us off / on | p99 us off / on | RSS MiB off / on |")
+    print("|---|--:|--:|--:|--:|--:|--:|")
+    for case in ("small", "big", "stream", "low"):
+        runs = {way: [] for way in PORTS}
+        for way in PORTS:
+            load(way, keys[way], case, options.directory, options)
+        for _ in range(options.rounds):
+            for way in PORTS:
+                pid = getattr(options, way)
+                before = drive.account(pid)
+                requests, half, most = load(way, keys[way], case, options.directory, options)
+                after = drive.account(pid)
+                cpu = (after[0] + after[1] - before[0] - before[1]) * 1e6 / requests
+                runs[way].append((cpu, half, most, after[2] / 2**20))
+        off, on = ([statistics.median(run[at] for run in runs[way]) for at in range(4)] for way in ("off", "on"))
+        print(f"| {case} | {off[0]:.1f} | {on[0]:.1f} | {on[0] - off[0]:.1f} | {off[1]:.0f} / {on[1]:.0f} "
+              f"| {off[2]:.0f} / {on[2]:.0f} | {off[3]:.0f} / {on[3]:.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+//! What was spent, by whom and on what: LiteLLM's reports, exports, and a page for every holder of a key. Everything
+//! but the log itself is answered from daily totals.
+
+mod activity;
+mod csv;
+mod daily;
+mod days;
+mod figures;
+mod global;
+mod names;
+mod people;
+mod read;
+mod report;
+mod scope;
+mod tags;
+mod view;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Shared;
+
+pub(super) fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .routes(routes!(activity::tags))
+        .routes(routes!(activity::tags_whole))
+        .routes(routes!(activity::teams))
+        .routes(routes!(activity::teams_whole))
+        .routes(routes!(activity::users))
+        .routes(routes!(activity::users_whole))
+        .routes(routes!(activity::organizations))
+        .routes(routes!(activity::customers))
+        .routes(routes!(report::global))
+        .routes(routes!(report::key))
+        .routes(routes!(report::user))
+        .routes(routes!(report::team))
+        .routes(routes!(report::organization))
+        .routes(routes!(global::spend))
+        .routes(routes!(global::logs))
+        .routes(routes!(global::keys))
+        .routes(routes!(global::models))
+        .routes(routes!(global::teams))
+        .routes(routes!(global::providers))
+        .routes(routes!(global::end_users))
+        .routes(routes!(global::all_end_users))
+        .routes(routes!(global::activity))
+        .routes(routes!(global::activity_by_model))
+        .routes(routes!(people::by_key))
+        .routes(routes!(people::by_user))
+        .routes(routes!(tags::spend))
+        .routes(routes!(tags::global))
+        .routes(routes!(tags::names))
+        .routes(routes!(tags::distinct))
+        .routes(routes!(tags::summary))
+}

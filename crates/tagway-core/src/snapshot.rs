@@ -2,7 +2,7 @@
 //! A reload compiles a new one; a request keeps the one it began with. Knows no sockets and no state of health.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use http::uri::PathAndQuery;
@@ -161,6 +161,8 @@ pub struct Snapshot {
     pub limited_tags: LimitedTags,
     /// Digest of the master key.
     pub master_digest: Option<[u8; 32]>,
+    /// Names of declared tags.
+    declared: HashSet<Box<str>>,
     names: HashMap<Box<str>, Named>,
     /// Aliases of what only a wildcard knows: the name the wildcard is to match.
     meant: HashMap<Box<str>, Box<str>>,
@@ -242,7 +244,23 @@ impl Snapshot {
         }
         let master_digest = config.general.master_key.as_ref().map(|key| secret::digest(key.expose()));
         let limited_tags = LimitedTags::new(&config.tags);
-        Ok(Self { config, deployments, groups, limited_tags, master_digest, names, meant, wildcards })
+        let declared = config.tags.iter().map(|tag| tag.name.as_str().into()).collect();
+        Ok(Self {
+            config,
+            deployments,
+            groups,
+            limited_tags,
+            master_digest,
+            declared,
+            names,
+            meant,
+            wildcards,
+        })
+    }
+
+    /// Whether a tag is declared by this name.
+    pub fn declares(&self, tag: &str) -> bool {
+        self.declared.contains(tag)
     }
 
     /// The deployment with this id.

@@ -18,6 +18,7 @@ use crate::admin::{Admin, Shared};
 use crate::catalog::Catalog;
 use crate::data::probe;
 use crate::directory::{self, Directory};
+use crate::ledger::{self, Ledger, Shipper};
 use crate::listen::{self, Workers};
 use crate::live::{self, Live};
 use crate::objects::Kind;
@@ -28,8 +29,12 @@ use crate::store::{self, Change, Db, Migrated, Place};
 use crate::tasks::{Stop, Tasks};
 use crate::telemetry;
 
-/// What keeps the directory has this long to end.
+/// What keeps the directory has this long to end …
 const KEEPERS_GRACE: Duration = Duration::from_secs(2);
+/// … and this long, the last receipts may take on their way to the store; those left go at the next start.
+const SHIPPING_GRACE: Duration = Duration::from_secs(5);
+/// A start waits no longer than this for receipts that the last run has left.
+const CATCH_UP: Duration = Duration::from_secs(60);
 
 /// How to run.
 pub(crate) struct Plan {
@@ -60,6 +65,12 @@ impl DataFolder {
     fn place(&self) -> Place {
         let (Self::Given(folder) | Self::Usual(folder)) = self;
         Place::Folder(folder.clone())
+    }
+
+    /// Where receipts are kept on their way to the store.
+    fn journal(&self) -> PathBuf {
+        let (Self::Given(folder) | Self::Usual(folder)) = self;
+        folder.join("journal")
     }
 }
 
@@ -105,6 +116,10 @@ async fn serve(
     let stop = tasks.stop_sign();
     let db = open(place, &plan.data).await?;
     let (accounts, crossed) = Accounts::new();
+    let count = plan.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let Books { ledger, uncounted, mut shipper } = books(&db, &plan.data, &accounts, count).await?;
+    // Before anything reads what was spent.
+    shipper.catch_up(CATCH_UP).await;
     let (directory, orders) = Directory::new(Arc::clone(&accounts));
     let seal = Seal::from_environment();
     let catalog = Arc::new(Catalog::new(db.clone(), Arc::clone(&live), seal, Arc::clone(&accounts)));
@@ -124,6 +139,7 @@ async fn serve(
         accounts: Arc::clone(&accounts),
         peers: Arc::clone(&peers),
         db: db.clone(),
+        ledger: Arc::clone(&ledger),
         draining: Arc::new(AtomicBool::new(false)),
         probe: |current, id| {
             Box::pin(async move { probe::call(current, id).await.map_err(|failure| failure.to_string()) })
@@ -131,8 +147,7 @@ async fn serve(
     };
     let draining = Arc::clone(&shared.draining);
     let admin = Admin::new(shared, control.clone());
-    let count = plan.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let workers = Workers::start(count, &live, &directory, &seen, &admin, &stop, plan.grace)?;
+    let workers = Workers::start(count, &live, &directory, &seen, &ledger, &admin, &stop, plan.grace)?;
     let renewed = Arc::clone(&catalog);
     let renew = move || {
         let catalog = Arc::clone(&renewed);
@@ -156,6 +171,9 @@ async fn serve(
             directory::watch(directory, db.hasty(), Arc::clone(&peers.call), told(catalog), stop)
         });
     }
+    let (mut counting, mut shipping) = (Tasks::new(), Tasks::new());
+    counting.spawn("count", |stop| ledger::count(ledger, uncounted, stop));
+    shipping.spawn("ship", |stop| shipper.run(stop));
     announce(&live.current().snapshot, address, count);
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
@@ -170,6 +188,9 @@ async fn serve(
     );
     tasks.stop_within(plan.grace).await;
     let cut = tokio::task::spawn_blocking(move || workers.join()).await?;
+    // Nothing is served any more: what is counted now is the last to be shipped.
+    counting.stop_within(SHIPPING_GRACE).await;
+    shipping.stop_within(SHIPPING_GRACE).await;
     keepers.stop_within(KEEPERS_GRACE).await;
     db.close().await;
     Ok(cut)
@@ -220,6 +241,52 @@ async fn open(place: &Place, data: &DataFolder) -> anyhow::Result<Db> {
         place.shown()
     );
     Ok(Db::Absent)
+}
+
+/// The ledger, and who works for it.
+struct Books {
+    ledger: Arc<Ledger>,
+    uncounted: mpsc::UnboundedReceiver<ledger::Bill>,
+    shipper: Shipper,
+}
+
+/// Opens the ledger of a gateway with so many workers.
+async fn books(
+    db: &Db,
+    data: &DataFolder,
+    accounts: &Arc<Accounts>,
+    workers: usize,
+) -> anyhow::Result<Books> {
+    if matches!(db, Db::Absent) {
+        return Ok(Books::new(Ledger::off(), db, None, accounts));
+    }
+    let store = db.identity().await.context("cannot read the store")?;
+    let root = data.journal();
+    match (Ledger::open(&root, &store, workers), data) {
+        (Ok(opened), _) => Ok(Books::new(opened, db, Some((root, store)), accounts)),
+        (Err(error), DataFolder::Given(_)) => {
+            Err(error).with_context(|| format!("cannot keep a journal in {}", root.display()))
+        }
+        (Err(error), DataFolder::Usual(_)) => {
+            tracing::warn!(
+                "NO JOURNAL: {} cannot be used ({error}). What requests cost is kept in memory until the store has it: a crash, or a store that is away for long, loses it. Give --data-dir a folder that lasts.",
+                root.display()
+            );
+            Ok(Books::new(Ledger::in_memory(), db, None, accounts))
+        }
+    }
+}
+
+impl Books {
+    fn new(
+        mut opened: ledger::Opened,
+        db: &Db,
+        root: Option<(PathBuf, String)>,
+        accounts: &Arc<Accounts>,
+    ) -> Self {
+        let shipper = Shipper::new(&mut opened, db.clone(), root, Arc::clone(accounts));
+        Self { ledger: opened.ledger, uncounted: opened.uncounted, shipper }
+    }
 }
 
 /// What else depends on stored objects: the configuration, with stored deployments and tags.

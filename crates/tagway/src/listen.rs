@@ -20,6 +20,7 @@ use crate::data::answer::Body;
 use crate::data::pipeline::{self, Gateway};
 use crate::data::upstream;
 use crate::directory::Directory;
+use crate::ledger::{Ledger, Writer};
 use crate::live::Live;
 use crate::meter::NamedMeters;
 use crate::seen::{Notes, Seen};
@@ -51,6 +52,7 @@ impl Workers {
         live: &Arc<Live>,
         directory: &Arc<Directory>,
         seen: &Arc<Seen>,
+        ledger: &Arc<Ledger>,
         admin: &Admin,
         stop: &Stop,
         grace: Duration,
@@ -63,9 +65,10 @@ impl Workers {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let pool = Arc::new(upstream::Pool::default());
             let seen = Notes::new(Arc::clone(seen));
+            let ledger = Arc::new(Writer::new(Arc::clone(ledger), number));
             let tag_meters = Arc::clone(&tag_meters);
             let (live, directory) = (Arc::clone(live), Arc::clone(directory));
-            let gateway = Gateway { live, directory, seen, pool, tag_meters };
+            let gateway = Gateway { live, directory, seen, pool, ledger, tag_meters };
             let (admin, stop, of) = (admin.clone(), stop.clone(), Arc::clone(&load));
             threads.push(
                 std::thread::Builder::new()

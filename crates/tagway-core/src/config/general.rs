@@ -2,13 +2,16 @@
 
 use super::alerts;
 use super::general_keys::GENERAL_KEYS;
-use super::model::General;
+use super::model::{General, SpendFailure, SpendRules};
 use super::scope::{At, Scope, strict};
 use super::yaml::{Kind, Mark};
 use crate::secret::Secret;
 
 /// LiteLLM has no limit by default; a gateway that reads a body into memory needs one.
 const DEFAULT_REQUEST_BYTES: usize = 100 << 20;
+
+/// A million receipts and more.
+const DEFAULT_JOURNAL_BYTES: u64 = 1 << 30;
 
 /// `general_settings` as far as read.
 #[derive(Default)]
@@ -26,6 +29,8 @@ pub(super) struct Draft {
     pub(super) estimated_output_tokens: Option<u64>,
     pub(super) database_url: Option<Secret>,
     pub(super) database_connections: Option<u32>,
+    pub(super) spend_failure: SpendFailure,
+    pub(super) journal_bytes: Option<u64>,
     pub(super) alerts: alerts::Draft,
 }
 
@@ -39,6 +44,25 @@ pub(super) fn request_size(draft: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>
         return;
     }
     draft.max_request_bytes = usize::try_from(bytes as u64).ok();
+}
+
+pub(super) fn spend_failure(draft: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
+    match scope.text(at).as_deref() {
+        Some("serve") => draft.spend_failure = SpendFailure::Serve,
+        Some("refuse") => draft.spend_failure = SpendFailure::Refuse,
+        Some(_) => {
+            scope.error(at, "must be `serve` or `refuse`").help(
+                "`serve` keeps serving when spend cannot be recorded safely, `refuse` answers 503 then",
+            );
+        }
+        None => {}
+    }
+}
+
+pub(super) fn journal_size(draft: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
+    let megabytes = scope.whole(at, 1, 1 << 30);
+    draft.journal_bytes =
+        megabytes.and_then(|megabytes| u64::try_from(megabytes).ok()).map(|megabytes| megabytes << 20);
 }
 
 pub(super) fn key_header(draft: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
@@ -80,6 +104,10 @@ pub(super) fn read(at: Option<&At<'_>>, scope: &mut Scope<'_>) -> General {
         estimated_output_tokens: draft.estimated_output_tokens,
         database_url: draft.database_url.or_else(|| scope.env("DATABASE_URL").map(Secret::new)),
         database_connections: draft.database_connections.unwrap_or(10),
+        spend: SpendRules {
+            failure: draft.spend_failure,
+            journal_bytes: draft.journal_bytes.unwrap_or(DEFAULT_JOURNAL_BYTES),
+        },
         alerts: draft.alerts.settle(scope),
     }
 }

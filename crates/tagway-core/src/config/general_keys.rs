@@ -1,7 +1,7 @@
 //! Every key of `general_settings` and its rule.
 
 use super::alerts;
-use super::general::{Draft, key_header, request_size};
+use super::general::{Draft, journal_size, key_header, request_size, spend_failure};
 use super::scope::{At, Rule, Scope, Table};
 use crate::secret::Secret;
 
@@ -147,6 +147,8 @@ pub(super) const GENERAL_KEYS: Table<Draft> = &[
     ("database_socket_timeout", Rule::Ignored),
     ("database_type", Rule::Ignored),
     ("database_url", Rule::Works(database_url)),
+    ("spend_failure", Rule::Works(spend_failure)),
+    ("spend_journal_max_mb", Rule::Works(journal_size)),
     ("disable_adding_master_key_hash_to_db", Rule::Ignored),
     ("disable_auto_add_proxy_admin_to_teams", Rule::Ignored),
     ("disable_batch_input_file_rate_limiting", Rule::Ignored),

@@ -296,6 +296,8 @@ pub struct General {
     pub database_connections: u32,
     /// Whom to tell when a budget is crossed.
     pub alerts: Alerts,
+    /// What becomes of requests whose receipts cannot be kept safely.
+    pub spend: SpendRules,
 }
 
 /// Where alerts go.
@@ -307,6 +309,25 @@ pub struct Alerts {
     pub webhook: Option<Secret>,
     /// `alert_signing_secret` or `WEBHOOK_SIGNING_SECRET`: with it, what goes to the webhook is signed.
     pub signing: Option<Secret>,
+}
+
+/// What becomes of requests whose receipts cannot be kept safely.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SpendRules {
+    /// `spend_failure`.
+    pub failure: SpendFailure,
+    /// `spend_journal_max_mb` in bytes: as much may wait for the store.
+    pub journal_bytes: u64,
+}
+
+/// `spend_failure`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SpendFailure {
+    /// They are served; receipts are kept in memory as far as there is room.
+    #[default]
+    Serve,
+    /// New ones get 503 until the ledger is well again.
+    Refuse,
 }
 
 /// One declared tag or tag pattern (`customer:*`) of `tags`.

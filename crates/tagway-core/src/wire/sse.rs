@@ -45,7 +45,7 @@ pub struct Seen {
 }
 
 /// The map from a provider's bytes to the client's.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct SseMap {
     wishes: Wishes,
     /// The bytes of an event that has not ended yet.
@@ -60,7 +60,7 @@ pub struct SseMap {
     told: Told,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Memo {
     /// A payload's beginning up to the end of its model.
     start: Vec<u8>,

@@ -19,7 +19,7 @@ const CHOICES: usize = 16;
 const TOOL_CALL: u64 = 4;
 
 /// The text of an answer.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Told {
     /// The text of each choice as JSON has it, escapes as written.
     choices: Vec<Vec<u8>>,
@@ -30,7 +30,7 @@ pub(super) struct Told {
 }
 
 /// How the last chunk with one piece of text was made.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Alike {
     /// From where the search began to the text's first byte.
     before: Vec<u8>,

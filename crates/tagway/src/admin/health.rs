@@ -3,9 +3,11 @@
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::Shared;
+use crate::ledger;
 use crate::store::Db;
 
 /// Says that the process answers.
@@ -29,7 +31,8 @@ pub(super) async fn liveness() -> Json<&'static str> {
 /// Says that the gateway takes requests.
 ///
 /// What is not as it should be shows here without ending that: a configuration that could
-/// not be reloaded, since the old one still serves, and a store that does not answer, since known keys still work.
+/// not be reloaded, since the old one still serves, a store that does not answer, since known keys still work, and
+/// receipts that wait for it (`ledger`).
 #[utoipa::path(
     get, path = "/health/readiness", tag = "health", security(()),
     responses(
@@ -51,6 +54,9 @@ pub(super) async fn readiness(State(shared): State<Shared>) -> (StatusCode, Json
             "hint": "Keys in memory keep working; others, and the management API, get 503 until the store answers.",
         });
     }
+    if !shared.ledger.is_off() {
+        body["ledger"] = ledger(shared.ledger.state());
+    }
     let rejected = shared.live.rejected();
     if 0 < rejected {
         body["config"] = json!({
@@ -60,4 +66,31 @@ pub(super) async fn readiness(State(shared): State<Shared>) -> (StatusCode, Json
         });
     }
     (StatusCode::OK, Json(body))
+}
+
+/// Receipts that wait for the store for longer are told of.
+const LAG: i64 = 10_000;
+
+/// How receipts fare on their way to the store.
+fn ledger(state: ledger::State) -> Value {
+    let (status, hint) = if 0 < state.dropped {
+        ("lossy", Some("Receipts were lost: neither the journal nor memory had room for them."))
+    } else if state.failing || 0 < state.in_memory {
+        ("failing", Some("The journal cannot be written: receipts are kept in memory alone. See the log."))
+    } else if state.lag.is_some_and(|lag| LAG < lag) {
+        ("behind", Some("The store does not take receipts: they wait in the journal."))
+    } else {
+        ("healthy", None)
+    };
+    let mut shown = json!({
+        "status": status,
+        "waiting_bytes": state.backlog + state.in_memory,
+        "lag_seconds": state.lag.map_or(0, |lag| lag / 1000),
+        "last_shipment": state.shipped_at.and_then(|at| Timestamp::from_millisecond(at).ok()),
+        "dropped": state.dropped,
+    });
+    if let Some(hint) = hint {
+        shown["hint"] = hint.into();
+    }
+    shown
 }

@@ -51,6 +51,7 @@ use utoipa_axum::routes;
 use crate::accounts::Accounts;
 use crate::catalog::Catalog;
 use crate::directory::Directory;
+use crate::ledger::Ledger;
 use crate::live::{Current, Live};
 use crate::peers::Peers;
 use crate::store::Db;
@@ -72,6 +73,7 @@ pub(crate) struct Shared {
     pub(crate) accounts: Arc<Accounts>,
     pub(crate) peers: Arc<Peers>,
     pub(crate) db: Db,
+    pub(crate) ledger: Arc<Ledger>,
     /// Set while the gateway shuts down.
     pub(crate) draining: Arc<AtomicBool>,
     pub(crate) probe: Probe,

@@ -21,6 +21,7 @@ use super::record::Record;
 use super::relay::Relay;
 use crate::accounts::now_millis;
 use crate::error::error_json;
+use crate::ledger::Seen;
 use crate::route::{Plan, Trail, whole_seconds};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -78,15 +79,20 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// The response. The record of a stream is written when the stream ends, others at once.
+    /// The response. The record of a stream is settled when the stream ends, others at once.
     pub(crate) fn with(self, mut record: Record) -> Response<Body> {
         record.status = self.status;
         let body = match self.content {
             Content::Whole { body, usage } => {
                 record.usage(usage);
+                record.settle(|| Seen::Whole(body.clone()), true);
                 Body::Whole(body)
             }
-            Content::Events(events) => Body::Whole(events),
+            Content::Events { events, usage } => {
+                record.usage(Some(usage));
+                record.settle(|| Seen::Nothing, true);
+                Body::Whole(events)
+            }
             Content::Stream(mut relay) => {
                 relay.record = Some(record);
                 Body::Relay(relay)
@@ -133,10 +139,10 @@ pub(crate) fn build(
     if deployment.entry.mock.is_none() {
         headers.insert(&names::OVERHEAD_DURATION_MS, millis(total.saturating_sub(record.upstream)));
     }
-    headers.insert(&names::ATTEMPTED_RETRIES, HeaderValue::from(record.retries));
-    headers.insert(&names::ATTEMPTED_FALLBACKS, HeaderValue::from(record.fallbacks));
-    if 0 < record.retries {
-        headers.insert(&names::MARETRIES, HeaderValue::from(record.max_retries));
+    headers.insert(&names::ATTEMPTED_RETRIES, HeaderValue::from(record.tries.retries));
+    headers.insert(&names::ATTEMPTED_FALLBACKS, HeaderValue::from(record.tries.fallbacks));
+    if 0 < record.tries.retries {
+        headers.insert(&names::MARETRIES, HeaderValue::from(record.tries.max_retries));
     }
     provider_headers::copy(&reply.headers, &mut headers, stream || record.endpoint == Endpoint::Responses);
     if let Some(route) = explain::header(trail, Some(deployment)) {
@@ -156,7 +162,7 @@ pub(crate) fn build(
 fn money(headers: &mut HeaderMap, prices: &[(String, f64)], content: &Content, spent: f64) {
     let usage: Option<Usage> = match content {
         Content::Whole { usage, .. } => *usage,
-        Content::Events(_) | Content::Stream(_) => None,
+        Content::Events { .. } | Content::Stream(_) => None,
     };
     let Some(cost) = usage.and_then(|usage| cost::of(usage, prices)) else {
         const NOTHING: HeaderValue = HeaderValue::from_static("0.0");
@@ -196,6 +202,7 @@ fn millis(duration: Duration) -> HeaderValue {
 /// The answer to a request that failed.
 pub(crate) fn failed(failure: &Failure, trail: &Trail, mut record: Record) -> Response<Body> {
     record.failed(failure);
+    record.settle(|| Seen::Nothing, true);
     let mut headers = HeaderMap::with_capacity(16);
     headers.insert(&names::CALL_ID, record.call_id.clone());
     headers.insert(&names::RESPONSE_COST, HeaderValue::from_static("0"));
@@ -229,7 +236,7 @@ fn error_body(failure: &Failure, record: &Record) -> Bytes {
     let mut message = failure.to_string();
     if failure.is_providers()
         && !matches!(failure, Failure::Event { .. })
-        && let Some(about) = &record.about_fallbacks
+        && let Some(about) = &record.tries.about_fallbacks
     {
         message.push_str("\n\nLiteLLM: model group '");
         message.push_str(&record.model);

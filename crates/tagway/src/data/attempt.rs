@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderValue, StatusCode};
+use smallvec::SmallVec;
 use tagway_core::config::Router;
 use tagway_core::snapshot::{Deployment, DeploymentId, Endpoint, Snapshot};
 use tagway_core::tag::Members;
@@ -45,9 +46,28 @@ pub(crate) struct Reply {
     pub(crate) took: Duration,
 }
 
-/// Counts of what it took.
+/// A call that a provider has begun to answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Begun {
+    pub(crate) deployment: DeploymentId,
+    /// The model asked for, where that decides which one the provider is called with (wildcards).
+    pub(crate) model: Option<Box<str>>,
+}
+
+impl Begun {
+    /// A call of `deployment` for `model`.
+    pub(crate) fn new(id: DeploymentId, deployment: &Deployment, model: &str) -> Self {
+        Self { deployment: id, model: deployment.model_json.is_none().then(|| model.into()) }
+    }
+}
+
+/// What it took.
 #[derive(Debug, Default)]
 pub(crate) struct Tries {
+    /// The call in progress.
+    pub(crate) begun: Option<Begun>,
+    /// Calls that broke off in the middle of their answers: the providers have worked for them.
+    pub(crate) lost: SmallVec<[Begun; 1]>,
     pub(crate) retries: u32,
     /// How many retries there might have been.
     pub(crate) max_retries: u32,
@@ -93,10 +113,15 @@ pub(crate) async fn run(
             }
             continue;
         }
-        let failure = match content::fetch(around, id, model, call).await {
+        let failure = match content::fetch(around, id, model, call, &mut tries.begun).await {
             Ok(reply) => return Ok(reply),
             Err(failure) => failure,
         };
+        if let Some(begun) = tries.begun.take()
+            && failure.broke_off()
+        {
+            tries.lost.push(begun);
+        }
         let router = &around.snapshot.config.router;
         if note(around, plan, id, &failure, call) && 1 < left.count() {
             left.remove(deployment.position);

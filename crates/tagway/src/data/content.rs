@@ -13,7 +13,7 @@ use tagway_core::wire::reply;
 use tagway_core::wire::splice::{self, Changes};
 use tagway_core::wire::sse::{SseMap, Wishes};
 
-use super::attempt::{Around, Reply};
+use super::attempt::{Around, Begun, Reply};
 use super::failure::{Failure, deployment_info};
 use super::intake::Call;
 use super::mock;
@@ -29,23 +29,25 @@ pub(crate) enum Content {
     /// Complete.
     Whole { body: Bytes, usage: Option<Usage> },
     /// A stream of events that is complete already.
-    Events(Bytes),
+    Events { events: Bytes, usage: Usage },
     /// A stream of events in progress.
     Stream(Box<Relay>),
 }
 
-/// Calls one deployment.
+/// Calls one deployment. `begun` is set once it begins to answer.
 pub(crate) async fn fetch(
     around: &Around<'_>,
     id: DeploymentId,
     model: &str,
     call: &Call<'_>,
+    begun: &mut Option<Begun>,
 ) -> Result<Reply, Failure> {
     let deployment = around.snapshot.deployment(id);
     let started = Instant::now();
     let model_name = deployment.model_json.is_none().then(|| header_value(&deployment.model_for(model)));
     if let Some(mock) = &deployment.entry.mock {
         let content = mock::play(mock, model, call)?;
+        *begun = Some(Begun::new(id, deployment, model));
         let (status, headers) = (StatusCode::OK, HeaderMap::new());
         return Ok(Reply { deployment: id, model_name, headers, status, content, took: started.elapsed() });
     }
@@ -57,7 +59,7 @@ pub(crate) async fn fetch(
         own: deployment.entry.timeout,
     };
     let called =
-        tokio::time::timeout(limit, answered(around, deployment, model, call, limit)).await.map_err(late)?;
+        tokio::time::timeout(limit, answered(around, id, model, call, limit, begun)).await.map_err(late)?;
     let (status, headers, content) = called?;
     Ok(Reply { deployment: id, model_name, headers, status, content, took: started.elapsed() })
 }
@@ -72,11 +74,13 @@ fn limit(around: &Around<'_>, deployment: &Deployment, call: &Call<'_>) -> Durat
 
 async fn answered(
     around: &Around<'_>,
-    deployment: &Deployment,
+    id: DeploymentId,
     model: &str,
     call: &Call<'_>,
     silence: Duration,
+    begun: &mut Option<Begun>,
 ) -> Result<(StatusCode, HeaderMap, Content), Failure> {
+    let deployment = around.snapshot.deployment(id);
     let origin = deployment.origin.as_ref();
     let no_upstream = || Failure::NoUpstream { id: deployment.entry.info.id.clone() };
     let origin = origin.ok_or_else(no_upstream)?;
@@ -107,6 +111,7 @@ async fn answered(
         }
         return Err(Failure::Refused(Box::new(refused)));
     }
+    *begun = Some(Begun::new(id, deployment, model));
     let content = if call.stream {
         stream(exchange, deployment, call, silence).await?
     } else {

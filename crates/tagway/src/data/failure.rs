@@ -13,6 +13,7 @@ use super::rates::OverLimit;
 use super::refused::Refused;
 use crate::access::Forbidden;
 use crate::auth::Denied;
+use crate::ledger::Stuck;
 use crate::route::NoRoute;
 use crate::tags::{BadTags, Malformed};
 
@@ -43,6 +44,8 @@ pub(crate) enum Failure {
     Malformed(#[from] Malformed),
     #[error(transparent)]
     OverLimit(#[from] OverLimit),
+    #[error(transparent)]
+    Stuck(#[from] Stuck),
     #[error(transparent)]
     OverBudget(#[from] Box<OverBudget>),
     #[error(transparent)]
@@ -163,6 +166,7 @@ impl Failure {
             }
             Self::OverBudget(over) => over.status,
             Self::Refused(refused) => refused.status,
+            Self::Stuck(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unreachable { .. }
             | Self::Garbled { .. }
             | Self::Event { .. }
@@ -196,6 +200,7 @@ impl Failure {
             Self::Busy { .. } | Self::OverLimit(_) => "throttling_error",
             Self::OverBudget(_) => "budget_exceeded",
             Self::Refused(refused) => refused.kind,
+            Self::Stuck(_) => "service_unavailable",
             Self::Unreachable { .. }
             | Self::Garbled { .. }
             | Self::Event { .. }
@@ -220,6 +225,7 @@ impl Failure {
             Self::UnknownModel { .. }
             | Self::NoRoute(_)
             | Self::OverLimit(_)
+            | Self::Stuck(_)
             | Self::OverBudget(_)
             | Self::Busy { .. }
             | Self::Refused(_)
@@ -238,6 +244,7 @@ impl Failure {
             Self::NoRoute(NoRoute::CoolingDown { .. }) => Some("cooling_down"),
             Self::Busy { .. } => Some("overload"),
             Self::OverLimit(_) => Some("rate_limit"),
+            Self::Stuck(_) => Some("ledger"),
             Self::OverBudget(_) => Some("budget"),
             Self::TagForbidden(_) => Some("tag_policy"),
             Self::ModelForbidden(_) => Some("model_access"),
@@ -280,6 +287,7 @@ impl Failure {
             | Self::UnknownModel { .. }
             | Self::Malformed(_)
             | Self::OverLimit(_)
+            | Self::Stuck(_)
             | Self::OverBudget(_)
             | Self::TagForbidden(_)
             | Self::ModelForbidden(_)
@@ -295,6 +303,7 @@ impl Failure {
         match self {
             Self::NoRoute(NoRoute::CoolingDown { wait, .. }) => Some(*wait),
             Self::OverLimit(over) => Some(over.wait()),
+            Self::Stuck(stuck) => Some(stuck.wait()),
             Self::OverBudget(over) => over.wait,
             Self::Busy { .. } | Self::Denied(Denied::Unreachable(_)) => Some(Duration::from_secs(1)),
             Self::Refused(refused) => refused.retry_after,
@@ -312,6 +321,11 @@ impl Failure {
                 | Self::Garbled { .. }
                 | Self::Event { .. }
         )
+    }
+
+    /// Whether a provider that had begun to answer broke off or fell silent: it may have worked for nothing.
+    pub(crate) fn broke_off(&self) -> bool {
+        matches!(self, Self::Timeout { .. } | Self::Unreachable { .. })
     }
 
     /// Whether another model group may serve the request instead.

@@ -155,7 +155,7 @@ impl Answer<'_> {
             last["usage"] = usage();
             events.push(last);
         }
-        Content::Events(data_events(&events))
+        Content::Events { events: data_events(&events), usage: USAGE }
     }
 
     fn completion_events(&self) -> Content {
@@ -168,7 +168,7 @@ impl Answer<'_> {
         };
         let mut events: Vec<Value> = self.pieces().iter().map(|piece| chunk(piece, None)).collect();
         events.push(chunk("", Some("stop")));
-        Content::Events(data_events(&events))
+        Content::Events { events: data_events(&events), usage: USAGE }
     }
 
     fn response_events(&self) -> Content {
@@ -201,7 +201,7 @@ impl Answer<'_> {
         for (event, number) in events.iter_mut().zip(0..) {
             event["sequence_number"] = Value::from(number);
         }
-        Content::Events(data_events(&events))
+        Content::Events { events: data_events(&events), usage: USAGE }
     }
 }
 

@@ -12,7 +12,7 @@ use tagway_core::tag::{Expression, Origin};
 use tagway_core::wire::peek::Peek;
 
 use super::answer::{self, Body};
-use super::attempt::{Around, Tries};
+use super::attempt::Around;
 use super::explain;
 use super::failure::Failure;
 use super::fallback;
@@ -22,6 +22,7 @@ use super::{admit, customer, intake, rates};
 use crate::auth::{Caller, Presented};
 use crate::call::Route;
 use crate::directory::Directory;
+use crate::ledger::Writer;
 use crate::live::{Current, Live};
 use crate::meter::NamedMeters;
 use crate::route::{Trail, Wanted};
@@ -34,6 +35,7 @@ pub(crate) struct Gateway {
     pub(crate) directory: Arc<Directory>,
     pub(crate) seen: Notes,
     pub(crate) pool: Arc<Pool>,
+    pub(crate) ledger: Arc<Writer>,
     /// What was used of the limits of tags.
     pub(crate) tag_meters: Arc<NamedMeters>,
 }
@@ -43,7 +45,8 @@ pub(crate) async fn serve(gateway: &Gateway, route: Route, request: Request<Inco
     // One configuration for the whole request, whatever is loaded meanwhile.
     let current = gateway.live.current();
     let (head, body) = request.into_parts();
-    let mut record = Record::new(route.endpoint, intake::call_id(&head.headers), Arc::clone(&current));
+    let call_id = intake::call_id(&head.headers);
+    let mut record = Record::new(route.endpoint, call_id, Arc::clone(&current), Arc::clone(&gateway.ledger));
     let mut trail = explain::wanted(&head.headers);
     match proceed(gateway, &current, &route, &head, body, &mut trail, &mut record).await {
         Ok(answer) => answer.with(record),
@@ -63,17 +66,21 @@ async fn proceed(
     let snapshot = &current.snapshot;
     let presented = Presented { headers: &head.headers, path: head.uri.path(), purpose: Purpose::Llm };
     let mut caller = auth::identify(snapshot, &gateway.directory, presented).await?;
+    gateway.ledger.admits(snapshot.config.general.spend)?;
     record.known(&caller.who);
     record.hold = admit::reserve(&gateway.live, snapshot)?;
     let body = intake::body(body, snapshot.config.general.max_request_bytes).await?;
+    record.request = body.clone();
     let peek = Peek::read(if body.is_empty() { b"{}" } else { &body }).map_err(Failure::Unreadable)?;
     let (call, model) = intake::call(route.endpoint, route.model.as_deref(), &head.headers, peek)?;
-    if gateway.directory.has_customers()
-        && let Some(customer) = customer::of(&head.headers, &call.peek)
-    {
-        caller.on_behalf_of(&gateway.directory, &customer).await?;
+    if let Some(customer) = customer::of(&head.headers, &call.peek) {
+        record.owners.customer = Some((&*customer).into());
+        if gateway.directory.has_customers() {
+            caller.on_behalf_of(&gateway.directory, &customer).await?;
+        }
     }
     let caller = caller;
+    record.owned(&caller);
     // Not even a wildcard serves a request that names no model.
     let unnamed = || Failure::UnknownModel { route: call.endpoint.path(), model: "None".to_owned() };
     let model = model.ok_or_else(unnamed)?;
@@ -103,9 +110,7 @@ async fn proceed(
     let accounts = &*gateway.directory.accounts;
     let table = accounts.table();
     let around = Around { snapshot, board: &current.board, pool: &gateway.pool, accounts, table: &table };
-    let mut tries = Tries::default();
-    let served = fallback::run(&around, &caller, &wanted, &call, trail, &mut tries).await;
-    record.tried(tries);
+    let served = fallback::run(&around, &caller, &wanted, &call, trail, &mut record.tries).await;
     if caller.bearer().is_some() {
         explain::only_candidates(trail);
     }

@@ -35,7 +35,7 @@ pub(crate) async fn call(current: Arc<Current>, id: DeploymentId) -> Result<Head
     let table = accounts.table();
     let (snapshot, board) = (&current.snapshot, &current.board);
     let around = Around { snapshot, board, pool: &pool, accounts: &accounts, table: &table };
-    let reply = content::fetch(&around, id, &deployment.entry.model_name, &call).await?;
+    let reply = content::fetch(&around, id, &deployment.entry.model_name, &call, &mut None).await?;
     Ok(reply.headers)
 }
 

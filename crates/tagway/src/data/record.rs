@@ -1,27 +1,43 @@
-//! The log line of a request: filled in on its way, written once, when the request has ended in whatever way.
-//! Holds no body and no key.
+//! What is known of a request: filled in on its way, settled once, when the request has ended in whatever way, and
+//! logged behind it. Holds no key; the body only until the tokens of the request are known.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 use tagway_core::snapshot::{DeploymentId, Endpoint};
 use tagway_core::tag::RequestTags;
+use tagway_core::tag::name::{Marker, TagName};
 use tagway_core::usage::Usage;
 
 use super::admit::Hold;
 use super::attempt::{Reply, Tries};
-use super::estimate;
 use super::failure::Failure;
 use super::rates::Permits;
-use crate::accounts::{Account, Holds, now_millis};
+use super::settle::Owners;
+use crate::accounts::Account;
 use crate::auth::Who;
+use crate::ledger::Writer;
 use crate::live::Current;
+use crate::receipt::Tagged;
 use crate::route::Plan;
 
-/// What the log says of a request.
+/// What is known of a request.
 pub(crate) struct Record {
     pub(crate) began: Instant,
+    /// The way to the ledger.
+    pub(super) writer: Arc<Writer>,
+    /// Its receipt has been written.
+    pub(super) settled: bool,
+    /// The body: for its tokens, where a provider does not tell them.
+    pub(super) request: Bytes,
+    /// Whose it is beside key, team and user.
+    pub(super) owners: Owners,
+    /// Its tags by name, those that it excludes left out.
+    pub(super) tagged: Vec<Tagged>,
+    /// From its beginning to the provider's first event.
+    pub(super) first_byte: Option<Duration>,
     pub(crate) call_id: HeaderValue,
     pub(crate) endpoint: Endpoint,
     pub(crate) current: Arc<Current>,
@@ -34,26 +50,32 @@ pub(crate) struct Record {
     pub(crate) status: StatusCode,
     pub(crate) stream: bool,
     pub(crate) upstream: Duration,
-    pub(crate) retries: u32,
-    pub(crate) fallbacks: u32,
-    pub(crate) max_retries: u32,
-    /// What an error message says of fallbacks.
-    pub(crate) about_fallbacks: Option<String>,
+    /// What it took until now.
+    pub(crate) tries: Tries,
     pub(crate) error: Option<String>,
-    usage: Option<Usage>,
+    pub(super) usage: Option<Usage>,
     /// The request's place among those in progress.
     pub(crate) hold: Option<Hold>,
     /// What the limits of key and owners gave it.
     pub(crate) permits: Permits,
-    /// What it holds of budgets.
-    pub(crate) holds: Holds,
 }
 
 impl Record {
     /// A record of a request that begins now.
-    pub(crate) fn new(endpoint: Endpoint, call_id: HeaderValue, current: Arc<Current>) -> Self {
+    pub(crate) fn new(
+        endpoint: Endpoint,
+        call_id: HeaderValue,
+        current: Arc<Current>,
+        writer: Arc<Writer>,
+    ) -> Self {
         Self {
             began: Instant::now(),
+            writer,
+            settled: false,
+            request: Bytes::new(),
+            owners: Owners::default(),
+            tagged: Vec::new(),
+            first_byte: None,
             call_id,
             endpoint,
             current,
@@ -66,15 +88,11 @@ impl Record {
             status: StatusCode::OK,
             stream: false,
             upstream: Duration::ZERO,
-            retries: 0,
-            fallbacks: 0,
-            max_retries: 0,
-            about_fallbacks: None,
+            tries: Tries::default(),
             error: None,
             usage: None,
             hold: None,
             permits: Permits::default(),
-            holds: Holds::default(),
         }
     }
 
@@ -129,16 +147,12 @@ impl Record {
                 self.tags.push(',');
             }
             self.tags.push_str(tag.text());
+            let name = TagName::parse(tag.text(), &self.current.snapshot.config.router.tags.prefix);
+            let Some(TagName { marker, name, .. }) = name else { continue };
+            if marker != Marker::Excluded && !name.is_empty() {
+                self.tagged.push(Tagged { tag: name.into(), origin: tag.origin().as_str().into() });
+            }
         }
-    }
-
-    /// What it took is known.
-    pub(crate) fn tried(&mut self, tries: Tries) {
-        self.retries = tries.retries;
-        self.fallbacks = tries.fallbacks;
-        self.max_retries = tries.max_retries;
-        self.about_fallbacks = tries.about_fallbacks;
-        self.holds = tries.holds;
     }
 
     /// A deployment has answered.
@@ -146,6 +160,7 @@ impl Record {
         self.group = Some(plan.group.name.clone());
         self.matched = plan.matched.map(|(via, value)| (via, value.to_owned()));
         self.deployment = Some(reply.deployment);
+        self.first_byte = Some(self.began.elapsed());
         self.upstream = reply.took;
     }
 
@@ -165,16 +180,6 @@ impl Record {
         self.error = Some(reason.into());
     }
 
-    /// Puts what the request cost in place of what it held of budgets.
-    fn settle(&mut self) {
-        let holds = std::mem::take(&mut self.holds);
-        let (Some(usage), Some(id)) = (self.usage, self.deployment) else { return };
-        let Some(prices) = estimate::prices(self.current.snapshot.deployment(id)) else { return };
-        let cost = prices.cost(&usage).total();
-        estimate::learn(&self.current.board, id, &usage, holds.estimate(), cost);
-        holds.settle(cost, now_millis());
-    }
-
     /// The client left before the end.
     pub(crate) fn left(&mut self) {
         self.error.get_or_insert_with(|| "client_left".into());
@@ -183,7 +188,7 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        self.settle();
+        self.abandoned();
         let deployment =
             self.deployment.map(|id| self.current.snapshot.deployment(id).entry.info.id.as_str());
         let total = self.began.elapsed();
@@ -206,8 +211,8 @@ impl Drop for Record {
             matched_value = value,
             status = self.status.as_u16(),
             stream = self.stream,
-            retries = self.retries,
-            fallbacks = self.fallbacks,
+            retries = self.tries.retries,
+            fallbacks = self.tries.fallbacks,
             prompt_tokens = self.usage.map(|usage| usage.prompt),
             completion_tokens = self.usage.map(|usage| usage.completion),
             total_us = micros(total),
@@ -217,6 +222,6 @@ impl Drop for Record {
     }
 }
 
-fn micros(duration: Duration) -> u64 {
+pub(super) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

@@ -10,12 +10,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::json;
 use tagway_core::secret::Secret;
+use tagway_core::snapshot::Endpoint;
 use tagway_core::wire::sse::SseMap;
 use tokio::time::{Instant, Sleep};
 
 use super::content::error_text;
 use super::record::Record;
 use super::upstream::Exchange;
+use crate::ledger::Seen;
 
 /// A comment goes to the client after this much silence, so that proxies in between keep the connection.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -44,7 +46,7 @@ pub(crate) struct Relay {
     beat: Instant,
     timer: Option<Pin<Box<Sleep>>>,
     ended: bool,
-    /// The request's log record: written when the relay is dropped, however that comes.
+    /// The request's record: settled before the end goes out, or when the relay is dropped, however that comes.
     pub(crate) record: Option<Record>,
 }
 
@@ -69,6 +71,7 @@ impl Relay {
             if self.map.seen().error.is_some() {
                 return Poll::Ready(Some(self.fail_with(first.into(), "upstream_error")));
             }
+            self.settle_at_end();
             return Poll::Ready(Some(first));
         }
         while !self.ended {
@@ -87,6 +90,7 @@ impl Relay {
                         self.timer = None;
                     }
                     if !out.is_empty() {
+                        self.settle_at_end();
                         return Poll::Ready(Some(out.into()));
                     }
                 }
@@ -112,8 +116,26 @@ impl Relay {
         if self.map.seen().done {
             return None;
         }
+        self.settle(true);
         // Some providers just stop; clients wait for the mark.
         Some(Bytes::from_static(b"data: [DONE]\n\n"))
+    }
+
+    /// Settles the request when what goes out next ends the answer for the client.
+    fn settle_at_end(&mut self) {
+        let seen = self.map.seen();
+        let responses = self.record.as_ref().is_some_and(|record| record.endpoint == Endpoint::Responses);
+        // The responses protocol has no mark: its last event is the one with the usage.
+        if seen.done || responses && seen.usage.is_some() {
+            self.settle(true);
+        }
+    }
+
+    fn settle(&mut self, complete: bool) {
+        if let Some(record) = &mut self.record {
+            record.usage(self.map.seen().usage);
+            record.settle(|| Seen::Stream(Box::new(self.map.clone())), complete);
+        }
     }
 
     fn poll_timer(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
@@ -162,6 +184,7 @@ impl Relay {
         if let Some(record) = &mut self.record {
             record.broke(reason);
         }
+        self.settle(true);
         let message =
             format!("litellm.APIConnectionError: APIConnectionError: {} - {detail}", self.whose.blame);
         let error = json!({"message": message, "type": null, "param": null, "code": "500", "reason": reason});
@@ -172,11 +195,12 @@ impl Relay {
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        if let Some(mut record) = self.record.take() {
-            record.usage(self.map.seen().usage);
-            if !self.ended {
-                record.left();
-            }
+        if !self.ended
+            && !self.map.seen().done
+            && let Some(record) = &mut self.record
+        {
+            record.left();
         }
+        self.settle(false);
     }
 }

@@ -6,8 +6,10 @@ use smallvec::SmallVec;
 use tagway_core::config::SpendRules;
 use tagway_core::money::Nanos;
 use tagway_core::price::Prices;
+use tagway_core::tokens;
 use tagway_core::usage::Usage;
 use tagway_core::wire::peek::Peek;
+use tagway_core::wire::reply;
 use tagway_core::wire::sse::SseMap;
 
 use crate::accounts::Holds;
@@ -78,9 +80,7 @@ impl Bill {
         for call in &calls {
             let usage = call.usage.unwrap_or_else(|| {
                 let prompt = *prompt.get_or_insert_with(|| count.prompt(&request));
-                let completion = count.completion(&call.seen);
-                let total = prompt + completion;
-                Usage { prompt, completion, total, estimated: true, ..Usage::default() }
+                Usage::estimate(prompt, count.completion(&call.seen))
             });
             let priced = call.prices.as_ref().map(|prices| prices.cost(&usage).total());
             let free = usage == Usage::default();
@@ -116,16 +116,19 @@ impl Call {
 impl Count {
     fn prompt(self, request: &Bytes) -> u64 {
         match self {
-            Self::Exact => Peek::read(request).map_or(0, |peek| peek.text().len() as u64 / 4),
-            Self::Rough => request.len() as u64 / 4,
+            Self::Exact => Peek::read(request).map_or(0, |peek| tokens::count_prompt(&peek)),
+            Self::Rough => tokens::rough_prompt(request.len()),
         }
     }
 
     fn completion(self, seen: &Seen) -> u64 {
-        match seen {
-            Seen::Nothing => 0,
-            Seen::Stream(map) => map.seen().events,
-            Seen::Whole(body) => body.len() as u64 / 4,
+        match (seen, self) {
+            (Seen::Nothing, _) => 0,
+            (Seen::Stream(map), Self::Exact) => map.estimated_completion(),
+            (Seen::Whole(body), Self::Exact) => reply::estimated_completion(body),
+            // Providers send a token or a few with each event.
+            (Seen::Stream(map), Self::Rough) => map.seen().events,
+            (Seen::Whole(body), Self::Rough) => body.len() as u64 / 4,
         }
     }
 }
@@ -140,6 +143,7 @@ fn sum(one: Usage, other: Usage) -> Usage {
         reasoning: one.reasoning.saturating_add(other.reasoning),
         audio_in: one.audio_in.saturating_add(other.audio_in),
         audio_out: one.audio_out.saturating_add(other.audio_out),
+        service: other.service,
         estimated: one.estimated || other.estimated,
     }
 }

@@ -6,16 +6,13 @@ use std::sync::atomic::Ordering;
 
 use tokio::sync::mpsc;
 
+use super::Ledger;
 use super::bill::{Bill, Count};
-use super::{Ledger, now};
+use crate::accounts::now_millis;
 use crate::tasks::Stop;
 
 /// Counts until asked to stop, and then what is left.
-pub(crate) async fn count(
-    ledger: Arc<Ledger>,
-    mut uncounted: mpsc::UnboundedReceiver<Bill>,
-    mut stop: Stop,
-) {
+pub(crate) async fn count(ledger: Arc<Ledger>, mut uncounted: mpsc::UnboundedReceiver<Bill>, mut stop: Stop) {
     let mut stopping = false;
     loop {
         let bill = tokio::select! {
@@ -31,7 +28,7 @@ pub(crate) async fn count(
         let counted = tokio::task::spawn_blocking(move || {
             ledger.uncounted_bytes.fetch_sub(bill.request.len() as u64, Ordering::Relaxed);
             let rules = bill.rules;
-            ledger.keep(ledger.last_lane(), &bill.receipt(Count::Exact, now()), rules);
+            ledger.keep(ledger.last_lane(), &bill.receipt(Count::Exact, now_millis()), rules);
         });
         if let Err(error) = counted.await {
             tracing::error!(%error, "the tokens of a request cannot be counted");

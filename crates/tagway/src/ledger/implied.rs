@@ -6,7 +6,8 @@ use crate::receipt::{Booking, NEVER, Payer, Receipt};
 
 /// Adds the bookings that follow from a receipt and are not there yet.
 pub(super) fn complete(receipt: &mut Receipt) {
-    let member = receipt.team.as_deref().zip(receipt.user.as_deref()).map(|(team, user)| format!("{team}/{user}"));
+    let member =
+        receipt.team.as_deref().zip(receipt.user.as_deref()).map(|(team, user)| format!("{team}/{user}"));
     let owners = [
         (Payer::Key, receipt.key.clone()),
         (Payer::Team, receipt.team.clone()),
@@ -41,14 +42,16 @@ mod tests {
         };
         complete(&mut receipt);
         complete(&mut receipt);
-        let booked: Vec<_> =
-            receipt.bookings.iter().map(|b| (b.payer, &*b.id, b.until == NEVER)).collect();
-        assert_eq!(booked, [
-            (Payer::Team, "t", false),
-            (Payer::Key, "k", true),
-            (Payer::User, "u", true),
-            (Payer::Member, "t/u", true),
-            (Payer::Global, "", true),
-        ]);
+        let booked: Vec<_> = receipt.bookings.iter().map(|b| (b.payer, &*b.id, b.until == NEVER)).collect();
+        assert_eq!(
+            booked,
+            [
+                (Payer::Team, "t", false),
+                (Payer::Key, "k", true),
+                (Payer::User, "u", true),
+                (Payer::Member, "t/u", true),
+                (Payer::Global, "", true),
+            ]
+        );
     }
 }

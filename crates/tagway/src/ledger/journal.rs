@@ -58,6 +58,8 @@ impl Lanes {
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub(super) found: Found,
+    /// This process has written them.
+    pub(super) own: bool,
     /// How far each file was read.
     marks: Vec<(u64, u64)>,
 }
@@ -70,6 +72,8 @@ pub(super) struct Folder {
     _lock: File,
     segments: BTreeMap<u64, Segment>,
     next: u64,
+    /// The first file of this process.
+    first: u64,
     lanes: Option<Arc<Lanes>>,
 }
 
@@ -82,7 +86,9 @@ impl Folder {
             let path = root.join(number.to_string());
             DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
             let Some(mut folder) = Self::lock(path, store)? else { continue };
-            let lanes = (0..lanes.max(1)).map(|_| folder.begin().map(Mutex::new)).collect::<io::Result<_>>()?;
+            folder.first = folder.next;
+            let lanes =
+                (0..lanes.max(1)).map(|_| folder.begin().map(Mutex::new)).collect::<io::Result<_>>()?;
             let lanes = Arc::new(Lanes(lanes));
             folder.lanes = Some(Arc::clone(&lanes));
             return Ok((folder, lanes));
@@ -105,7 +111,8 @@ impl Folder {
 
     /// Locks a folder; `None` when somebody else holds it, or what it holds is for another store.
     fn lock(path: PathBuf, store: &str) -> io::Result<Option<Self>> {
-        let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).clone();
+        let options =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).clone();
         let mut lock = options.open(path.join("lock"))?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -114,7 +121,8 @@ impl Folder {
         }
         let mut of = String::new();
         lock.read_to_string(&mut of)?;
-        let mut folder = Self { path, _lock: lock, segments: BTreeMap::new(), next: 0, lanes: None };
+        let mut folder =
+            Self { path, _lock: lock, segments: BTreeMap::new(), next: 0, first: u64::MAX, lanes: None };
         folder.look()?;
         if of != store {
             if !folder.segments.is_empty() {
@@ -179,11 +187,16 @@ impl Folder {
         Ok(left.sum())
     }
 
-    /// The next entries, at most `most`: the same ones until they are forgotten.
+    /// The next entries, at most `most`, all of this process or none of them: the same ones until they are forgotten.
     pub(super) fn read(&self, most: usize) -> io::Result<Batch> {
         let mut batch = Batch::default();
         for (number, (end, whole)) in self.ends()? {
             let Some(segment) = self.segments.get(&number) else { continue };
+            let own = self.first <= number;
+            if 0 < batch.found.bytes && own != batch.own {
+                break;
+            }
+            batch.own = own;
             if batch.found.entries.len() < most {
                 batch.marks.push((number, segment.read(end, whole, most, &mut batch.found)?));
             }
@@ -213,7 +226,8 @@ impl Folder {
         for lane in &lanes.0 {
             if SEGMENT < lane.lock().unwrap_or_else(PoisonError::into_inner).pen.len() {
                 let fresh = self.begin()?;
-                let full = std::mem::replace(&mut *lane.lock().unwrap_or_else(PoisonError::into_inner), fresh);
+                let full =
+                    std::mem::replace(&mut *lane.lock().unwrap_or_else(PoisonError::into_inner), fresh);
                 full.pen.handle()?.sync_data()?;
             }
         }

@@ -13,19 +13,20 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tagway_core::config::{SpendFailure, SpendRules};
 use tokio::sync::{Notify, mpsc};
 
 pub(crate) use bill::{Bill, Call, Seen};
 pub(crate) use count::count;
-pub(crate) use ship::{Shipper, Told};
+pub(crate) use ship::Shipper;
 
 use bill::Count;
 use frame::Frame;
 use journal::{Folder, Lanes};
 
+use crate::accounts::now_millis;
 use crate::receipt::Receipt;
 
 /// As many bytes of receipts are kept in memory when the journal does not take them.
@@ -167,7 +168,7 @@ impl Ledger {
             dropped: self.dropped.load(Ordering::Relaxed),
             shipped: self.shipped.load(Ordering::Relaxed),
             shipped_at: at(&self.shipped_at),
-            lag: at(&self.since).map(|since| now().saturating_sub(since).max(0)),
+            lag: at(&self.since).map(|since| now_millis().saturating_sub(since).max(0)),
             failing: self.failing.load(Ordering::Relaxed),
         }
     }
@@ -179,6 +180,9 @@ impl Ledger {
 
     /// Keeps a receipt.
     fn keep(&self, lane: usize, receipt: &Receipt, rules: SpendRules) {
+        if self.off {
+            return;
+        }
         let frame = match Frame::of(receipt) {
             Ok(frame) => frame,
             Err(error) => {
@@ -190,8 +194,7 @@ impl Ledger {
         };
         self.bound.store(rules.journal_bytes, Ordering::Relaxed);
         // Where requests are refused beyond the bound, those in progress may still end.
-        let room =
-            rules.failure == SpendFailure::Refuse || bytes(&self.backlog) < rules.journal_bytes;
+        let room = rules.failure == SpendFailure::Refuse || bytes(&self.backlog) < rules.journal_bytes;
         if !room || !self.write(lane, &frame) {
             self.remember(frame);
         }
@@ -217,13 +220,13 @@ impl Ledger {
     fn waits(&self, what: &AtomicI64, bytes: u64) {
         let before = what.fetch_add(i64::try_from(bytes).unwrap_or(i64::MAX), Ordering::Relaxed);
         if bytes != 0 && before == 0 && self.since.load(Ordering::Relaxed) == 0 {
-            self.since.store(now(), Ordering::Relaxed);
+            self.since.store(now_millis(), Ordering::Relaxed);
         }
     }
 
     fn waits_no_more(&self, what: &AtomicI64, bytes: u64) {
         what.fetch_sub(i64::try_from(bytes).unwrap_or(i64::MAX), Ordering::Relaxed);
-        self.since.store(now(), Ordering::Relaxed);
+        self.since.store(now_millis(), Ordering::Relaxed);
     }
 
     /// Keeps an entry in memory, where there is room.
@@ -279,7 +282,7 @@ impl Ledger {
 
 /// A worker's way to the ledger.
 pub(crate) struct Writer {
-    pub(crate) ledger: Arc<Ledger>,
+    ledger: Arc<Ledger>,
     lane: usize,
     /// Chosen at random: no other writer has it.
     node: u64,
@@ -294,6 +297,14 @@ impl Writer {
         Self { ledger, lane: number, node: random as u64, count: AtomicU64::new(0) }
     }
 
+    /// Whether a new request may be served.
+    ///
+    /// # Errors
+    /// See [`Ledger::admits`].
+    pub(crate) fn admits(&self, rules: SpendRules) -> Result<(), Stuck> {
+        self.ledger.admits(rules)
+    }
+
     /// A number for a request that began then (milliseconds since 1970): the bits of a UUID of version 7.
     pub(crate) fn number(&self, began: i64) -> u128 {
         let count = self.count.fetch_add(1, Ordering::Relaxed);
@@ -305,9 +316,6 @@ impl Writer {
     /// Settles a request that has ended: when this returns, its receipt is in the journal; unless its tokens must be
     /// counted and nobody waits for the end of its answer.
     pub(crate) fn settle(&self, bill: Bill) {
-        if self.ledger.off {
-            return;
-        }
         if let Some(count) = bill.at_once() {
             return self.keep(bill, count);
         }
@@ -323,18 +331,12 @@ impl Writer {
 
     fn keep(&self, bill: Bill, count: Count) {
         let rules = bill.rules;
-        self.ledger.keep(self.lane, &bill.receipt(count, now()), rules);
+        self.ledger.keep(self.lane, &bill.receipt(count, now_millis()), rules);
     }
 }
 
 fn bytes(count: &AtomicI64) -> u64 {
     u64::try_from(count.load(Ordering::Relaxed)).unwrap_or(0)
-}
-
-/// Milliseconds since 1970.
-pub(crate) fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

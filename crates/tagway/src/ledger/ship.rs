@@ -10,15 +10,19 @@ use std::time::{Duration, Instant};
 
 use super::frame::Frame;
 use super::journal::{Batch, Folder};
-use super::{Ledger, Opened, implied, now};
-use crate::receipt::{Counted, Receipt};
+use super::{Ledger, Opened, implied};
+use crate::accounts::{Accounts, now_millis};
+use crate::receipt::Receipt;
 use crate::store::{Db, StoreError};
 use crate::tasks::Stop;
 
 /// Receipts are gathered for this long before they are shipped.
 const GATHER: Duration = Duration::from_millis(100);
-/// As many receipts go into one transaction.
+/// As many receipts go into one transaction, and fewer where the store is slow.
 const MOST: usize = 5_000;
+const FEWEST: usize = 64;
+/// A transaction that takes longer is given up. Nobody else learns of spend meanwhile.
+const PATIENCE: Duration = Duration::from_secs(4);
 /// The files are looked after this often while there is something in them …
 const TICK: Duration = Duration::from_secs(1);
 /// … and this often, the folders of gateways that have ended are looked for.
@@ -31,14 +35,11 @@ const LAMENT: Duration = Duration::from_secs(60);
 /// A store that refuses so many parts of a batch and takes none is broken itself.
 const TRIED: usize = 64;
 
-/// Who is told of what the store has counted.
-pub(crate) type Told = Box<dyn Fn(&[Receipt], &[Counted]) + Send + Sync>;
-
 /// Ships the receipts of this gateway, and those that others left.
 pub(crate) struct Shipper {
     ledger: Arc<Ledger>,
     db: Db,
-    told: Told,
+    accounts: Arc<Accounts>,
     /// Where journals are, and whose they must be.
     root: Option<(PathBuf, String)>,
     /// Its own folder first. Taken out while a thread that may block works on them.
@@ -48,6 +49,8 @@ pub(crate) struct Shipper {
     wait: Duration,
     until: Instant,
     lamented: (Instant, u64),
+    /// As many receipts go into the next transaction.
+    most: usize,
 }
 
 /// What is next in a journal.
@@ -64,24 +67,32 @@ struct Taken {
 enum Halt {
     /// The store does not take anything now.
     Store(StoreError),
+    /// It has not answered in time.
+    Slow,
     /// The journal cannot be read now.
     Journal(std::io::Error),
 }
 
 impl Shipper {
     /// A shipper for an opened ledger, whose journal is in `root`, to the store `db`, which is called `identity`.
-    pub(crate) fn new(opened: &mut Opened, db: Db, root: Option<(PathBuf, String)>, told: Told) -> Self {
+    pub(crate) fn new(
+        opened: &mut Opened,
+        db: Db,
+        root: Option<(PathBuf, String)>,
+        accounts: Arc<Accounts>,
+    ) -> Self {
         let now = Instant::now();
         let mut shipper = Self {
             ledger: Arc::clone(&opened.ledger),
             db,
-            told,
+            accounts,
             root,
             folders: Vec::new(),
             searched: now.checked_sub(SEARCH).unwrap_or(now),
             wait: FIRST_WAIT,
             until: now,
             lamented: (now, 0),
+            most: MOST,
         };
         if let Some(own) = opened.folder.take() {
             shipper.adopt(own);
@@ -159,11 +170,14 @@ impl Shipper {
 
     fn complain(&mut self, halt: &Halt) {
         let since = &self.ledger.since;
-        let _ = since.compare_exchange(0, now(), Ordering::Relaxed, Ordering::Relaxed);
+        let _ = since.compare_exchange(0, now_millis(), Ordering::Relaxed, Ordering::Relaxed);
         let backlog = self.ledger.state().backlog;
         match halt {
             Halt::Store(error) => {
                 tracing::warn!(%error, backlog, "receipts cannot be shipped now: they stay in the journal");
+            }
+            Halt::Slow => {
+                tracing::warn!(backlog, "the store has not taken receipts within {} s", PATIENCE.as_secs());
             }
             Halt::Journal(error) => tracing::error!(%error, backlog, "the journal cannot be read"),
         }
@@ -174,15 +188,18 @@ impl Shipper {
 
     /// Ships the next batch; says how many entries that was.
     async fn ship(&mut self) -> Result<usize, Halt> {
-        let frames = self.ledger.recall(MOST);
         let mut taken = Taken::default();
         for at in 0..self.folders.len() {
-            taken = self.with_folder(at, read).await.map_err(Halt::Journal)?;
+            let most = self.most;
+            taken = self.with_folder(at, move |folder| read(folder, most)).await.map_err(Halt::Journal)?;
             if taken.batch.found.bytes != 0 {
                 taken.folder = Some(at);
                 break;
             }
         }
+        // Accounts hear of what this process has settled, and of nothing else.
+        let own = taken.folder.is_none() || taken.batch.own;
+        let frames = if own { self.ledger.recall(self.most) } else { Vec::new() };
         if frames.is_empty() && taken.folder.is_none() {
             self.all_shipped();
             return Ok(0);
@@ -196,13 +213,13 @@ impl Shipper {
                 Err(_) => aside.push(frame.payload().to_vec()),
             }
         }
-        match self.book(&receipts).await {
+        match self.book(&receipts, own).await {
             Ok(refused) => {
                 aside.extend(refused.into_iter().filter_map(|receipt| serde_json::to_vec(&receipt).ok()));
             }
-            Err(error) => {
+            Err(halt) => {
                 self.ledger.put_back(frames);
-                return Err(Halt::Store(error));
+                return Err(halt);
             }
         }
         self.ledger.waits_no_more(&self.ledger.in_memory, frames.iter().map(Frame::len).sum());
@@ -232,20 +249,19 @@ impl Shipper {
     }
 
     /// Books receipts. Gives those that the store refuses while it takes others.
-    async fn book(&mut self, receipts: &[Receipt]) -> Result<Vec<Receipt>, StoreError> {
-        let (mut refused, mut booked, mut failures) = (Vec::new(), 0, 0);
+    async fn book(&mut self, receipts: &[Receipt], own: bool) -> Result<Vec<Receipt>, Halt> {
+        let (mut refused, mut booked, mut failures, mut last) = (Vec::new(), 0, 0, None);
         let mut parts = VecDeque::from([receipts]);
         while let Some(part) = parts.pop_front() {
-            match self.db.book(part).await {
-                Ok(counted) => {
-                    (self.told)(part, &counted);
-                    booked += part.len();
-                }
-                Err(error @ (StoreError::Unavailable(_) | StoreError::Absent)) => return Err(error),
-                Err(error) => {
+            match self.book_all(part, own).await {
+                Ok(()) => booked += part.len(),
+                // It refuses what it was given, not the gateway.
+                Err(Halt::Store(error))
+                    if !matches!(error, StoreError::Unavailable(_) | StoreError::Absent) =>
+                {
                     failures += 1;
                     if booked == 0 && (receipts.len() == 1 || TRIED < failures) {
-                        return Err(error);
+                        return Err(Halt::Store(error));
                     }
                     match part {
                         [one] => {
@@ -254,15 +270,30 @@ impl Shipper {
                         }
                         _ => parts.extend(part.chunks(part.len().div_ceil(2))),
                     }
+                    last = Some(error);
                 }
+                Err(halt) => return Err(halt),
             }
         }
-        if booked == 0 && !refused.is_empty() {
-            return Err(StoreError::Absent);
+        if let Some(error) = last.filter(|_| booked == 0) {
+            return Err(Halt::Store(error));
         }
         self.ledger.shipped.fetch_add(booked as u64, Ordering::Relaxed);
-        self.ledger.shipped_at.store(now(), Ordering::Relaxed);
+        self.ledger.shipped_at.store(now_millis(), Ordering::Relaxed);
         Ok(refused)
+    }
+
+    /// Books receipts in one transaction.
+    async fn book_all(&mut self, receipts: &[Receipt], own: bool) -> Result<(), Halt> {
+        let _turn = self.accounts.turn().await;
+        let Ok(booked) = tokio::time::timeout(PATIENCE, self.db.book(receipts)).await else {
+            self.most = (self.most / 2).max(FEWEST);
+            return Err(Halt::Slow);
+        };
+        let counted = booked.map_err(Halt::Store)?;
+        self.accounts.shipped(if own { receipts } else { &[] }, &counted);
+        self.most = (self.most * 2).min(MOST);
+        Ok(())
     }
 
     /// Looks after the files: begins new ones, brings them to the disk, finds those of others.
@@ -356,8 +387,8 @@ impl Shipper {
 }
 
 /// Reads what is next in a folder.
-fn read(folder: &mut Folder) -> std::io::Result<Taken> {
-    let mut taken = Taken { batch: folder.read(MOST)?, ..Taken::default() };
+fn read(folder: &Folder, most: usize) -> std::io::Result<Taken> {
+    let mut taken = Taken { batch: folder.read(most)?, ..Taken::default() };
     taken.unreadable = std::mem::take(&mut taken.batch.found.damaged);
     for entry in std::mem::take(&mut taken.batch.found.entries) {
         match parsed(&entry) {

@@ -45,8 +45,18 @@ impl Folder {
         match &self.database {
             Some(Home::Database(database)) => database.dump().into_bytes(),
             _ => {
-                let files = std::fs::read_dir(self.path().join("data")).unwrap();
-                files.flat_map(|entry| std::fs::read(entry.unwrap().path()).unwrap()).collect()
+                let (mut held, mut folders) = (Vec::new(), vec![self.path().join("data")]);
+                while let Some(folder) = folders.pop() {
+                    for entry in std::fs::read_dir(folder).unwrap() {
+                        let path = entry.unwrap().path();
+                        if path.is_dir() {
+                            folders.push(path)
+                        } else {
+                            held.extend(std::fs::read(path).unwrap())
+                        }
+                    }
+                }
+                held
             }
         }
     }

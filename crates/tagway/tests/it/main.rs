@@ -12,6 +12,7 @@
 mod admin;
 mod audit;
 mod auth;
+mod books;
 mod budgets;
 mod cli_remote;
 mod compatible;
@@ -20,6 +21,8 @@ mod errors;
 mod examples;
 mod fields;
 mod gateway;
+mod ledger;
+mod ledger_loss;
 mod limits;
 mod openapi;
 mod orders;

@@ -50,7 +50,7 @@ async fn a_broken_file_keeps_the_old_configuration_and_shows() {
     write(&gateway, &answering("second"));
     gateway.log("configuration reloaded");
     let ready: Value = gateway.get("/health/readiness").send().await.unwrap().json().await.unwrap();
-    assert_eq!(ready, json!({"status": "healthy", "db": "connected"}));
+    assert_eq!((&ready["status"], &ready["config"]), (&json!("healthy"), &Value::Null));
 }
 
 #[tokio::test]

@@ -121,6 +121,10 @@ async fn every_role_gets_on_every_endpoint_what_the_matrix_says() {
     let stopped = made.gateway.stopped();
     for entry in std::fs::read_dir(stopped.path().join("data")).unwrap() {
         let entry = entry.unwrap();
+        if entry.path().is_dir() {
+            // The journal: all of it has been shipped.
+            continue;
+        }
         std::fs::copy(entry.path(), seed.path().join(entry.file_name())).unwrap();
     }
     let matrix = include_str!("roles/matrix.txt");

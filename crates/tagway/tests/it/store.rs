@@ -163,7 +163,8 @@ async fn readiness_tells_of_the_store(store: Store) {
     let (gateway, _home) = Gateway::on(store, &one());
     let ready = gateway.client.get(format!("{}/health/readiness", gateway.url)).send().await.unwrap();
     assert_eq!(ready.status(), 200);
-    assert_eq!(ready.json::<Value>().await.unwrap(), json!({"status": "healthy", "db": "connected"}));
+    let ready: Value = ready.json().await.unwrap();
+    assert_eq!((&ready["status"], &ready["db"]), (&json!("healthy"), &json!("connected")));
 }
 
 #[test]

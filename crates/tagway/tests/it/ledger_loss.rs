@@ -1,0 +1,158 @@
+//! What is lost of the books when a gateway is killed, or its store is away: nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tagway_fake::{Fake, OpenAi};
+use tokio::sync::mpsc;
+
+use crate::books::{by_call, rows, until_rows};
+use crate::gateway::{Folder, Gateway, config};
+use crate::ledger::{PLAIN, priced, spent};
+use crate::store::key;
+use crate::stores::{Home, Store, Traffic, Way, on_both_stores, until};
+
+on_both_stores!(every_answer_is_in_the_books_once_however_often_the_gateway_is_killed);
+
+/// Asks a gateway, by many clients at once, until `stop`; tells the call ids of the answers that came to their end.
+fn load(
+    gateway: &Gateway,
+    key: &str,
+    calls: &Arc<AtomicUsize>,
+    stop: &Arc<AtomicBool>,
+    whole: &mpsc::UnboundedSender<String>,
+) -> Vec<tokio::task::JoinHandle<()>> {
+    let client = |at: usize| {
+        let (http, url, key) = (gateway.client.clone(), gateway.url.clone(), key.to_owned());
+        let (calls, stop, whole) = (Arc::clone(calls), Arc::clone(stop), whole.clone());
+        tokio::spawn(async move {
+            while !stop.load(Ordering::Relaxed) {
+                let id = format!("call-{}", calls.fetch_add(1, Ordering::Relaxed));
+                let stream = at.is_multiple_of(2);
+                let body = json!({
+                    "model": "m", "stream": stream, "messages": [{"role": "user", "content": "hi"}],
+                });
+                let request = http.post(format!("{url}/v1/chat/completions")).bearer_auth(&key).json(&body);
+                let request = request.header("x-litellm-call-id", &id).header("x-litellm-tags", "a,b");
+                let Ok(answer) = request.send().await else { return };
+                let status = answer.status();
+                let Ok(text) = answer.text().await else { return };
+                assert_eq!(status, 200, "{text}");
+                if !stream || text.ends_with("data: [DONE]\n\n") {
+                    whole.send(id).unwrap();
+                }
+            }
+        })
+    };
+    (0..8).map(client).collect()
+}
+
+async fn nothing_waits(gateway: &Gateway) -> bool {
+    let ready = gateway.get("/health/readiness").send().await.unwrap();
+    ready.json::<Value>().await.unwrap()["ledger"]["waiting_bytes"] == 0
+}
+
+async fn every_answer_is_in_the_books_once_however_often_the_gateway_is_killed(store: Store) {
+    const KILLS: usize = 10;
+    let fake = Fake::run(OpenAi::default().usage(1000, 500)).await;
+    let home = Home::new(store);
+    let (name, value) = home.env();
+    let env = [(name, value.as_str())];
+    let mut gateway = Gateway::start_with(&config(&[priced("m", "one", &fake.url())], PLAIN), &[], &env);
+    let made = key(&gateway, json!({})).await;
+    let (calls, (whole, mut ended)) = (Arc::default(), mpsc::unbounded_channel());
+    for round in 0..KILLS {
+        let stop = Arc::default();
+        let before = ended.len();
+        let clients = load(&gateway, &made, &calls, &stop, &whole);
+        // In the middle of it, and not always at the same moment of a shipment.
+        until("answers", async || before + 50 < ended.len()).await;
+        tokio::time::sleep(Duration::from_millis(37 * round as u64)).await;
+        gateway.signal("KILL");
+        for client in clients {
+            client.await.unwrap();
+        }
+        gateway = Gateway::start_in(gateway.stopped(), &[], &env);
+    }
+    let mut acknowledged = Vec::new();
+    while let Ok(id) = ended.try_recv() {
+        acknowledged.push(id);
+    }
+    let booked = until_rows(&home, acknowledged.len()).await;
+    until("nothing to wait", async || nothing_waits(&gateway).await).await;
+    let count = by_call(&booked);
+    let lost: Vec<_> = acknowledged.iter().filter(|id| !count.contains_key(id.as_str())).collect();
+    assert!(lost.is_empty(), "{} of {} are lost: {lost:?}", lost.len(), acknowledged.len());
+    let twice: Vec<_> = count.iter().filter(|(_, count)| **count != 1).collect();
+    assert!(twice.is_empty(), "{twice:?}");
+    assert!(booked.len() <= fake.hits(), "{} rows for {} calls", booked.len(), fake.hits());
+    // And the sums are those of the rows.
+    #[expect(clippy::cast_precision_loss, reason = "as the API shows it")]
+    let cost = rows(&home).await.iter().filter_map(|row| row.cost).sum::<i64>() as f64 / 1e9;
+    assert!((spent(&gateway, &made).await - cost).abs() < 1e-9);
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_for_a_while_costs_no_request_and_no_receipt() {
+    let home = Home::new(Store::Postgres);
+    let Home::Database(database) = &home else { panic!("not a database") };
+    let way = Way::to(&database.url);
+    let url = way.through(&database.url);
+    let fake = Fake::run(OpenAi::default().usage(1000, 500)).await;
+    let env = [("DATABASE_URL", url.as_str())];
+    let gateway = Gateway::start_with(&config(&[priced("m", "one", &fake.url())], PLAIN), &[], &env);
+    let made = key(&gateway, json!({})).await;
+    for traffic in [Traffic::Refused, Traffic::Silent] {
+        let (calls, stop, (whole, mut ended)) = (Arc::default(), Arc::default(), mpsc::unbounded_channel());
+        let (before, hits) = (rows(&home).await.len(), fake.hits());
+        let clients = load(&gateway, &made, &calls, &stop, &whole);
+        until("answers", async || 50 < ended.len()).await;
+        way.set(traffic);
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        let ready: Value = gateway.get("/health/readiness").send().await.unwrap().json().await.unwrap();
+        assert!(ready["ledger"]["waiting_bytes"].as_u64().unwrap() > 0, "{ready}");
+        way.set(Traffic::Flows);
+        stop.store(true, Ordering::Relaxed);
+        for client in clients {
+            client.await.unwrap();
+        }
+        let mut count = 0;
+        while ended.try_recv().is_ok() {
+            count += 1;
+        }
+        // Not one client gave up.
+        assert_eq!(count, fake.hits() - hits);
+        until_rows(&home, before + count).await;
+        until("nothing to wait", async || nothing_waits(&gateway).await).await;
+        assert_eq!(rows(&home).await.len(), before + count);
+    }
+}
+
+#[tokio::test]
+async fn what_a_gateway_leaves_is_shipped_by_another_on_the_same_folder() {
+    let home = Home::new(Store::Postgres);
+    let Home::Database(database) = &home else { panic!("not a database") };
+    let way = Way::to(&database.url);
+    let url = way.through(&database.url);
+    let fake = Fake::start().await;
+    let dir = tempfile::TempDir::new().unwrap();
+    let folder = dir.path().to_str().unwrap();
+    let env = [("DATABASE_URL", url.as_str()), ("TAGWAY_DATA_DIR", folder)];
+    let config = config(&[priced("m", "one", &fake.url())], PLAIN);
+    let survivor = Gateway::start_with(&config, &[], &env);
+    let victim = Gateway::start_with(&config, &[], &env);
+    way.set(Traffic::Refused);
+    for at in 0..20 {
+        let answer =
+            victim.chat("m", json!({})).header("x-litellm-call-id", format!("left-{at}")).send().await;
+        assert_eq!(answer.unwrap().status(), 200);
+    }
+    victim.signal("KILL");
+    let left: Arc<Folder> = victim.stopped();
+    way.set(Traffic::Flows);
+    let booked = until_rows(&home, 20).await;
+    assert_eq!(by_call(&booked).len(), 20);
+    drop((survivor, left));
+}

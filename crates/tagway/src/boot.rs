@@ -16,6 +16,7 @@ use crate::admin::{Admin, Shared};
 use crate::catalog::Catalog;
 use crate::data::probe;
 use crate::directory::{self, Directory};
+use crate::ledger;
 use crate::listen::{self, Workers};
 use crate::live::{self, Live};
 use crate::objects::Kind;
@@ -131,6 +132,9 @@ async fn serve(
     keepers.spawn("directory", |stop| directory::keep(Arc::clone(&directory), db.hasty(), orders, stop));
     if !matches!(db, Db::Absent) {
         keepers.spawn("seen tags", |stop| seen::keep(seen, db.clone(), stop));
+        let log = Arc::clone(&live);
+        let settings = move || log.current().snapshot.config.general.spend_logs;
+        keepers.spawn("retention", |stop| ledger::keep(db.clone(), settings, stop));
         keepers.spawn("listen", |stop| peers::listen(db.clone(), Arc::clone(&peers), stop));
         if let Some(valkey) = &live.current().snapshot.config.router.valkey {
             let store = db.identity().await.context("cannot read the store")?;

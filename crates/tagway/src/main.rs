@@ -17,6 +17,7 @@ mod directory;
 mod error;
 mod health;
 mod host;
+mod ledger;
 mod listen;
 mod live;
 mod meter;

@@ -3,6 +3,7 @@
 use super::general_keys::GENERAL_KEYS;
 use super::model::General;
 use super::scope::{At, Scope, strict};
+use super::spend_logs::SpendLogsDraft;
 use super::yaml::{Kind, Mark};
 use crate::secret::Secret;
 
@@ -22,6 +23,7 @@ pub(super) struct Draft {
     pub(super) global_max_parallel_requests: Option<u32>,
     pub(super) database_url: Option<Secret>,
     pub(super) database_connections: Option<u32>,
+    pub(super) spend_logs: SpendLogsDraft,
 }
 
 pub(super) fn request_size(draft: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
@@ -72,6 +74,7 @@ pub(super) fn read(at: Option<&At<'_>>, scope: &mut Scope<'_>) -> General {
         global_max_parallel_requests: draft.global_max_parallel_requests,
         database_url: draft.database_url.or_else(|| scope.env("DATABASE_URL").map(Secret::new)),
         database_connections: draft.database_connections.unwrap_or(10),
+        spend_logs: draft.spend_logs.finish(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::SpendLogs;
 use crate::dialect::Provider;
 use crate::secret::Secret;
 
@@ -246,6 +247,8 @@ pub struct General {
     pub database_url: Option<Secret>,
     /// `database_connection_pool_limit`; LiteLLM's default is 10.
     pub database_connections: u32,
+    /// How long the log of requests is kept.
+    pub spend_logs: SpendLogs,
 }
 
 /// One declared tag or tag pattern (`customer:*`) of `tags`.

@@ -1,0 +1,5 @@
+//! The ledger: what becomes of receipts.
+
+mod retain;
+
+pub(crate) use retain::keep;

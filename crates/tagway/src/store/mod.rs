@@ -10,6 +10,7 @@ mod changes;
 mod counted;
 mod db;
 mod edit;
+mod forget;
 mod keys;
 #[cfg(test)]
 mod ledger_tests;

@@ -7,11 +7,15 @@ mod daily;
 mod days;
 mod figures;
 mod global;
+mod log_pages;
+mod log_row;
+mod logs;
 mod names;
 mod people;
 mod read;
 mod report;
 mod scope;
+mod search;
 mod tags;
 mod view;
 
@@ -45,6 +49,9 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(global::all_end_users))
         .routes(routes!(global::activity))
         .routes(routes!(global::activity_by_model))
+        .routes(routes!(logs::list))
+        .routes(routes!(log_pages::v2))
+        .routes(routes!(log_pages::ui))
         .routes(routes!(people::by_key))
         .routes(routes!(people::by_user))
         .routes(routes!(tags::spend))

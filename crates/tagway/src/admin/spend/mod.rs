@@ -5,7 +5,9 @@ mod activity;
 mod csv;
 mod daily;
 mod days;
+mod export;
 mod figures;
+mod focus;
 mod global;
 mod log_pages;
 mod log_row;
@@ -39,6 +41,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(report::user))
         .routes(routes!(report::team))
         .routes(routes!(report::organization))
+        .routes(routes!(export::export))
         .routes(routes!(global::spend))
         .routes(routes!(global::logs))
         .routes(routes!(global::keys))

@@ -12,8 +12,10 @@ mod global;
 mod log_pages;
 mod log_row;
 mod logs;
+mod me;
 mod names;
 mod people;
+mod providers;
 mod read;
 mod report;
 mod scope;
@@ -36,6 +38,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(activity::users_whole))
         .routes(routes!(activity::organizations))
         .routes(routes!(activity::customers))
+        .routes(routes!(providers::budgets))
         .routes(routes!(report::global))
         .routes(routes!(report::key))
         .routes(routes!(report::user))
@@ -55,6 +58,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(logs::list))
         .routes(routes!(log_pages::v2))
         .routes(routes!(log_pages::ui))
+        .routes(routes!(me::usage))
         .routes(routes!(people::by_key))
         .routes(routes!(people::by_user))
         .routes(routes!(tags::spend))

@@ -9,6 +9,7 @@
 //! than its input.
 
 pub mod access;
+pub mod catalogue;
 pub mod config;
 pub mod dialect;
 pub mod limits;

@@ -19,6 +19,7 @@ mod matrix;
 mod model;
 mod model_info;
 mod new_keys;
+mod prices;
 mod problem;
 mod proxy;
 mod proxy_keys;

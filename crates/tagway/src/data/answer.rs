@@ -8,7 +8,6 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body::{Frame, SizeHint};
 use tagway_core::snapshot::Endpoint;
-use tagway_core::usage::Usage;
 
 use super::attempt::{Around, Reply};
 use super::content::Content;
@@ -123,7 +122,11 @@ pub(crate) fn build(
     }
     record.permits.tell(&mut headers);
     headers.insert(&names::VERSION, HeaderValue::from_static(env!("CARGO_PKG_VERSION")));
-    money(&mut headers, &deployment.entry.prices, &reply.content);
+    let usage = match &reply.content {
+        Content::Whole { usage, .. } => usage.as_ref(),
+        Content::Events(_) | Content::Stream(_) => None,
+    };
+    cost::tell(&mut headers, reply.prices.as_ref(), usage);
     let total = now.saturating_duration_since(record.began);
     headers.insert(&names::RESPONSE_DURATION_MS, millis(total));
     if deployment.entry.mock.is_none() {
@@ -146,26 +149,6 @@ pub(crate) fn build(
         headers.insert(header::CONTENT_TYPE, JSON);
     }
     Answer { status: reply.status, headers, content: reply.content }
-}
-
-/// What the call cost, when the deployment's prices are known.
-fn money(headers: &mut HeaderMap, prices: &[(String, f64)], content: &Content) {
-    let usage: Option<Usage> = match content {
-        Content::Whole { usage, .. } => *usage,
-        Content::Events(_) | Content::Stream(_) => None,
-    };
-    let Some(cost) = usage.and_then(|usage| cost::of(usage, prices)) else {
-        const NOTHING: HeaderValue = HeaderValue::from_static("0.0");
-        headers.insert(&names::RESPONSE_COST_INPUT, NOTHING);
-        headers.insert(&names::RESPONSE_COST_OUTPUT, NOTHING);
-        headers.insert(&names::KEY_SPEND, NOTHING);
-        return;
-    };
-    let total = cost::text(cost.input + cost.output);
-    headers.insert(&names::KEY_SPEND, total.clone());
-    headers.insert(&names::RESPONSE_COST, total);
-    headers.insert(&names::RESPONSE_COST_INPUT, cost::text(cost.input));
-    headers.insert(&names::RESPONSE_COST_OUTPUT, cost::text(cost.output));
 }
 
 /// Milliseconds with three digits behind the point.

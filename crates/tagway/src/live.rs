@@ -229,7 +229,10 @@ fn fetch(url: &str) -> Result<Catalogue, String> {
 fn warn_of_unpriced(snapshot: &Snapshot, before: Option<&Snapshot>) {
     const SHOWN: usize = 10;
     let names = |snapshot: &Snapshot| -> Vec<String> {
-        let unpriced = snapshot.deployments.iter().filter(|deployment| deployment.is_unpriced());
+        let unpriced = snapshot
+            .deployments
+            .iter()
+            .filter(|deployment| deployment.is_unpriced() && deployment.entry.mock.is_none());
         let mut names: Vec<String> = unpriced.map(|deployment| deployment.entry.model.clone()).collect();
         names.sort_unstable();
         names.dedup();

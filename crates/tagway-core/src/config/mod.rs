@@ -13,6 +13,7 @@ mod identity;
 mod links;
 mod lint;
 mod lint_names;
+mod lint_prices;
 mod load;
 mod mask;
 mod matrix;

@@ -44,15 +44,20 @@ impl<'t> Listed<'t> {
         Some(Self { name, max_input, max_output, updated: parts.next()?, prices: parts.next()? })
     }
 
-    /// Its prices. `inclusive`: see [`Prices::of`].
-    pub fn prices(&self, inclusive: bool) -> Option<Prices> {
-        Prices::of(&self.given(), inclusive)
+    /// Its prices.
+    pub fn prices(&self) -> Option<Prices> {
+        Prices::of(&self.given(), has_inclusive_tiers(self.name.split('/').next().unwrap_or_default()))
     }
 
     /// Its prices one by one.
     pub fn given(&self) -> Vec<Price> {
         self.prices.split(' ').filter_map(price).collect()
     }
+}
+
+/// Whether "above 200k" means "from 200k on" at a provider.
+pub(super) fn has_inclusive_tiers(provider: &str) -> bool {
+    provider == "xai"
 }
 
 /// Whether two lines differ in their dates alone.

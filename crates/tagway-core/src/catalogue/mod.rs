@@ -123,7 +123,7 @@ mod tests {
         for (line, name) in BUILT_IN.lines().zip(names) {
             assert_eq!(search(BUILT_IN, name), Some(line));
             let listed = Listed::read(line).unwrap();
-            assert!(listed.prices(false).is_some(), "{line}");
+            assert!(listed.prices().is_some(), "{line}");
         }
         for other in ["", "a", "openai/gpt", "openai/gpt-4oo", "zzz", "\u{10ffff}"] {
             assert_eq!(search(BUILT_IN, other), None, "{other}");
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn a_models_price_is_found_under_its_providers_names() {
         let catalogue = Catalogue::default();
-        let input = |provider, model| Some(catalogue.find(provider, model)?.prices(false)?.per_token().0);
+        let input = |provider, model| Some(catalogue.find(provider, model)?.prices()?.per_token().0);
         assert_eq!(input("openai", "gpt-4o-mini"), Some(1.5e-7));
         assert_eq!(input("openai", "ft:gpt-4o-2024-08-06:us::x"), input("openai", "ft:gpt-4o-2024-08-06"));
         assert!(input("openai", "ft:gpt-4o-2024-08-06").is_some());
@@ -153,7 +153,7 @@ mod tests {
             "picture": {"litellm_provider": "openai", "mode": "image_generation", "input_cost_per_token": 1e-6}
         }"#;
         let catalogue = Catalogue::read(json).unwrap();
-        let input = |provider, model| Some(catalogue.find(provider, model)?.prices(false)?.per_token().0);
+        let input = |provider, model| Some(catalogue.find(provider, model)?.prices()?.per_token().0);
         assert_eq!(input("openai", "gpt-4o-mini"), Some(3e-6));
         assert_eq!(catalogue.find("openai", "gpt-4o-mini").unwrap().max_input, Some(7));
         assert_eq!(input("groq", "ours"), Some(1e-6));
@@ -176,7 +176,7 @@ mod tests {
         }"#;
         let catalogue = Catalogue::read(json).unwrap();
         for model in ["flat", "ranges"] {
-            let prices = catalogue.find("dashscope", model).unwrap().prices(false).unwrap();
+            let prices = catalogue.find("dashscope", model).unwrap().prices().unwrap();
             let input = |prompt| prices.cost(&crate::usage::Usage { prompt, ..Default::default() }).input.0;
             assert_eq!((input(256_000), input(256_001)), (256_000_000, 5 * 256_001_000), "{model}");
         }

@@ -1,6 +1,7 @@
 //! Which price a deployment has: its own, else the catalogue's for its base model or its model. A wildcard's
 //! depends on the model asked for.
 
+use super::line::has_inclusive_tiers;
 use super::{Catalogue, Listed};
 use crate::config::Deployment as Entry;
 use crate::dialect::{Provider, resolve};
@@ -30,8 +31,7 @@ impl Pricing {
             fixed: None,
             catalogue: catalogue.clone(),
             own: own.collect(),
-            // xAI takes its higher prices from the threshold on.
-            inclusive: entry.provider.name == "xai",
+            inclusive: has_inclusive_tiers(entry.provider.name),
             wild: false,
         };
         pricing.fixed = pricing.whole();

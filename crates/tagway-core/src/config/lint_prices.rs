@@ -35,7 +35,10 @@ fn unknown(config: &Config, entries: &[At<'_>], scope: &mut Scope<'_>) {
     names.truncate(SHOWN);
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
     scope
-        .warning(&at, format!("no price is known of {}{more}: what its calls cost is not counted", names.join(", ")))
+        .warning(
+            &at,
+            format!("no price is known of {}{more}: what its calls cost is not counted", names.join(", ")),
+        )
         .help("give `input_cost_per_token` and `output_cost_per_token`, 0 where it is free");
 }
 

@@ -26,6 +26,7 @@ mod orders;
 mod organizations;
 mod outage;
 mod peers;
+mod prices;
 mod projects;
 mod rates;
 mod reach;

@@ -29,6 +29,7 @@ mod orders;
 mod organizations;
 mod outage;
 mod peers;
+mod prices;
 mod projects;
 mod rates;
 mod reach;

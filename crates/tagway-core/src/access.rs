@@ -163,6 +163,8 @@ pub enum Purpose {
     Info,
     /// Changes one.
     Management,
+    /// Shows a key what is its own: whatever else it may do.
+    Own,
 }
 
 /// The paths a key may call.
@@ -188,8 +190,8 @@ impl Routes {
     pub fn allow(&self, path: &str, purpose: Purpose) -> bool {
         self.any()
             || self.listed.iter().any(|listed| match &**listed {
-                "llm_api_routes" | "openai_routes" => purpose == Purpose::Llm,
-                "info_routes" => purpose == Purpose::Info,
+                "llm_api_routes" | "openai_routes" => matches!(purpose, Purpose::Llm | Purpose::Own),
+                "info_routes" => matches!(purpose, Purpose::Info | Purpose::Own),
                 "management_routes" => purpose != Purpose::Llm,
                 listed => same_path(listed, path),
             })

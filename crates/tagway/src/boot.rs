@@ -161,6 +161,9 @@ async fn serve(
     if !matches!(db, Db::Absent) {
         keepers.spawn("spend", |stop| accounts::poll(Arc::clone(&accounts), db.clone(), stop));
         keepers.spawn("seen tags", |stop| seen::keep(seen, db.clone(), stop));
+        let log = Arc::clone(&live);
+        let settings = move || log.current().snapshot.config.general.spend_logs;
+        keepers.spawn("retention", |stop| ledger::keep(db.clone(), settings, stop));
         keepers.spawn("listen", |stop| peers::listen(db.clone(), Arc::clone(&peers), stop));
         if let Some(valkey) = &live.current().snapshot.config.router.valkey {
             let store = db.identity().await.context("cannot read the store")?;

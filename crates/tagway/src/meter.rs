@@ -127,6 +127,11 @@ impl Metered {
     pub(crate) fn admit(&self, now: u64) -> Result<Permit, Reached> {
         admit(&self.meter, self.rates, now)
     }
+
+    /// Each limit with what is left of it.
+    pub(crate) fn left(&self, now: u64) -> impl Iterator<Item = (Unit, u64, u64)> {
+        left(&self.meter, self.rates, now)
+    }
 }
 
 /// Lets a request in where `rates` are the limits of what `meter` counts.
@@ -168,16 +173,19 @@ impl Permit {
 
     /// Each limit with what is left of it.
     pub(crate) fn left(&self, now: u64) -> impl Iterator<Item = (Unit, u64, u64)> {
-        let Meter { requests, tokens, in_progress, .. } = &*self.meter;
-        let minute = |limit, state: &AtomicU64| PerMinute(limit).left(state.load(Ordering::Relaxed), now);
-        let rates = self.rates;
-        let requests = rates.requests.map(|limit| (Unit::Requests, limit, minute(limit, requests)));
-        let tokens = rates.tokens.map(|limit| (Unit::Tokens, limit, minute(limit, tokens)));
-        let places = rates.in_progress.map(|limit| {
-            (Unit::InProgress, limit, limit.saturating_sub(in_progress.load(Ordering::Relaxed).into()))
-        });
-        [requests, tokens, places].into_iter().flatten()
+        left(&self.meter, self.rates, now)
     }
+}
+
+fn left(meter: &Meter, rates: Rates, now: u64) -> impl Iterator<Item = (Unit, u64, u64)> {
+    let Meter { requests, tokens, in_progress, .. } = meter;
+    let minute = |limit, state: &AtomicU64| PerMinute(limit).left(state.load(Ordering::Relaxed), now);
+    let requests = rates.requests.map(|limit| (Unit::Requests, limit, minute(limit, requests)));
+    let tokens = rates.tokens.map(|limit| (Unit::Tokens, limit, minute(limit, tokens)));
+    let places = rates.in_progress.map(|limit| {
+        (Unit::InProgress, limit, limit.saturating_sub(in_progress.load(Ordering::Relaxed).into()))
+    });
+    [requests, tokens, places].into_iter().flatten()
 }
 
 impl Drop for Permit {

@@ -4,6 +4,7 @@ use super::alerts;
 use super::general_keys::GENERAL_KEYS;
 use super::model::{General, SpendFailure, SpendRules};
 use super::scope::{At, Scope, strict};
+use super::spend_logs::SpendLogsDraft;
 use super::yaml::{Kind, Mark};
 use crate::secret::Secret;
 
@@ -32,6 +33,7 @@ pub(super) struct Draft {
     pub(super) spend_failure: SpendFailure,
     pub(super) journal_bytes: Option<u64>,
     pub(super) alerts: alerts::Draft,
+    pub(super) spend_logs: SpendLogsDraft,
 }
 
 pub(super) fn request_size(draft: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
@@ -109,6 +111,7 @@ pub(super) fn read(at: Option<&At<'_>>, scope: &mut Scope<'_>) -> General {
             journal_bytes: draft.journal_bytes.unwrap_or(DEFAULT_JOURNAL_BYTES),
         },
         alerts: draft.alerts.settle(scope),
+        spend_logs: draft.spend_logs.finish(),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::alerts;
 use super::general::{Draft, journal_size, key_header, request_size, spend_failure};
 use super::scope::{At, Rule, Scope, Table};
+use super::spend_logs;
 use crate::secret::Secret;
 
 const NO_ACCESS: &str = "remove it only if everybody with a valid key may do what this would refuse";
@@ -105,6 +106,10 @@ pub(super) const GENERAL_KEYS: Table<Draft> = &[
     ("infer_model_from_keys", Rule::Missed("name every model in `model_list`")),
     ("user_header_name", Rule::Missed("send `user` in the body")),
     ("cancel_on_disconnect", Rule::Missed("the call to the provider ends with the client's connection")),
+    (
+        "store_prompts_in_spend_logs",
+        Rule::Missed("prompts and answers are not stored: keep them where clients are"),
+    ),
     ("always_include_stream_usage", Rule::Missed("clients ask for it by `stream_options`")),
     ("use_team_public_model_name", Rule::Missed("name the model group in each request")),
     // What means nothing here.
@@ -162,7 +167,7 @@ pub(super) const GENERAL_KEYS: Table<Draft> = &[
     ("disable_reset_budget", Rule::Ignored),
     ("disable_responses_id_security", Rule::Ignored),
     ("disable_retry_on_max_parallel_request_limit_error", Rule::Ignored),
-    ("disable_spend_logs", Rule::Ignored),
+    ("disable_spend_logs", Rule::Works(spend_logs::disabled)),
     ("disable_spend_updates", Rule::Ignored),
     ("drain_endpoint_token", Rule::Ignored),
     ("enable_claude_code_gateway", Rule::Ignored),
@@ -198,8 +203,10 @@ pub(super) const GENERAL_KEYS: Table<Draft> = &[
     ("maximum_spend_logs_cleanup_cron", Rule::Ignored),
     ("maximum_spend_logs_cleanup_max_batches", Rule::Ignored),
     ("maximum_spend_logs_cleanup_run_budget", Rule::Ignored),
-    ("maximum_spend_logs_retention_interval", Rule::Ignored),
-    ("maximum_spend_logs_retention_period", Rule::Ignored),
+    ("maximum_spend_logs_retention_interval", Rule::Works(spend_logs::every)),
+    ("maximum_spend_logs_retention_period", Rule::Works(spend_logs::kept)),
+    // tagway's own.
+    ("maximum_spend_logs_rows", Rule::Works(spend_logs::most)),
     ("mcp_advertised_versions", Rule::Ignored),
     ("mcp_allowed_clients", Rule::Ignored),
     ("mcp_client_id_header", Rule::Ignored),
@@ -234,7 +241,6 @@ pub(super) const GENERAL_KEYS: Table<Draft> = &[
     ("spend_logs_metadata_fields", Rule::Ignored),
     ("spend_report_frequency", Rule::Ignored),
     ("store_model_in_db", Rule::Ignored),
-    ("store_prompts_in_spend_logs", Rule::Ignored),
     ("supported_db_objects", Rule::Ignored),
     ("tracing", Rule::Ignored),
     ("track_unmanaged_batch_cost", Rule::Ignored),

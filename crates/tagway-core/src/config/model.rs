@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::SpendLogs;
 use crate::dialect::Provider;
 use crate::money::Nanos;
 use crate::secret::Secret;
@@ -298,6 +299,8 @@ pub struct General {
     pub alerts: Alerts,
     /// What becomes of requests whose receipts cannot be kept safely.
     pub spend: SpendRules,
+    /// How long the log of requests is kept.
+    pub spend_logs: SpendLogs,
 }
 
 /// Where alerts go.

@@ -103,6 +103,22 @@ impl Account {
         self.terms.load().max(now)
     }
 
+    /// What requests in progress hold.
+    pub(crate) fn held(&self, now: i64) -> Nanos {
+        let spent = self.spent(now);
+        (Nanos(self.used.load(Ordering::Acquire)) - spent).max(Nanos::ZERO)
+    }
+
+    /// When the budget begins anew, or some of it where its window rolls along; none where it never does.
+    pub(crate) fn begins_anew(&self, now: i64) -> Option<i64> {
+        self.turn_over(now);
+        let terms = self.terms.load();
+        let window = terms.window.as_ref()?;
+        let end =
+            if window.is_calendar() { self.until(&terms, now) } else { self.ends.load(Ordering::Acquire) };
+        (end != NEVER).then_some(end)
+    }
+
     /// Whether anything is left.
     pub(crate) fn is_open(&self, now: i64) -> bool {
         self.check(Estimate::default(), now).is_ok()

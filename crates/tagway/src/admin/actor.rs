@@ -47,6 +47,9 @@ fn purpose(path: &str, method: &Method) -> Purpose {
     if below.starts_with("/models") {
         return Purpose::Llm;
     }
+    if path == "/me/usage" {
+        return Purpose::Own;
+    }
     let shows = ["/info", "/list", "/health", "/aliases", "/available", "/explain", "/audit"];
     if *method == Method::GET && shows.iter().any(|word| path.contains(word)) {
         return Purpose::Info;

@@ -6,6 +6,7 @@ mod count;
 mod frame;
 mod implied;
 mod journal;
+mod retain;
 mod segment;
 mod ship;
 
@@ -20,6 +21,7 @@ use tokio::sync::{Notify, mpsc};
 
 pub(crate) use bill::{Bill, Call, Seen};
 pub(crate) use count::count;
+pub(crate) use retain::keep;
 pub(crate) use ship::Shipper;
 
 use bill::Count;

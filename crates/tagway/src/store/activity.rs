@@ -117,7 +117,7 @@ impl Db {
             .into_iter()
             .map(|ActivityRow { mut values, sums }| {
                 if let Some(value) = day.and_then(|place| values.get_mut(place)) {
-                    *value = value.as_deref().and_then(date);
+                    *value = value.as_deref().and_then(|days| days.parse().ok()).and_then(date);
                 }
                 (values, sums)
             })
@@ -131,65 +131,12 @@ impl Db {
         by: &[Dim],
         view: TagView,
     ) -> Result<Option<Question>, StoreError> {
-        let mut condition = "1 = 1".to_owned();
         let mut args: Vec<Arg> = Vec::new();
-        for (comparison, date) in [(">=", slice.from), ("<=", slice.to)] {
-            if let Some(date) = date {
-                args.push(days(date).into());
-                condition.push_str(&format!(" AND d.day {comparison} ${}", args.len()));
-            }
-        }
         let filtered = slice.only.iter().any(|(dim, _)| *dim == Dim::Tag);
         let joined = by.contains(&Dim::Tag) || (filtered && view == TagView::Split);
-        // An inner join leads from the tags asked for to their rows.
-        let mut join = if joined { "LEFT JOIN" } else { "" };
-        for (dim, values) in &slice.only {
-            let Some((ids, none)) = self.numbers(values).await? else { return Ok(None) };
-            let one_of = match (dim, joined) {
-                (Dim::Tag, true) if none => {
-                    format!("({} OR m.tag_id IS NULL)", listed(&mut args, "m.tag_id", &ids))
-                }
-                (Dim::Tag, true) => {
-                    join = "JOIN";
-                    listed(&mut args, "m.tag_id", &ids)
-                }
-                (Dim::Tag, false) => {
-                    let mut either = Vec::new();
-                    if !ids.is_empty() {
-                        let listed = listed(&mut args, "tag_id", &ids);
-                        either.push(format!(
-                            "d.tag_set IN (SELECT tag_set FROM tag_set_members WHERE {listed})"
-                        ));
-                    }
-                    if none {
-                        either.push("d.tag_set = 0".to_owned());
-                    }
-                    format!("({})", either.join(" OR "))
-                }
-                (dim, _) => {
-                    let ids: Vec<i64> = ids.iter().copied().chain(none.then_some(0)).collect();
-                    listed(&mut args, dim.column(), &ids)
-                }
-            };
-            condition.push_str(" AND ");
-            condition.push_str(&one_of);
-        }
-        let mut either = Vec::new();
-        for (dim, values) in &slice.any {
-            either.extend(self.among(*dim, values, &mut args).await?);
-        }
-        if !slice.any.is_empty() {
-            if either.is_empty() {
-                return Ok(None);
-            }
-            condition.push_str(&format!(" AND ({})", either.join(" OR ")));
-        }
-        for (dim, values) in &slice.not {
-            if let Some(inside) = self.among(*dim, values, &mut args).await? {
-                condition.push_str(" AND NOT ");
-                condition.push_str(&inside);
-            }
-        }
+        let Some((condition, join)) = self.condition(slice, joined, &mut args).await? else {
+            return Ok(None);
+        };
         let join = if joined {
             format!(" {join} tag_set_members m ON m.tag_set = d.tag_set")
         } else {
@@ -225,6 +172,73 @@ impl Db {
             ));
         }
         Ok(Some(Question { sql: with_texts(&inner, by, &names), args }))
+    }
+
+    /// The condition of a slice, with its arguments, and how tags are joined if they are; nothing where a filter names
+    /// only what no request ever had.
+    pub(super) async fn condition(
+        &self,
+        slice: &Slice,
+        joined: bool,
+        args: &mut Vec<Arg>,
+    ) -> Result<Option<(String, &'static str)>, StoreError> {
+        let mut condition = "1 = 1".to_owned();
+        for (comparison, date) in [(">=", slice.from), ("<=", slice.to)] {
+            if let Some(date) = date {
+                args.push(days(date).into());
+                condition.push_str(&format!(" AND d.day {comparison} ${}", args.len()));
+            }
+        }
+        // An inner join leads from the tags asked for to their rows.
+        let mut join = if joined { "LEFT JOIN" } else { "" };
+        for (dim, values) in &slice.only {
+            let Some((ids, none)) = self.numbers(values).await? else { return Ok(None) };
+            let one_of = match (dim, joined) {
+                (Dim::Tag, true) if none => {
+                    format!("({} OR m.tag_id IS NULL)", listed(args, "m.tag_id", &ids))
+                }
+                (Dim::Tag, true) => {
+                    join = "JOIN";
+                    listed(args, "m.tag_id", &ids)
+                }
+                (Dim::Tag, false) => {
+                    let mut either = Vec::new();
+                    if !ids.is_empty() {
+                        let listed = listed(args, "tag_id", &ids);
+                        either.push(format!(
+                            "d.tag_set IN (SELECT tag_set FROM tag_set_members WHERE {listed})"
+                        ));
+                    }
+                    if none {
+                        either.push("d.tag_set = 0".to_owned());
+                    }
+                    format!("({})", either.join(" OR "))
+                }
+                (dim, _) => {
+                    let ids: Vec<i64> = ids.iter().copied().chain(none.then_some(0)).collect();
+                    listed(args, dim.column(), &ids)
+                }
+            };
+            condition.push_str(" AND ");
+            condition.push_str(&one_of);
+        }
+        let mut either = Vec::new();
+        for (dim, values) in &slice.any {
+            either.extend(self.among(*dim, values, args).await?);
+        }
+        if !slice.any.is_empty() {
+            if either.is_empty() {
+                return Ok(None);
+            }
+            condition.push_str(&format!(" AND ({})", either.join(" OR ")));
+        }
+        for (dim, values) in &slice.not {
+            if let Some(inside) = self.among(*dim, values, args).await? {
+                condition.push_str(" AND NOT ");
+                condition.push_str(&inside);
+            }
+        }
+        Ok(Some((condition, join)))
     }
 
     /// A comparison with those of these owners that requests ever had; nothing where there are none.
@@ -298,8 +312,8 @@ fn days(date: Date) -> i64 {
 }
 
 /// The date of a number of days, as text.
-fn date(days: &str) -> Option<String> {
-    let seconds = days.parse::<i64>().ok()?.checked_mul(DAY / 1000)?;
+pub(super) fn date(days: i64) -> Option<String> {
+    let seconds = days.checked_mul(DAY / 1000)?;
     let time = jiff::Timestamp::from_second(seconds).ok()?;
     Some(time.to_zoned(jiff::tz::TimeZone::UTC).date().to_string())
 }

@@ -495,3 +495,76 @@ fn every_view_of_any_receipts_adds_up() {
         })
         .unwrap();
 }
+
+#[tokio::test]
+#[ignore]
+async fn measure() {
+    fn cpu() -> f64 {
+        let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+        let f: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        (f[11].parse::<f64>().unwrap() + f[12].parse::<f64>().unwrap()) / 100.0
+    }
+    let batch: usize = std::env::var("BATCH").map_or(1000, |v| v.parse().unwrap());
+    let n: usize = std::env::var("COUNT").map_or(200_000, |v| v.parse().unwrap());
+    for trial in Trial::all().await {
+        let mut number = 0u128;
+        let (mut used, mut wall) = (0.0, std::time::Duration::ZERO);
+        for b in 0..n / batch {
+            let receipts: Vec<Receipt> = (0..batch)
+                .map(|i| {
+                    number += 1;
+                    let k = (b * 31 + i * 7) % 1000;
+                    Receipt {
+                        call_id: format!(
+                            "{:08x}-{:04x}-4aaa-8bbb-{:012x}",
+                            fastrand::u32(..),
+                            fastrand::u16(..),
+                            fastrand::u64(..) >> 16
+                        )
+                        .into(),
+                        key: Some(format!("{:064x}", k).into()),
+                        team: Some(format!("team-{}", k % 50).into()),
+                        user: Some(format!("user-{}", k % 200).into()),
+                        group: Some("gpt-4o".into()),
+                        deployment: Some(format!("{:064x}", k % 5).into()),
+                        provider: Some("openai".into()),
+                        model: Some("openai/gpt-4o".into()),
+                        tags: vec![
+                            tagged(&format!("customer:{}", k % 300)),
+                            tagged("env:prod"),
+                            tagged(&format!("feature:{}", k % 20)),
+                        ],
+                        first_byte: Some(120_000),
+                        upstream: 300_000,
+                        cost: Some(Nanos(123_000)),
+                        bookings: vec![
+                            booking(Payer::Key, &format!("{:064x}", k), NEVER),
+                            booking(Payer::Team, &format!("team-{}", k % 50), NEVER),
+                            booking(Payer::User, &format!("user-{}", k % 200), NEVER),
+                            booking(Payer::Tag, &format!("customer:{}", k % 300), NEVER),
+                            booking(Payer::Tag, "env:prod", NEVER),
+                            booking(Payer::Tag, &format!("feature:{}", k % 20), NEVER),
+                            booking(Payer::Global, "", NEVER),
+                        ],
+                        ..receipt(number, 20_000 * DAY + number as i64)
+                    }
+                })
+                .collect();
+            let (c, w) = (cpu(), std::time::Instant::now());
+            trial.db.book(&receipts).await.unwrap();
+            used += cpu() - c;
+            wall += w.elapsed();
+        }
+        let size = match trial.db {
+            Db::Sqlite { .. } => "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
+            _ => "SELECT pg_database_size(current_database())",
+        };
+        eprintln!(
+            "{n} in {batch}: {:.1} us cpu, {:.1} us wall per receipt, {} bytes each",
+            used * 1e6 / n as f64,
+            wall.as_secs_f64() * 1e6 / n as f64,
+            trial.numbers(size).await.unwrap()[0] / n as i64
+        );
+        trial.end().await;
+    }
+}

@@ -10,6 +10,8 @@ mod changes;
 mod counted;
 mod db;
 mod edit;
+mod export;
+mod forget;
 mod keys;
 #[cfg(test)]
 mod ledger_tests;
@@ -31,6 +33,7 @@ pub(crate) use audit::{AuditFilter, AuditRow};
 pub(crate) use changes::{Change, Changes, News};
 pub(crate) use db::Db;
 pub(crate) use edit::{Actor, Edit};
+pub(crate) use export::{DayCursor, DayRow};
 pub(crate) use keys::Digested;
 pub(crate) use list::{Filter, Order, Page, SeenBy};
 pub(crate) use open::{Migrated, Place, migrate, open};

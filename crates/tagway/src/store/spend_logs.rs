@@ -120,6 +120,7 @@ pub(super) fn number(id: &[u8]) -> Option<u128> {
 /// Which requests.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LogFilter<'a> {
+    /// With this key; empty for those with none, which came with the master key.
     pub(crate) key: Option<&'a str>,
     pub(crate) team: Option<&'a str>,
     pub(crate) user: Option<&'a str>,
@@ -128,6 +129,15 @@ pub(crate) struct LogFilter<'a> {
     pub(crate) group: Option<&'a str>,
     pub(crate) tag: Option<&'a str>,
     pub(crate) call_id: Option<&'a str>,
+    /// The one with this number.
+    pub(crate) id: Option<u128>,
+    /// The provider's model. No index leads to it, nor to the deployment: days do, which the sums of days know.
+    pub(crate) model: Option<&'a str>,
+    pub(crate) deployment: Option<&'a str>,
+    /// Cost so much at least, and at most.
+    pub(crate) costs: (Option<Nanos>, Option<Nanos>),
+    /// Of this user, or of one of these teams. To count by; to list, ask for each of them.
+    pub(crate) any: Option<(&'a str, &'a [String])>,
     /// Began not before this time, in milliseconds since 1970.
     pub(crate) from: Option<i64>,
     /// Began before this time.
@@ -236,20 +246,26 @@ impl Db {
     /// request ever had.
     async fn log_condition(&self, filter: &LogFilter<'_>) -> Result<Option<(String, Vec<Arg>)>, StoreError> {
         let named = [
-            ("l.key_id", filter.key),
+            ("l.key_id", filter.key.filter(|key| !key.is_empty())),
             ("l.team_id", filter.team),
             ("l.user_id", filter.user),
             ("l.customer_id", filter.customer),
             ("l.group_id", filter.group),
+            ("l.model_id", filter.model),
+            ("l.deployment_id", filter.deployment),
             ("t.tag_id", filter.tag),
         ];
-        let texts: Vec<&str> = named.iter().filter_map(|(_, text)| *text).collect();
+        let mut texts: Vec<&str> = named.iter().filter_map(|(_, text)| *text).collect();
+        if let Some((user, teams)) = filter.any {
+            texts.push(user);
+            texts.extend(teams.iter().map(String::as_str));
+        }
         let ids = self.term_ids(&texts).await?;
         let mut from = "spend_logs l".to_owned();
         if filter.tag.is_some() {
             from.push_str(" JOIN spend_log_tags t ON t.log_id = l.id");
         }
-        from.push_str(" WHERE 1 = 1");
+        from.push_str(if filter.key == Some("") { " WHERE l.key_id IS NULL" } else { " WHERE 1 = 1" });
         let mut args: Vec<Arg> = Vec::new();
         let mut and = |comparison: &str, arg: Arg| {
             args.push(arg);
@@ -263,12 +279,30 @@ impl Db {
         if let Some(call_id) = filter.call_id {
             and("l.call_id =", Arg::Text(clean(call_id).into_owned()));
         }
+        for (comparison, cost) in [(">=", filter.costs.0), ("<=", filter.costs.1)] {
+            if let Some(cost) = cost {
+                and(&format!("l.cost {comparison}"), cost.0.into());
+            }
+        }
         let id = id_column(filter);
+        if let Some(number) = filter.id {
+            and(&format!("{id} ="), number.to_be_bytes().as_slice().into());
+        }
         for (comparison, time) in [(">=", filter.from), ("<", filter.to)] {
             if let Some(time) = time {
                 let first = Receipt::first_id(time).to_be_bytes();
                 and(&format!("{id} {comparison}"), first.as_slice().into());
             }
+        }
+        if let Some((user, teams)) = filter.any {
+            let number = |text: &str| ids.get(clean(text).as_ref()).copied();
+            let user = number(user).map(|id| format!("l.user_id = {id}"));
+            let teams = teams.iter().filter_map(|team| number(team)).map(|id| format!("l.team_id = {id}"));
+            let either: Vec<String> = user.into_iter().chain(teams).collect();
+            if either.is_empty() {
+                return Ok(None);
+            }
+            from.push_str(&format!(" AND ({})", either.join(" OR ")));
         }
         match filter.status {
             // Not as an argument: the index of failures is for this text.

@@ -48,6 +48,10 @@ pub(super) struct Days {
 }
 
 impl Range {
+    pub(super) fn new(first: &str, last: &str) -> Self {
+        Self { start_date: Some(first.to_owned()), end_date: Some(last.to_owned()) }
+    }
+
     /// The days, at most [`MOST_DAYS`].
     ///
     /// # Errors

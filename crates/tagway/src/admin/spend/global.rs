@@ -29,7 +29,7 @@ const FEW: i64 = 10;
 /// As many of anything are listed at most.
 const MANY: i64 = 1000;
 
-/// Shows what was spent in the last thirty days and today.
+/// Shows what was spent in the last thirty days and today, and what may be altogether.
 #[utoipa::path(
     get, path = "/global/spend", tag = "spend",
     responses((status = 200, description = "Dollars", body = Object), Refusals)
@@ -37,7 +37,8 @@ const MANY: i64 = 1000;
 pub(super) async fn spend(State(shared): State<Shared>, actor: Actor) -> Result<Json<Value>, Refusal> {
     actor.must_see_all()?;
     let total = read::total(&shared, &read::within(Days::usual())).await?;
-    Ok(Json(json!({"spend": total.cost.dollars(), "max_budget": null})))
+    let most = actor.current.snapshot.config.proxy.budget.max;
+    Ok(Json(json!({"spend": total.cost.dollars(), "max_budget": most.map(Nanos::dollars)})))
 }
 
 /// Which key.

@@ -5,13 +5,21 @@ mod activity;
 mod csv;
 mod daily;
 mod days;
+mod export;
 mod figures;
+mod focus;
 mod global;
+mod log_pages;
+mod log_row;
+mod logs;
+mod me;
 mod names;
 mod people;
+mod providers;
 mod read;
 mod report;
 mod scope;
+mod search;
 mod tags;
 mod view;
 
@@ -30,11 +38,13 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(activity::users_whole))
         .routes(routes!(activity::organizations))
         .routes(routes!(activity::customers))
+        .routes(routes!(providers::budgets))
         .routes(routes!(report::global))
         .routes(routes!(report::key))
         .routes(routes!(report::user))
         .routes(routes!(report::team))
         .routes(routes!(report::organization))
+        .routes(routes!(export::export))
         .routes(routes!(global::spend))
         .routes(routes!(global::logs))
         .routes(routes!(global::keys))
@@ -45,6 +55,10 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(global::all_end_users))
         .routes(routes!(global::activity))
         .routes(routes!(global::activity_by_model))
+        .routes(routes!(logs::list))
+        .routes(routes!(log_pages::v2))
+        .routes(routes!(log_pages::ui))
+        .routes(routes!(me::usage))
         .routes(routes!(people::by_key))
         .routes(routes!(people::by_user))
         .routes(routes!(tags::spend))

@@ -1,0 +1,211 @@
+//! `/spend/export`: every sum there is of some days, as a file of any length. Written page after page while the client
+//! reads, so that what is in memory is never more than two of them.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use http_body::Frame;
+use serde::Deserialize;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use utoipa::IntoParams;
+
+use super::super::Shared;
+use super::super::actor::Actor;
+use super::super::given::Asked;
+use super::super::refusal::{Refusal, Refusals};
+use super::csv::{Sheet, headers};
+use super::days::Range;
+use super::figures;
+use super::focus::{self, Beside};
+use super::names::{self, Keys};
+use super::read;
+use super::scope::{FIGURES, Reach, key_id};
+use crate::store::{DayCursor, DayRow, Dim, Slice};
+
+/// As many rows are written at once.
+const PAGE: i64 = 1000;
+
+/// What to export.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Which {
+    /// `csv`: tagway's own columns; `focus`: those of FOCUS 1.2, as CSV.
+    #[param(pattern = "^(csv|focus)$")]
+    format: Option<String>,
+    /// With this key, or the key of this digest.
+    api_key: Option<String>,
+    team_id: Option<String>,
+    user_id: Option<String>,
+    /// With this tag, each request with all of its cost.
+    tag: Option<String>,
+}
+
+/// Exports what was spent: for every day a row for all requests with the same key, user, customer, deployment, tags, …;
+/// each request counts in one. Admins export everything, users their own and that of the teams they administer.
+#[utoipa::path(
+    get, path = "/spend/export", tag = "spend", params(Range, Which),
+    responses((status = 200, description = "A file", body = String, content_type = "text/csv"), Refusals)
+)]
+pub(super) async fn export(
+    State(shared): State<Shared>,
+    actor: Actor,
+    Asked(range): Asked<Range>,
+    Asked(which): Asked<Which>,
+) -> Result<Response, Refusal> {
+    let reach = Reach::of(&shared, &actor, FIGURES).await?;
+    let focus = match which.format.as_deref() {
+        None | Some("csv") => false,
+        Some("focus") => true,
+        Some(_) => return Err(Refusal::field("format", "Invalid format. Must be 'csv' or 'focus'")),
+    };
+    let mut slice = reach.within(read::within(range.any()?));
+    if let Some(key) = which.api_key.filter(|key| !key.is_empty()) {
+        slice.only.push((Dim::Key, vec![key_id(&shared, &key).await?]));
+    }
+    for (dimension, value) in [(Dim::Team, which.team_id), (Dim::User, which.user_id), (Dim::Tag, which.tag)]
+    {
+        slice
+            .only
+            .extend(value.filter(|value| !value.is_empty()).map(|value| (dimension, vec![Some(value)])));
+    }
+    let account = shared.db.identity().await?;
+    let mut text = Sheet::new(if focus { &focus::COLUMNS } else { &COLUMNS }).taken();
+    let export = Export { shared, slice, focus, account, after: None };
+    // What is wrong at once is still an answer of its own.
+    let (page, rest) = export.page().await?;
+    text.push_str(&page);
+    let file = File { first: Some(text.into()), runtime: Handle::current(), writing: None };
+    let name = if focus { "focus.csv" } else { "spend.csv" };
+    Ok((headers(name), Body::new(file.then(rest))).into_response())
+}
+
+/// An export, from a row on.
+struct Export {
+    shared: Shared,
+    slice: Slice,
+    focus: bool,
+    account: String,
+    after: Option<DayCursor>,
+}
+
+impl Export {
+    /// The next page, and the export after it unless it was the last.
+    async fn page(self) -> Result<(String, Option<Self>), Refusal> {
+        let (rows, end) = self.shared.db.day_rows(&self.slice, self.after.as_ref(), PAGE).await?;
+        let keys = Keys::read(&self.shared, rows.iter().filter_map(|row| row.key.as_deref())).await?;
+        let teams = rows.iter().filter_map(|row| row.team.as_deref());
+        let teams = names::metadata(&self.shared, Dim::Team, teams).await?;
+        let mut sheet = Sheet::default();
+        for row in &rows {
+            let team = row.team.as_deref().and_then(|team| teams.get(team));
+            let beside = Beside {
+                account: &self.account,
+                key_alias: row.key.as_deref().and_then(|key| keys.alias(key)),
+                team_alias: team.and_then(|team| team["team_alias"].as_str()),
+            };
+            if self.focus { focus::cells(&mut sheet, row, beside) } else { cells(&mut sheet, row, beside) }
+        }
+        Ok((sheet.taken(), end.map(|end| Self { after: Some(end), ..self })))
+    }
+}
+
+const COLUMNS: [&str; 23] = [
+    "date",
+    "api_key",
+    "key_alias",
+    "team_id",
+    "team_alias",
+    "user_id",
+    "organization_id",
+    "project_id",
+    "end_user",
+    "model_group",
+    "deployment",
+    "provider",
+    "model",
+    "tags",
+    "spend",
+    "requests",
+    "successful_requests",
+    "failed_requests",
+    "unpriced_requests",
+    "prompt_tokens",
+    "completion_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+];
+
+fn cells(sheet: &mut Sheet, row: &DayRow, beside: Beside<'_>) {
+    sheet
+        .plain(&row.day)
+        .text(names::key(row.key.as_deref()))
+        .maybe(beside.key_alias)
+        .maybe(row.team.as_deref())
+        .maybe(beside.team_alias)
+        .maybe(row.user.as_deref())
+        .maybe(row.organization.as_deref())
+        .maybe(row.project.as_deref())
+        .maybe(row.customer.as_deref())
+        .maybe(row.group.as_deref())
+        .maybe(row.deployment.as_deref())
+        .maybe(row.provider.as_deref())
+        .maybe(row.model.as_deref())
+        .text(&serde_json::json!(row.tags).to_string());
+    figures::cells(sheet, &row.sums);
+}
+
+type Page = Result<(String, Option<Export>), Refusal>;
+
+/// A file that is being written. Whoever reads it does so on a worker; the store is asked on the runtime of management.
+struct File {
+    first: Option<Bytes>,
+    runtime: Handle,
+    writing: Option<JoinHandle<Page>>,
+}
+
+impl File {
+    fn then(mut self, rest: Option<Export>) -> Self {
+        self.writing = rest.map(|export| self.runtime.spawn(export.page()));
+        self
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        if let Some(writing) = &self.writing {
+            writing.abort();
+        }
+    }
+}
+
+/// The file could not be written to its end: its reader sees that it is cut.
+#[derive(Debug, thiserror::Error)]
+#[error("the store failed within an export")]
+struct Cut;
+
+impl http_body::Body for File {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        let file = &mut *self;
+        if let Some(first) = file.first.take() {
+            return Poll::Ready(Some(Ok(Frame::data(first))));
+        }
+        let Some(writing) = &mut file.writing else { return Poll::Ready(None) };
+        let page = ready!(Pin::new(writing).poll(context));
+        file.writing = None;
+        let Ok(Ok((text, rest))) = page else { return Poll::Ready(Some(Err(Cut))) };
+        file.writing = rest.map(|export| file.runtime.spawn(export.page()));
+        Poll::Ready(Some(Ok(Frame::data(text.into()))))
+    }
+}

@@ -203,7 +203,7 @@ impl<T: Limited> Written<T> {
 
 /// Checks limits. A new duration begins anew.
 pub(super) fn settle(limits: &mut Limits, before: &Limits, now: Timestamp) -> Result<(), Refusal> {
-    if limits.budget_duration != before.budget_duration && limits.budget_reset_at == before.budget_reset_at {
+    if limits.windows_differ(before) && limits.budget_reset_at == before.budget_reset_at {
         limits.budget_reset_at = None;
     }
     Ok(limits.settle(now)?)

@@ -74,16 +74,12 @@ impl<'a> Bounds<'a> {
     /// When the window ends in which something is spent now.
     pub(super) async fn end(self, edit: &mut Edit) -> Result<i64, StoreError> {
         let limits = self.joined(edit).await?;
-        Ok(end(limits, edit))
+        Ok(end(&limits, edit))
     }
 }
 
-fn end(mut limits: Limits, edit: &Edit) -> i64 {
-    // The time that is written down may have passed.
-    match limits.settle(edit.now()) {
-        Ok(()) => limits.budget_reset_at.map_or(NEVER, |at| at.as_millisecond()),
-        Err(_) => NEVER,
-    }
+fn end(limits: &Limits, edit: &Edit) -> i64 {
+    limits.window().map_or(NEVER, |window| window.until(edit.now().as_millisecond()))
 }
 
 /// Lets what was spent on an object count in its new windows, where they have become others.
@@ -95,10 +91,10 @@ pub(super) async fn retime(
     after: Bounds<'_>,
 ) -> Result<(), StoreError> {
     let (before, after) = (before.joined(edit).await?, after.joined(edit).await?);
-    if before.budget_duration == after.budget_duration {
+    if !after.windows_differ(&before) {
         return Ok(());
     }
-    let until = end(after, edit);
+    let until = end(&after, edit);
     edit.retime(kind, &[id.to_owned()], until).await
 }
 
@@ -109,10 +105,10 @@ pub(super) async fn retime_under(
     before: &Limits,
     after: &Limits,
 ) -> Result<(), StoreError> {
-    if before.budget_duration == after.budget_duration {
+    if !after.windows_differ(before) {
         return Ok(());
     }
-    let until = end(after.clone(), edit);
+    let until = end(after, edit);
     let has_windows = |own: &Limits| own.max_budget.is_some() || own.budget_duration.is_some();
     macro_rules! retime_all {
         ($($kind:ty),*) => {$(

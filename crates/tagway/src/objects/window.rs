@@ -5,8 +5,7 @@ use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
 
-use super::duration::{next_reset, parse, time_zone};
-use super::house_zone;
+use super::duration::{house_zone, next_reset, parse, time_zone};
 
 /// In so many parts a rolling window is counted: an amount counts for up to one part longer than the window.
 const PARTS: i64 = 60;

@@ -102,7 +102,7 @@ async fn apply(
         None if forever => key.expires = None,
         None => {}
     }
-    if key.limits.budget_duration != before.object.limits.budget_duration {
+    if key.limits.windows_differ(&before.object.limits) {
         key.limits.budget_reset_at = None;
     }
     key.limits.settle(now)?;

@@ -123,7 +123,7 @@ async fn apply(
         return Err(Refusal::field(*field, message));
     }
     team.ignored.extend(ignored.clone());
-    if team.limits.budget_duration != before.object.limits.budget_duration {
+    if team.limits.windows_differ(&before.object.limits) {
         team.limits.budget_reset_at = None;
     }
     team.limits.settle(change.now())?;

@@ -82,7 +82,7 @@ pub(super) async fn update(
     let ignored = given.rest()?;
     user.ignored.extend(ignored.clone());
     permit::change(&actor, &id, &before.object, &user)?;
-    if user.limits.budget_duration != before.object.limits.budget_duration {
+    if user.limits.windows_differ(&before.object.limits) {
         user.limits.budget_reset_at = None;
     }
     user.limits.settle(change.now())?;

@@ -14,8 +14,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::accounts::{self, Accounts};
-use crate::alerts;
 use crate::admin::{Admin, Shared};
+use crate::alerts;
 use crate::catalog::Catalog;
 use crate::data::probe;
 use crate::directory::{self, Directory};

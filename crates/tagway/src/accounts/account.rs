@@ -12,6 +12,7 @@ use tagway_core::money::Nanos;
 use super::House;
 use super::terms::Terms;
 use crate::alerts::Crossed;
+use crate::objects::Limits;
 use crate::receipt::{Booking, Payer};
 
 /// What a request may cost: as it probably will, and at most.
@@ -85,6 +86,11 @@ impl Account {
     pub(crate) fn spent(&self, now: i64) -> Nanos {
         self.turn_over(now);
         Nanos(self.spent.load(Ordering::Acquire))
+    }
+
+    /// Its budget, as objects have it.
+    pub(crate) fn limits(&self) -> Limits {
+        self.terms.load().limits_of_object()
     }
 
     /// What may be spent.
@@ -325,7 +331,6 @@ mod tests {
     use std::sync::Barrier;
 
     use super::*;
-    use crate::objects::Limits;
 
     fn account(limits: &Limits) -> Arc<Account> {
         let (house, _) = House::new();

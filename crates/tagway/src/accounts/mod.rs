@@ -16,7 +16,7 @@ use tagway_core::money::Nanos;
 use tokio::sync::mpsc;
 
 pub(crate) use account::{Account, Estimate, Exceeded, Hold};
-pub(crate) use registry::{Accounts, Wanted, poll};
+pub(crate) use registry::{Accounts, Turn, Wanted, poll};
 pub(crate) use table::Table;
 pub(crate) use terms::Terms;
 

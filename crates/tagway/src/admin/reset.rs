@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::change::Change;
 use super::given::Given;
 use super::refusal::Refusal;
 use super::shown::{dollars, nanos};
@@ -30,14 +31,14 @@ pub(super) struct Spent {
 /// # Errors
 /// The body says nothing, or more than was spent.
 pub(super) async fn set_spend(
-    edit: &mut Edit,
+    edit: &mut Change<'_>,
     kind: Kind,
     id: &str,
     limits: Bounds<'_>,
     wish: &ResetSpend,
 ) -> Result<Spent, Refusal> {
     let to = wish.reset_to.ok_or_else(|| Refusal::field("reset_to", "Missing required field 'reset_to'."))?;
-    let before = edit.spend_of(kind, id).await?;
+    let before = edit.spend_of(kind, id).await? + edit.unshipped(kind, id);
     if !to.is_finite() || to < 0.0 {
         return Err(Refusal::field("reset_to", "reset_to must be >= 0"));
     }

@@ -66,7 +66,10 @@ async fn until_refused(mut request: impl FnMut() -> RequestBuilder) -> (u32, Res
 
 async fn message(refused: Response) -> String {
     let body: Value = refused.json().await.unwrap();
-    assert_eq!((&body["error"]["type"], &body["error"]["reason"]), (&json!("budget_exceeded"), &json!("budget")));
+    assert_eq!(
+        (&body["error"]["type"], &body["error"]["reason"]),
+        (&json!("budget_exceeded"), &json!("budget"))
+    );
     body["error"]["message"].as_str().unwrap().to_owned()
 }
 
@@ -76,7 +79,10 @@ async fn a_keys_budget_lets_in_what_fits_and_nothing_after_it() {
     let gateway = gateway(&fake.url(), "");
     let key = key(&gateway, json!({"max_budget": 3, "key_alias": "mine"})).await;
     let first = chat(&gateway, &key, json!({})).send().await.unwrap();
-    assert_eq!((first.header("x-litellm-key-max-budget"), first.header("x-litellm-key-spend")), ("3.0", "1.0"));
+    assert_eq!(
+        (first.header("x-litellm-key-max-budget"), first.header("x-litellm-key-spend")),
+        ("3.0", "1.0")
+    );
     let (served, refused) = until_refused(|| chat(&gateway, &key, json!({}))).await;
     assert_eq!((served, refused.status().as_u16(), refused.header("x-litellm-key-spend")), (2, 429, "3.0"));
     assert_eq!(refused.header("retry-after"), "");
@@ -92,7 +98,11 @@ async fn a_tags_budget_holds_wherever_the_tag_comes_from() {
     let gateway = gateway(&fake.url(), "");
     ok(gateway.post("/team/new", &json!({"team_id": "t", "tags": ["by-team"]}))).await;
     ok(gateway.post("/customer/new", &json!({"user_id": "c", "tags": ["by-customer"]}))).await;
-    ok(gateway.post("/user/new", &json!({"user_id": "u", "metadata": {"tags": ["by-user"]}, "auto_create_key": false}))).await;
+    ok(gateway.post(
+        "/user/new",
+        &json!({"user_id": "u", "metadata": {"tags": ["by-user"]}, "auto_create_key": false}),
+    ))
+    .await;
     let tagged = key(&gateway, json!({"tags": ["by-key"]})).await;
     let of_team = key(&gateway, json!({"team_id": "t"})).await;
     let of_user = key(&gateway, json!({"user_id": "u"})).await;
@@ -126,7 +136,9 @@ async fn a_tags_budget_holds_wherever_the_tag_comes_from() {
             let dollars = f64::from(budget);
             assert_eq!(
                 message(refused).await,
-                format!("Budget has been exceeded! Tag={tag} Current cost: {dollars:?}, Max budget: {dollars:?}")
+                format!(
+                    "Budget has been exceeded! Tag={tag} Current cost: {dollars:?}, Max budget: {dollars:?}"
+                )
             );
         }
     }
@@ -212,9 +224,17 @@ async fn every_owner_above_a_key_has_a_budget_of_its_own() {
     ok(gateway.post("/customer/new", &json!({"user_id": "c", "budget_id": "b"}))).await;
     ok(gateway.post("/team/new", &json!({"team_id": "rich"}))).await;
     for (fields, more, words) in [
-        (json!({"team_id": "t"}), json!({}), "Budget has been exceeded! Team=t Current cost: 1.0, Max budget: 1.0"),
+        (
+            json!({"team_id": "t"}),
+            json!({}),
+            "Budget has been exceeded! Team=t Current cost: 1.0, Max budget: 1.0",
+        ),
         (json!({"user_id": "u"}), json!({}), "ExceededBudget: User=u over budget. Spend=1.0, Budget=1.0"),
-        (json!({"organization_id": "o"}), json!({}), "Budget has been exceeded! Organization=o Current cost: 1.0, Max budget: 1.0"),
+        (
+            json!({"organization_id": "o"}),
+            json!({}),
+            "Budget has been exceeded! Organization=o Current cost: 1.0, Max budget: 1.0",
+        ),
         (json!({}), json!({"user": "c"}), "ExceededBudget: End User=c over budget. Spend=1.0, Budget=1.0"),
         (json!({"budget_id": "b"}), json!({}), "Budget has been exceeded! Key=key (sk-"),
         (
@@ -275,13 +295,17 @@ async fn a_deployment_whose_budget_is_spent_is_no_candidate_and_neither_is_its_p
     let (served, refused) = until_refused(|| chat(&gateway, KEY, json!({}))).await;
     assert_eq!(served, 2);
     assert!(!refused.header("retry-after").is_empty());
-    assert_eq!(message(refused).await, "Budget has been exceeded! Provider=openai Current cost: 2.0, Max budget: 2.0");
+    assert_eq!(
+        message(refused).await,
+        "Budget has been exceeded! Provider=openai Current cost: 2.0, Max budget: 2.0"
+    );
 }
 
 #[tokio::test]
 async fn what_everybody_may_spend_is_bounded_and_the_status_can_be_chosen() {
     let fake = upstream().await;
-    let settings = "litellm_settings: {max_budget: 2, budget_duration: 30d, budget_exceeded_status_code: 422}";
+    let settings =
+        "litellm_settings: {max_budget: 2, budget_duration: 30d, budget_exceeded_status_code: 422}";
     let gateway = gateway(&fake.url(), settings);
     let (served, refused) = until_refused(|| chat(&gateway, KEY, json!({}))).await;
     assert_eq!((served, refused.status().as_u16()), (2, 422));

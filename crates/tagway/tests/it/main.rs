@@ -14,6 +14,7 @@ mod audit;
 mod auth;
 mod books;
 mod budgets;
+mod budgets_held;
 mod cli_remote;
 mod compatible;
 mod customers;

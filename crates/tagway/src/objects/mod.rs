@@ -29,7 +29,7 @@ pub(crate) use budget::Budget;
 pub(crate) use customer::Customer;
 pub(crate) use duration::{after, count_days_in};
 pub(crate) use key::{Key, RouterSettings};
-pub(crate) use limits::{Limits, Windows};
+pub(crate) use limits::Limits;
 pub(crate) use model::Model;
 pub(crate) use organization::{Organization, OrganizationMember, OrganizationRole};
 pub(crate) use project::Project;

@@ -94,6 +94,19 @@ impl Slots {
         counting.map(|slot| slot.base + slot.unshipped).sum()
     }
 
+    /// What counts at `now`, by its end.
+    pub fn known(&self, now: i64) -> Vec<(i64, Nanos)> {
+        let mut known: Vec<(i64, Nanos)> = Vec::new();
+        for slot in self.slots.iter().filter(|slot| now < self.end(slot.until)) {
+            let (end, amount) = (self.end(slot.until), slot.base + slot.unshipped);
+            match known.iter_mut().find(|(until, _)| *until == end) {
+                Some((_, sum)) => *sum += amount,
+                None => known.push((end, amount)),
+            }
+        }
+        known
+    }
+
     /// What counts at `now` and is not in the store.
     pub fn unshipped(&self, now: i64) -> Nanos {
         let counting = self.slots.iter().filter(|slot| now < self.end(slot.until));

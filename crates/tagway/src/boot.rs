@@ -28,7 +28,7 @@ use crate::seal::Seal;
 use crate::seen::{self, Seen};
 use crate::store::{self, Change, Db, Migrated, Place};
 use crate::tasks::Tasks;
-use crate::telemetry;
+use crate::{telemetry, valkey};
 
 /// What keeps the directory has this long to end …
 const KEEPERS_GRACE: Duration = Duration::from_secs(2);
@@ -116,7 +116,15 @@ async fn serve(
     let mut tasks = Tasks::new();
     let stop = tasks.stop_sign();
     let db = open(place, &plan.data).await?;
-    let (accounts, crossed) = Accounts::new();
+    let mut sharing = None;
+    if let Some(valkey) = &live.current().snapshot.config.router.valkey
+        && !matches!(db, Db::Absent)
+    {
+        let store = db.identity().await.context("cannot read the store")?;
+        let client = valkey::client(valkey).context("the address of Valkey cannot be used")?;
+        sharing = Some((client, accounts::Shared::new(&store)));
+    }
+    let (accounts, crossed) = Accounts::new(sharing.as_ref().map(|(_, (shared, _))| Arc::clone(shared)));
     let count = plan.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let Books { ledger, uncounted, mut shipper } = books(&db, &plan.data, &accounts, count).await?;
     // Before anything reads what was spent.
@@ -171,6 +179,9 @@ async fn serve(
             let store = db.identity().await.context("cannot read the store")?;
             let meeting = Meeting::new(valkey, &store).context("the address of Valkey cannot be used")?;
             keepers.spawn("valkey", |stop| peers::meet(meeting, Arc::clone(&peers), stop));
+        }
+        if let Some((client, (shared, words))) = sharing {
+            keepers.spawn("shared budgets", |stop| accounts::attend(shared, client, words, stop));
         }
         keepers.spawn("changes", |stop| {
             directory::watch(directory, db.hasty(), Arc::clone(&peers.call), told(catalog), stop)

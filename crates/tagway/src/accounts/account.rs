@@ -10,6 +10,7 @@ use tagway_core::budget::{NEVER, Slots, admits};
 use tagway_core::money::Nanos;
 
 use super::House;
+use super::shared::{Paid, Shared, Word};
 use super::terms::Terms;
 use crate::alerts::Crossed;
 use crate::objects::Limits;
@@ -82,6 +83,11 @@ impl Account {
         &self.id
     }
 
+    /// Where all gateways ask.
+    pub(super) fn shared(&self) -> Option<&Arc<Shared>> {
+        self.house.shared.as_ref()
+    }
+
     /// What was spent.
     pub(crate) fn spent(&self, now: i64) -> Nanos {
         self.turn_over(now);
@@ -114,11 +120,6 @@ impl Account {
         (end != NEVER).then_some(end)
     }
 
-    /// Whether anything is left.
-    pub(crate) fn is_open(&self, now: i64) -> bool {
-        self.check(Estimate::default(), now).is_ok()
-    }
-
     /// Whether a request would be let in.
     pub(crate) fn check(&self, estimate: Estimate, now: i64) -> Result<(), Exceeded> {
         self.turn_over(now);
@@ -138,19 +139,49 @@ impl Account {
         self.turn_over(now);
         let terms = self.terms.load();
         let Some(max) = terms.max(now) else {
-            return Ok(Hold { account: Arc::clone(self), amount: Nanos::ZERO });
+            return Ok(Hold { account: Arc::clone(self), amount: Nanos::ZERO, shared: None });
         };
         let strict = terms.strict.unwrap_or_else(|| self.house.is_strict());
         let amount = if strict { estimate.most } else { estimate.probable };
         let take = |used| admits(Nanos(used), amount, max, strict).then(|| (Nanos(used) + amount).0);
         match self.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, take) {
-            Ok(_) => Ok(Hold { account: Arc::clone(self), amount }),
+            Ok(_) => Ok(Hold { account: Arc::clone(self), amount, shared: None }),
             Err(used) => Err(self.exceeded(&terms, Nanos(used), max, now)),
         }
     }
 
+    /// What a request that asks for room is to hold, of how much, and whether it must fit; nothing without a limit.
+    pub(super) fn wish(&self, estimate: Estimate, now: i64) -> Option<(Nanos, Nanos, bool)> {
+        self.turn_over(now);
+        let terms = self.terms.load();
+        let max = terms.max(now)?;
+        let strict = terms.strict.unwrap_or_else(|| self.house.is_strict());
+        Some((if strict { estimate.most } else { estimate.probable }, max, strict))
+    }
+
+    /// Notes a hold that was granted where all gateways ask.
+    pub(super) fn granted(self: &Arc<Self>, amount: Nanos, by: &Arc<Shared>) -> Hold {
+        self.used.fetch_add(amount.0, Ordering::AcqRel);
+        Hold { account: Arc::clone(self), amount, shared: Some(Arc::clone(by)) }
+    }
+
+    /// A refusal where all gateways ask.
+    pub(super) fn refused(&self, spent: Nanos, used: Nanos, now: i64) -> Exceeded {
+        let terms = self.terms.load();
+        let max = terms.max(now).unwrap_or_default();
+        self.exceeded_with(&terms, spent, used, max, now)
+    }
+
+    /// What counts, by its end.
+    pub(super) fn known(&self, now: i64) -> Vec<(i64, Nanos)> {
+        self.slots().known(now)
+    }
+
     fn exceeded(&self, terms: &Terms, used: Nanos, max: Nanos, now: i64) -> Exceeded {
-        let spent = Nanos(self.spent.load(Ordering::Acquire));
+        self.exceeded_with(terms, Nanos(self.spent.load(Ordering::Acquire)), used, max, now)
+    }
+
+    fn exceeded_with(&self, terms: &Terms, spent: Nanos, used: Nanos, max: Nanos, now: i64) -> Exceeded {
         let wait = if spent < max && max != Nanos::ZERO {
             // Requests in progress hold the rest, and may cost less.
             Some(1000)
@@ -319,26 +350,35 @@ impl Account {
 pub(crate) struct Hold {
     account: Arc<Account>,
     amount: Nanos,
+    /// Where all gateways know of it.
+    shared: Option<Arc<Shared>>,
 }
 
 impl Hold {
-    /// Whose budget it is.
-    pub(crate) fn account(&self) -> &Account {
-        &self.account
-    }
-
     /// Puts the cost in its place.
     pub(super) fn settle(mut self, cost: Nanos, now: i64) -> Booking {
         let hold = std::mem::take(&mut self.amount);
-        self.account.settle(hold, cost, now)
+        let booking = self.account.settle(hold, cost, now);
+        self.tell(hold, cost, booking.until);
+        booking
+    }
+
+    /// Tells the other gateways what became of it.
+    fn tell(&mut self, held: Nanos, cost: Nanos, until: i64) {
+        if let Some(shared) = self.shared.take() {
+            let (payer, id) = (self.account.payer, self.account.id.clone());
+            shared.say(Word::Paid(vec![Paid { payer, id, held, until, cost }]));
+        }
     }
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        if self.amount != Nanos::ZERO {
-            self.account.used.fetch_sub(self.amount.0, Ordering::AcqRel);
+        let held = std::mem::take(&mut self.amount);
+        if held != Nanos::ZERO {
+            self.account.used.fetch_sub(held.0, Ordering::AcqRel);
         }
+        self.tell(held, Nanos::ZERO, NEVER);
     }
 }
 
@@ -349,7 +389,7 @@ mod tests {
     use super::*;
 
     fn account(limits: &Limits) -> Arc<Account> {
-        let (house, _) = House::new();
+        let (house, _) = House::new(None);
         Arc::new(Account::new(Payer::Tag, "eng".into(), Terms::of(limits), house))
     }
 
@@ -418,7 +458,7 @@ mod tests {
 
     #[test]
     fn a_soft_budget_is_told_once_a_window() {
-        let (house, mut told) = House::new();
+        let (house, mut told) = House::new(None);
         let limits =
             Limits { soft_budget: Some(1.0), budget_duration: Some("2s".into()), ..Limits::default() };
         let account = Arc::new(Account::new(Payer::Team, "t".into(), Terms::of(&limits), house));

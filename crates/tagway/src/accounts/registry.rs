@@ -13,6 +13,7 @@ use tagway_core::snapshot::Snapshot;
 use tokio::sync::{MutexGuard, mpsc};
 
 use super::account::Account;
+use super::shared::{Shared, Word};
 use super::table::Table;
 use super::terms::Terms;
 use super::{House, now_millis};
@@ -43,8 +44,8 @@ pub(crate) struct Turn<'a>(#[expect(dead_code, reason = "held, not looked at")] 
 
 impl Accounts {
     /// No accounts, and where crossings of budgets are told.
-    pub(crate) fn new() -> (Arc<Self>, mpsc::Receiver<Crossed>) {
-        let (house, told) = House::new();
+    pub(crate) fn new(shared: Option<Arc<Shared>>) -> (Arc<Self>, mpsc::Receiver<Crossed>) {
+        let (house, told) = House::new(shared);
         let accounts = Self {
             house,
             known: Mutex::default(),
@@ -196,7 +197,24 @@ impl Accounts {
             });
             if let Some(account) = account {
                 account.counted(one.until, one.amount, now);
+                self.tell(&account, Word::Raise, now);
             }
+        }
+    }
+
+    /// Tells the other gateways what is known of a budget's spend.
+    fn tell(&self, account: &Account, word: fn(Payer, Box<str>, Vec<(i64, Nanos)>) -> Word, now: i64) {
+        if let Some(shared) = &self.house.shared
+            && account.max(now).is_some()
+        {
+            shared.say(word(account.payer(), account.id().into(), account.known(now)));
+        }
+    }
+
+    /// What an admin changed about an owner counts for all gateways.
+    pub(crate) fn changed(&self, payer: Payer, id: &str) {
+        if let Some(account) = self.find(payer, id) {
+            self.tell(&account, Word::Reset, now_millis());
         }
     }
 

@@ -4,7 +4,8 @@
 --   h:<gateway>  what the requests in progress on a gateway hold
 -- ARGV: gateway, milliseconds after which a silent gateway counts as gone, then for each budget: the most that may be
 -- spent (-1: anything), whether the hold must fit as well (1), the hold.
--- Gives {0, spent on each} when all hold, {n, spent} when budget n does not let it in, {-1} when one is not known here.
+-- Gives {0, spent on each} when all hold; {n, spent, spent or held} when budget n does not let it in, by the rule of
+-- tagway_core::budget::admits; {-1} when one is not known here.
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[1])
@@ -42,14 +43,10 @@ for i = 2, #KEYS do
       end
     end
   end
-  local lets = most < 0
-  if strict then
-    lets = lets or spent + held + hold <= most
-  else
-    lets = lets or spent + held < most
-  end
+  local used = spent + held
+  local lets = most < 0 or used < most and (not strict or used + hold <= most)
   if not lets then
-    return {i - 1, string.format('%.0f', spent)}
+    return {i - 1, string.format('%.0f', spent), string.format('%.0f', used)}
   end
   answer[i] = string.format('%.0f', spent)
 end

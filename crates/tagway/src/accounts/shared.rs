@@ -56,7 +56,12 @@ pub(super) enum Granted {
     /// All of it is held.
     All,
     /// This one of the budgets does not let the request in.
-    Spent { which: usize, spent: Nanos },
+    Spent {
+        which: usize,
+        spent: Nanos,
+        /// What was spent, and is held by requests in progress.
+        used: Nanos,
+    },
     /// One of the budgets is not known there: [`Shared::raise`] tells what the store knows of each.
     Unknown,
 }
@@ -98,6 +103,12 @@ pub(crate) struct Shared {
     prefix: Box<str>,
     line: ArcSwapOption<Line>,
     words: mpsc::Sender<Word>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
 }
 
 /// A wish to hold, until Valkey has answered. Dropped before, what it turns out to hold is given back.
@@ -181,9 +192,11 @@ impl Shared {
             };
             Ok(match *answer.as_slice() {
                 [0, ..] => Granted::All,
-                [which, spent] if 0 < which => {
-                    Granted::Spent { which: usize::try_from(which - 1).unwrap_or(0), spent: Nanos(spent) }
-                }
+                [which, spent, used] if 0 < which => Granted::Spent {
+                    which: usize::try_from(which - 1).unwrap_or(0),
+                    spent: Nanos(spent),
+                    used: Nanos(used),
+                },
                 _ => Granted::Unknown,
             })
         })
@@ -387,7 +400,9 @@ mod tests {
             for n in 0..200 {
                 match gateways[n % 2].reserve(&[ask(100, strict, 10)]).await.unwrap() {
                     Granted::All => let_in += 1,
-                    other => assert_eq!(other, Granted::Spent { which: 0, spent: Nanos(0) }),
+                    other => {
+                        assert_eq!(other, Granted::Spent { which: 0, spent: Nanos(0), used: Nanos(100) })
+                    }
                 }
             }
             assert_eq!(let_in, expected);
@@ -401,7 +416,7 @@ mod tests {
         let way = way(&store, &mut tasks).await;
         assert_eq!(way.reserve(&[ask(100, false, 1)]).await, Ok(Granted::Unknown));
         way.raise(Payer::Tag, "eng", &[(NEVER, Nanos(100))]).await.unwrap();
-        let spent = Granted::Spent { which: 0, spent: Nanos(100) };
+        let spent = Granted::Spent { which: 0, spent: Nanos(100), used: Nanos(100) };
         assert_eq!(way.reserve(&[ask(100, false, 1)]).await, Ok(spent));
         way.raise(Payer::Tag, "eng", &[(NEVER, Nanos(50))]).await.unwrap();
         assert_eq!(way.reserve(&[ask(101, true, 1)]).await, Ok(Granted::All));
@@ -419,7 +434,7 @@ mod tests {
         assert!(matches!(way.reserve(&[ask(10, true, 1)]).await, Ok(Granted::Spent { .. })));
         way.say(Word::Paid(paid(10, 9)));
         until(|| async { way.reserve(&[ask(10, true, 1)]).await == Ok(Granted::All) }).await;
-        let spent = Granted::Spent { which: 0, spent: Nanos(9) };
+        let spent = Granted::Spent { which: 0, spent: Nanos(9), used: Nanos(10) };
         assert_eq!(way.reserve(&[ask(10, true, 1)]).await, Ok(spent));
         tasks.stop_within(Duration::from_secs(1)).await;
     }

@@ -76,7 +76,14 @@ impl<'s> Change<'s> {
         if changes.iter().any(|change| matches!(change.kind, Kind::Model | Kind::Tag | Kind::Budget)) {
             self.shared.catalog.refresh().await;
         }
+        let payers: Vec<_> = changes
+            .iter()
+            .filter_map(|change| Some((Payer::named(change.kind.as_str())?, change.id.clone())))
+            .collect();
         self.shared.directory.refresh(changes).await;
+        for (payer, id) in payers {
+            self.shared.accounts.changed(payer, &id);
+        }
         self.shared.peers.tell();
         Ok(())
     }

@@ -101,7 +101,7 @@ pub(crate) async fn run(
         };
         let deployment = around.snapshot.deployment(id);
         fresh.remove(deployment.position);
-        if let Err(exceeded) = budgets::go_to(around, &mut tries.holds, id) {
+        if let Err(exceeded) = budgets::go_to(around, &mut tries.holds, id).await {
             spent.push((id, exceeded));
             left.remove(deployment.position);
             tier.remove(deployment.position);

@@ -46,7 +46,6 @@ impl OverBudget {
 ///
 /// # Errors
 /// The first budget without room for it; nothing is held then.
-#[expect(clippy::unused_async, reason = "budgets that gateways share are asked over the network")]
 pub(super) async fn reserve(
     around: &Around<'_>,
     caller: &Caller,
@@ -62,7 +61,7 @@ pub(super) async fn reserve(
         return Ok(Holds::default());
     }
     let estimate = if any { estimate_of(around, caller, wanted, call, plan) } else { Estimate::default() };
-    Holds::reserve(accounts.iter(), estimate, now).map_err(|exceeded| {
+    Holds::reserve(&accounts, estimate, now).await.map_err(|exceeded| {
         let config = &around.snapshot.config;
         OverBudget::new(config, words(&exceeded), exceeded.wait, false).into()
     })
@@ -142,11 +141,12 @@ fn places<'a>(around: &Around<'a>, id: DeploymentId) -> impl Iterator<Item = &'a
 ///
 /// # Errors
 /// One of them has no room.
-pub(super) fn go_to(around: &Around<'_>, holds: &mut Holds, id: DeploymentId) -> Result<(), Exceeded> {
+pub(super) async fn go_to(around: &Around<'_>, holds: &mut Holds, id: DeploymentId) -> Result<(), Exceeded> {
     if !around.table.limits_places() {
         return Ok(());
     }
-    holds.go_to(places(around, id), now_millis())
+    let places: SmallVec<[_; 2]> = places(around, id).map(Arc::clone).collect();
+    holds.go_to(&places, now_millis()).await
 }
 
 /// The failure of a request all of whose deployments have spent their budgets.

@@ -31,7 +31,7 @@ pub(crate) async fn call(current: Arc<Current>, id: DeploymentId) -> Result<Head
     let peek = Peek::read(body.as_bytes()).map_err(Failure::Unreadable)?;
     let (call, _) = intake::call(endpoint, None, &HeaderMap::new(), peek)?;
     // It counts against nobody's budget.
-    let (accounts, _) = Accounts::new();
+    let (accounts, _) = Accounts::new(None);
     let table = accounts.table();
     let (snapshot, board) = (&current.snapshot, &current.board);
     let around = Around { snapshot, board, pool: &pool, accounts: &accounts, table: &table };

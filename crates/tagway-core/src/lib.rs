@@ -10,6 +10,7 @@
 
 pub mod access;
 pub mod budget;
+pub mod catalogue;
 pub mod config;
 pub mod dialect;
 pub mod limits;

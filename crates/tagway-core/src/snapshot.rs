@@ -8,6 +8,7 @@ use std::sync::Arc;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use crate::catalogue::{Catalogue, Listed, Pricing};
 use crate::config::{Config, Deployment as Entry};
 use crate::dialect::resolve;
 use crate::limits::LimitedTags;
@@ -88,8 +89,7 @@ pub struct Deployment {
     /// What its upstream is called in error messages (`OpenAIException`).
     pub blame: String,
     paths: Vec<PathAndQuery>,
-    /// What its calls cost; `None` when that is not known, or depends on the model asked for.
-    prices: Option<Prices>,
+    pricing: Pricing,
 }
 
 impl Deployment {
@@ -111,8 +111,18 @@ impl Deployment {
     }
 
     /// What a call costs when a client asks for `asked`; `None` when that is not known.
-    pub fn prices_for(&self, _asked: &str) -> Option<Prices> {
-        self.prices.clone()
+    pub fn prices_for(&self, asked: &str) -> Option<Prices> {
+        self.pricing.prices(&self.entry, asked)
+    }
+
+    /// Whether calls have no known price, whatever model is asked for.
+    pub fn is_unpriced(&self) -> bool {
+        self.pricing.is_unknown()
+    }
+
+    /// What the catalogue says of the deployment's model.
+    pub fn listed(&self) -> Option<Listed<'_>> {
+        self.pricing.listed(&self.entry, &self.entry.upstream_model)
     }
 
     /// The provider's name of the model as a JSON string, when a client asks for `asked`.
@@ -209,7 +219,7 @@ impl Snapshot {
                 }
             }
             let id = DeploymentId(u32::try_from(deployments.len()).unwrap_or(u32::MAX));
-            deployments.push(deployment(entry, group, members.len())?);
+            deployments.push(deployment(entry, group, members.len(), &config.catalogue)?);
             members.push(id);
         }
         for group in &mut groups {
@@ -324,7 +334,12 @@ fn tags_of(entry: &Entry) -> DeploymentTags<'_> {
     }
 }
 
-fn deployment(entry: Entry, group: GroupId, position: usize) -> Result<Deployment, Unusable> {
+fn deployment(
+    entry: Entry,
+    group: GroupId,
+    position: usize,
+    catalogue: &Catalogue,
+) -> Result<Deployment, Unusable> {
     let unusable = |why: String| Unusable { id: entry.info.id.clone(), why };
     let shown = entry.api_base.clone().unwrap_or_else(|| entry.provider.base_url.to_owned());
     let mut paths = Vec::new();
@@ -361,7 +376,7 @@ fn deployment(entry: Entry, group: GroupId, position: usize) -> Result<Deploymen
         blame: blame(entry.provider.name),
         origin,
         paths,
-        prices: Prices::new(&entry.prices),
+        pricing: Pricing::new(&entry, catalogue),
         entry,
     })
 }

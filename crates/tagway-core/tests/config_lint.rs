@@ -10,7 +10,7 @@ fn file(settings: &str, deployments: &[(&str, &str)]) -> Files {
     let mut text = "model_list:\n".to_owned();
     for (number, (group, more)) in deployments.iter().enumerate() {
         text.push_str(&format!(
-            "  - model_name: {group}\n    litellm_params: {{model: openai/m{number}, api_key: k-k-k, {more}}}\n    model_info: {{id: id-{number}}}\n"
+            "  - model_name: {group}\n    litellm_params: {{model: openai/m{number}, api_key: k-k-k, {more}}}\n    model_info: {{id: id-{number}, input_cost_per_token: 0}}\n"
         ));
     }
     text.push_str("general_settings: {master_key: a-long-enough-master-key}\n");
@@ -83,7 +83,13 @@ fn tags_without_filtering() {
 
 #[test]
 fn switches_that_contradict() {
-    let text = "model_list:\n- {model_name: a, litellm_params: {model: openai/x, api_key: k-k, tags: [default]}, model_info: {enable_tag_filtering: true}}\n- model_name: a\n  litellm_params: {model: openai/y, api_key: k-k, tags: [eu]}\n  model_info:\n    enable_tag_filtering: false\ngeneral_settings: {master_key: a-long-enough-master-key}\n";
+    let text = "model_list:\n- {model_name: a, litellm_params: {model: openai/x, api_key: k-k, tags: [default]}, model_info: {enable_tag_filtering: true, input_cost_per_token: 0}}\n- model_name: a\n  litellm_params: {model: openai/y, api_key: k-k, tags: [eu]}\n  model_info:\n    enable_tag_filtering: false\n    input_cost_per_token: 0\ngeneral_settings: {master_key: a-long-enough-master-key}\n";
+    insta::assert_snapshot!(Files::one(text).linted());
+}
+
+#[test]
+fn prices_that_are_not_known_or_not_whole() {
+    let text = "model_list:\n- {model_name: a, litellm_params: {model: openai/ours, api_key: k-k}}\n- {model_name: a, litellm_params: {model: openai/ours-too, api_key: k-k}}\n- {model_name: b, litellm_params: {model: openai/gpt-4o, api_key: k-k}}\n- {model_name: c, litellm_params: {model: openai/ours, api_key: k-k, input_cost_per_token: 0.001}}\n- {model_name: d, litellm_params: {model: openai/embed, api_key: k-k, input_cost_per_token: 0.001}}\n- {model_name: e, litellm_params: {model: openai/ours, api_key: k-k}, model_info: {base_model: gpt-4o}}\n- {model_name: 'f*', litellm_params: {model: 'openai/f*', api_key: k-k}}\n- {model_name: g, litellm_params: {model: fake, mock_response: g}}\ngeneral_settings: {master_key: a-long-enough-master-key}\n";
     insta::assert_snapshot!(Files::one(text).linted());
 }
 

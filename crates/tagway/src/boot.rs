@@ -13,8 +13,9 @@ use tagway_core::snapshot::Snapshot;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::accounts::{self, Accounts, Crossed};
+use crate::accounts::{self, Accounts};
 use crate::admin::{Admin, Shared};
+use crate::alerts;
 use crate::catalog::Catalog;
 use crate::data::probe;
 use crate::directory::{self, Directory};
@@ -26,7 +27,7 @@ use crate::peers::{self, Meeting, Peers};
 use crate::seal::Seal;
 use crate::seen::{self, Seen};
 use crate::store::{self, Change, Db, Migrated, Place};
-use crate::tasks::{Stop, Tasks};
+use crate::tasks::Tasks;
 use crate::telemetry;
 
 /// What keeps the directory has this long to end …
@@ -154,7 +155,8 @@ async fn serve(
         async move { catalog.refresh().await }
     };
     tasks.spawn("reload", |stop| live::watch(Arc::clone(&live), renew, stop));
-    tasks.spawn("soft budgets", |stop| tell(crossed, stop));
+    let alerts = live.current().snapshot.config.general.alerts.clone();
+    tasks.spawn("alerts", |stop| alerts::tell(alerts, db.clone(), crossed, stop));
     // Requests in progress need these to the end: they stop after the workers.
     let mut keepers = Tasks::new();
     keepers.spawn("directory", |stop| directory::keep(Arc::clone(&directory), db.hasty(), orders, stop));
@@ -302,20 +304,6 @@ fn told(catalog: Arc<Catalog>) -> directory::Told {
             if changes.is_empty() || changes.iter().any(concerned) { catalog.refresh().await } else { true }
         })
     })
-}
-
-/// Tells of soft budgets that were crossed.
-async fn tell(mut crossed: mpsc::Receiver<Crossed>, mut stop: Stop) {
-    loop {
-        let Crossed { payer, id, spent, soft, .. } = tokio::select! {
-            () = stop.asked() => return,
-            crossed = crossed.recv() => match crossed {
-                Some(crossed) => crossed,
-                None => return,
-            },
-        };
-        tracing::warn!(target: "tagway::budget", kind = payer.as_str(), id, %spent, %soft, "soft budget crossed");
-    }
 }
 
 fn address(host: &str, port: u16) -> anyhow::Result<SocketAddr> {

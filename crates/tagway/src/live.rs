@@ -7,15 +7,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use tagway_core::config::{self, Config, Deployment, TagDeclaration};
+use tagway_core::catalogue::Catalogue;
+use tagway_core::config::{self, Config, Deployment, PriceCatalog, TagDeclaration};
 use tagway_core::snapshot::Snapshot;
 
 use crate::health::Board;
 use crate::host::System;
 use crate::tasks::Stop;
+use crate::web;
 
 /// How often the files are looked at for a change.
 const POLL: Duration = Duration::from_secs(2);
+
+/// How long a catalogue of prices may take to come, and how large it may be.
+const CATALOGUE_PATIENCE: Duration = Duration::from_secs(10);
+const CATALOGUE_BYTES: u64 = 64 << 20;
 
 /// Files with their contents.
 type Files = Vec<(PathBuf, String)>;
@@ -89,6 +95,7 @@ impl Live {
         for note in prepared.notes {
             tracing::warn!(target: "tagway::config", "{note}");
         }
+        warn_of_unpriced(&prepared.current.snapshot, None);
         Self {
             path,
             current: ArcSwap::from_pointee(prepared.current),
@@ -116,10 +123,11 @@ impl Live {
     pub(crate) fn reload(&self) -> Result<Vec<String>, String> {
         let _one = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.current();
-        match read(&self.path, &self.added.load(), Some(&before.board)) {
+        match read(&self.path, &self.added.load(), Some(&before)) {
             Ok(Prepared { current, notes }) => {
                 let (deployments, groups) =
                     (current.snapshot.deployments.len(), current.snapshot.groups.len());
+                warn_of_unpriced(&current.snapshot, Some(&before.snapshot));
                 self.current.store(Arc::new(current));
                 self.rejected.store(0, Ordering::Relaxed);
                 tracing::info!(target: "tagway::config", deployments, groups, "configuration reloaded");
@@ -141,6 +149,7 @@ impl Live {
         let _one = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.current();
         let current = compile(Arc::clone(&before.base), before.files.clone(), &added, Some(&before.board))?;
+        warn_of_unpriced(&current.snapshot, Some(&before.snapshot));
         self.added.store(Arc::new(added));
         self.current.store(Arc::new(current));
         Ok(())
@@ -187,12 +196,64 @@ pub(crate) fn prepare(path: &Path) -> Result<Prepared, String> {
     read(path, &Added::default(), None)
 }
 
-fn read(path: &Path, added: &Added, before: Option<&Board>) -> Result<Prepared, String> {
-    let loaded = config::load(path, &System).map_err(|problems| problems.to_string())?;
-    let notes = loaded.notes.iter().map(ToString::to_string).collect();
+fn read(path: &Path, added: &Added, before: Option<&Current>) -> Result<Prepared, String> {
+    let mut loaded = config::load(path, &System).map_err(|problems| problems.to_string())?;
+    let mut notes: Vec<String> = loaded.notes.iter().map(ToString::to_string).collect();
+    if let Some(PriceCatalog::Url(url)) = &loaded.config.proxy.price_catalog {
+        match fetch(url) {
+            Ok(catalogue) => loaded.config.catalogue = catalogue,
+            Err(why) => {
+                loaded.config.catalogue =
+                    before.map(|before| before.base.catalogue.clone()).unwrap_or_default();
+                let kept =
+                    if loaded.config.catalogue.is_empty() { "built-in ones" } else { "ones from before" };
+                notes.push(format!("price_catalog: {url} cannot be used, the prices are the {kept}: {why}"));
+            }
+        }
+    }
+    let before = before.map(|before| &before.board);
     let current = compile(Arc::new(loaded.config), loaded.files, added, before)
         .map_err(|why| format!("{}: {why}", path.display()))?;
     Ok(Prepared { current, notes })
+}
+
+/// The catalogue of prices at a web address.
+fn fetch(url: &str) -> Result<Catalogue, String> {
+    let mut answer = web::agent(url.starts_with("https"), CATALOGUE_PATIENCE)
+        .get(url)
+        .call()
+        .map_err(|error| error.to_string())?;
+    if !answer.status().is_success() {
+        return Err(format!("it answers {}", answer.status()));
+    }
+    let json = answer.body_mut().with_config().limit(CATALOGUE_BYTES).read_to_string();
+    Catalogue::read(&json.map_err(|error| error.to_string())?).map_err(|error| error.to_string())
+}
+
+/// Says which deployments cost nobody knows what, unless that was so `before`.
+fn warn_of_unpriced(snapshot: &Snapshot, before: Option<&Snapshot>) {
+    const SHOWN: usize = 10;
+    let names = |snapshot: &Snapshot| -> Vec<String> {
+        let unpriced = snapshot
+            .deployments
+            .iter()
+            .filter(|deployment| deployment.is_unpriced() && deployment.entry.mock.is_none());
+        let mut names: Vec<String> = unpriced.map(|deployment| deployment.entry.model.clone()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    };
+    let unpriced = names(snapshot);
+    if unpriced.is_empty() || before.is_some_and(|before| names(before) == unpriced) {
+        return;
+    }
+    let more = unpriced.len().saturating_sub(SHOWN);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    tracing::warn!(
+        target: "tagway::prices",
+        "no price is known of {}{more}: what their calls cost is not counted; give `input_cost_per_token` and `output_cost_per_token`, 0 where they are free",
+        unpriced[..unpriced.len().min(SHOWN)].join(", "),
+    );
 }
 
 fn compile(

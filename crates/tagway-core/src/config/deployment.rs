@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::deployment_keys::{PARAMS, is_price, price};
+use super::deployment_keys::PARAMS;
 use super::model::{Budget, Deployment, Mock, MockError, ModelInfo};
 use super::model_info::{self, Info};
+use super::prices::{is_price, price};
 use super::scope::{At, Rule, Scope, Table, nearest};
 use super::yaml::Kind;
 use super::{identity, links, mask};
@@ -35,6 +36,7 @@ pub(super) struct Params {
     pub(super) stream_timeout: Option<Duration>,
     pub(super) max_retries: Option<u32>,
     pub(super) prices: Vec<(String, f64)>,
+    pub(super) base_model: Option<String>,
     pub(super) extra_headers: Vec<(http::HeaderName, http::HeaderValue)>,
     pub(super) mock: Option<Mock>,
     pub(super) defaults: Map<String, Value>,
@@ -206,6 +208,7 @@ fn build(
         stream_timeout: params.stream_timeout,
         max_retries: params.max_retries,
         prices,
+        base_model: params.base_model.or(info.base_model),
         extra_headers: params.extra_headers,
         mock: params.mock,
         budget: params.budget,

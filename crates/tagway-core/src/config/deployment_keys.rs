@@ -2,6 +2,7 @@
 
 use super::budgets;
 use super::deployment::{Params, headers, mock};
+use super::prices::{price, tiers};
 use super::scope::{At, Rule, Scope, Table};
 use super::tags;
 use crate::secret::Secret;
@@ -10,19 +11,6 @@ const NO_LIMITS: &str = "remove it, and hold the limit at the provider until tag
 const NO_GUARD: &str = "remove it only if requests may pass without this check";
 const AS_SENT: &str = "requests go out as the client sent them";
 const NO_ROUTER: &str = "name one model: only tags and the shuffle choose among deployments yet";
-
-/// Whether LiteLLM takes the key for a price.
-pub(super) fn is_price(key: &str) -> bool {
-    key.contains("cost_per_") || key.contains("token_cost")
-}
-
-/// A price in dollars, under its own name.
-pub(super) fn price(prices: &mut Vec<(String, f64)>, at: &At<'_>, scope: &mut Scope<'_>) {
-    let name = at.path.rsplit('.').next().unwrap_or_default().to_owned();
-    if let Some(value) = scope.number(at, 0.0) {
-        prices.push((name, value));
-    }
-}
 
 fn own_price(params: &mut Params, at: &At<'_>, scope: &mut Scope<'_>) {
     price(&mut params.prices, at, scope);
@@ -97,6 +85,9 @@ pub(super) const PARAMS: Table<Params> = &[
     ("input_cost_per_character", Rule::Works(own_price)),
     ("output_cost_per_character", Rule::Works(own_price)),
     ("input_cost_per_query", Rule::Works(own_price)),
+    ("input_cost_per_request", Rule::Works(own_price)),
+    ("tiered_pricing", Rule::Works(|params, at, scope| tiers(&mut params.prices, at, scope))),
+    ("base_model", Rule::Works(|params, at, scope| params.base_model = scope.text(at))),
     // Providers with an API of their own.
     ("azure", Rule::Works(foreign)),
     ("azure_ad_token", Rule::Works(foreign)),
@@ -213,10 +204,8 @@ pub(super) const PARAMS: Table<Params> = &[
     ("verbose", Rule::Ignored),
     ("no-log", Rule::Ignored),
     ("mock_timeout", Rule::Ignored),
-    ("tiered_pricing", Rule::Ignored),
     ("itpm", Rule::Ignored),
     ("otpm", Rule::Ignored),
-    ("base_model", Rule::Ignored),
     ("model_info", Rule::Ignored),
     ("supports_system_message", Rule::Ignored),
     ("max_file_size_mb", Rule::Ignored),

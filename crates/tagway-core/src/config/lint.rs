@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use super::groups::{self, Group};
-use super::lint_names;
 use super::model::{Config, TagKind, Tier};
 use super::scope::{At, Scope};
 use super::yaml::{Kind, Node};
+use super::{lint_names, lint_prices};
 use crate::tag::{Members, name};
 
 /// A tag no configuration carries: what a request with an unknown tag gets.
@@ -53,6 +53,7 @@ pub(super) fn run(config: &Config, tree: &Node, scope: &mut Scope<'_>) {
     lints.declarations(&root, scope);
     lints.fallbacks(&root, scope);
     lint_names::run(&lints.carried(), scope);
+    lint_prices::run(config, &lints.entries, scope);
 }
 
 impl<'c> Lints<'c> {

@@ -8,7 +8,8 @@ use super::problem::{Problem, Problems};
 use super::report::Report;
 use super::scope::{At, Rule, Scope, Table, strict};
 use super::yaml::{Kind, Node};
-use super::{deployment, files, general, links, lint, proxy, routing, tags};
+use super::{deployment, files, general, links, lint, prices, proxy, routing, tags};
+use crate::catalogue::Catalogue;
 
 /// What loading needs of the world.
 pub trait Host {
@@ -59,7 +60,9 @@ fn run(
     let env = |name: &str| host.env(name);
     let mut scope = Scope::new(Report::default(), &env);
     let config = files::read(path, &|path| host.read(path), &mut scope).map(|tree| {
-        let config = compile(&tree, &mut scope);
+        let mut config = compile(&tree, &mut scope);
+        config.catalogue =
+            prices::catalogue(config.proxy.price_catalog.as_ref(), path, &tree, host, &mut scope);
         if !scope.report.has_errors() {
             lints(&config, &tree, &mut scope);
         }
@@ -140,6 +143,7 @@ fn compile(tree: &Node, scope: &mut Scope<'_>) -> Config {
         proxy: draft.proxy.proxy,
         general,
         tags: draft.tags,
+        catalogue: Catalogue::default(),
     };
     links::check(&config, &group_names(tree), tree, scope);
     config

@@ -1,11 +1,13 @@
 //! The checked configuration: what the file says once every problem has been ruled out. Types here cannot be
 //! wrong; they know nothing of YAML, spans or environment variables.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use super::SpendLogs;
+use crate::catalogue::Catalogue;
 use crate::dialect::Provider;
 use crate::money::Nanos;
 use crate::secret::Secret;
@@ -23,6 +25,8 @@ pub struct Config {
     pub general: General,
     /// `tags`: the declared vocabulary.
     pub tags: Vec<TagDeclaration>,
+    /// What models cost that say nothing of it themselves.
+    pub catalogue: Catalogue,
 }
 
 /// One entry of `model_list`.
@@ -64,6 +68,8 @@ pub struct Deployment {
     pub max_retries: Option<u32>,
     /// Prices in dollars per unit, by LiteLLM's names (`input_cost_per_token`, …).
     pub prices: Vec<(String, f64)>,
+    /// `base_model` of `litellm_params` or `model_info`: the model whose price it has.
+    pub base_model: Option<String>,
     /// `extra_headers` for the provider.
     pub extra_headers: Vec<(http::HeaderName, http::HeaderValue)>,
     /// `mock_response`: answers without any upstream.
@@ -244,6 +250,17 @@ pub struct Proxy {
     pub budget_exceeded_status: Option<u16>,
     /// `default_estimated_output_tokens`, which may stand in `general_settings` as well.
     pub estimated_output_tokens: Option<u64>,
+    /// `price_catalog`: prices that go before the built-in ones.
+    pub price_catalog: Option<PriceCatalog>,
+}
+
+/// Where prices come from, in the format of LiteLLM's `model_prices_and_context_window.json`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PriceCatalog {
+    /// A file, read with the configuration.
+    File(PathBuf),
+    /// A web address, to be read by whoever loads the configuration.
+    Url(String),
 }
 
 /// What new virtual keys get and may ask for.

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::deployment_keys::{is_price, price};
 use super::model::Tier;
+use super::prices::{is_price, price, tiers};
 use super::scope::{At, Rule, Scope, Table};
 use super::yaml::Kind;
 
@@ -16,6 +16,7 @@ pub(super) struct Info {
     pub(super) allow_fail_open: bool,
     pub(super) access_groups: Vec<String>,
     pub(super) prices: Vec<(String, f64)>,
+    pub(super) base_model: Option<String>,
     pub(super) fields: Map<String, Value>,
 }
 
@@ -82,6 +83,11 @@ fn free_form(info: &mut Info, at: &At<'_>, key: &str, scope: &mut Scope<'_>) -> 
     if let Some(near) = near.filter(|near| near.len() > 3) {
         let message = format!("`{key}` is a field of your own, without effect");
         scope.warning_at_key(at, message).help(format!("did you mean `{near}`?"));
+    }
+    match key {
+        "base_model" => info.base_model = scope.text(at),
+        "tiered_pricing" if !matches!(at.node.kind, Kind::Null) => tiers(&mut info.prices, at, scope),
+        _ => {}
     }
     if is_price(key) && !matches!(at.node.kind, Kind::List(_) | Kind::Map(_) | Kind::Null) {
         price(&mut info.prices, at, scope);

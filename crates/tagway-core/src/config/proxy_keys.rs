@@ -2,6 +2,7 @@
 
 use super::budgets;
 use super::new_keys::{bounds, defaults};
+use super::prices;
 use super::proxy::{Draft, callbacks};
 use super::routing::fallbacks;
 use super::scope::{Rule, Table};
@@ -26,6 +27,9 @@ pub(super) const PROXY_KEYS: Table<Draft> = &[
     ),
     ("max_fallbacks", Rule::Works(|d, at, s| d.routing.max_fallbacks = s.count(at))),
     ("drop_params", Rule::Ignored),
+    ("price_catalog", Rule::Works(prices::catalog)),
+    // LiteLLM's own name for it.
+    ("model_cost_map_url", Rule::Works(prices::catalog)),
     ("json_logs", Rule::Works(|d, at, s| d.proxy.json_logs = s.bool(at).unwrap_or(false))),
     ("extra_spend_tag_headers", Rule::Missed("headers do not become tags yet")),
     ("callbacks", Rule::Works(callbacks)),
@@ -197,7 +201,6 @@ pub(super) const PROXY_KEYS: Table<Draft> = &[
     ("mcp_aliases", Rule::Ignored),
     ("mcp_semantic_tool_filter", Rule::Ignored),
     ("mcp_tool_search", Rule::Ignored),
-    ("model_cost_map_url", Rule::Ignored),
     ("network_mock", Rule::Ignored),
     ("newrelic_params", Rule::Ignored),
     ("openai_moderations_model_name", Rule::Ignored),

@@ -11,6 +11,8 @@ use tagway_core::money::Nanos;
 
 use super::House;
 use super::terms::Terms;
+use crate::alerts::Crossed;
+use crate::objects::Limits;
 use crate::receipt::{Booking, Payer};
 
 /// What a request may cost: as it probably will, and at most.
@@ -36,18 +38,6 @@ pub(crate) struct Exceeded {
     pub(crate) wait: Option<i64>,
 }
 
-/// A soft budget that was crossed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Crossed {
-    pub(crate) payer: Payer,
-    pub(crate) id: Box<str>,
-    pub(crate) spent: Nanos,
-    pub(crate) soft: Nanos,
-    pub(crate) max: Option<Nanos>,
-    /// When the window ends in which it was.
-    pub(crate) until: i64,
-}
-
 /// A payer's spend, and its budget if it has one.
 #[derive(Debug)]
 pub(crate) struct Account {
@@ -63,8 +53,8 @@ pub(crate) struct Account {
     ends: AtomicI64,
     /// When the window ends that was looked at last.
     window: AtomicI64,
-    /// Until when the soft budget's crossing has been told.
-    told: AtomicI64,
+    /// Until when it has been told that the soft budget is crossed, and the budget itself.
+    told: [AtomicI64; 2],
     slots: Mutex<Slots>,
 }
 
@@ -79,7 +69,7 @@ impl Account {
             spent: AtomicI64::new(0),
             ends: AtomicI64::new(NEVER),
             window: AtomicI64::new(0),
-            told: AtomicI64::new(0),
+            told: Default::default(),
             slots: Mutex::default(),
         }
     }
@@ -96,6 +86,11 @@ impl Account {
     pub(crate) fn spent(&self, now: i64) -> Nanos {
         self.turn_over(now);
         Nanos(self.spent.load(Ordering::Acquire))
+    }
+
+    /// Its budget, as objects have it.
+    pub(crate) fn limits(&self) -> Limits {
+        self.terms.load().limits_of_object()
     }
 
     /// What may be spent.
@@ -218,18 +213,20 @@ impl Account {
         Booking { payer: self.payer, id: self.id.clone(), until }
     }
 
-    /// Tells once in a window that the soft budget is crossed.
+    /// Tells once in a window that the soft budget is crossed, and once that the budget is.
     fn tell(&self, terms: &Terms, now: i64) {
-        let Some(soft) = terms.soft else { return };
+        let most = terms.max(now);
         let spent = Nanos(self.spent.load(Ordering::Acquire));
-        let told = self.told.load(Ordering::Acquire);
-        if spent < soft || now < told {
-            return;
-        }
-        let until = self.until(terms, now);
-        if self.told.compare_exchange(told, until, Ordering::AcqRel, Ordering::Acquire).is_ok() {
-            let max = terms.max(now);
-            self.house.tell(Crossed { payer: self.payer, id: self.id.clone(), spent, soft, max, until });
+        for (told, amount) in self.told.iter().zip([terms.soft, most]) {
+            let until = told.load(Ordering::Acquire);
+            if now < until || amount.is_none_or(|amount| spent < amount || amount == Nanos::ZERO) {
+                continue;
+            }
+            let end = self.until(terms, now);
+            if told.compare_exchange(until, end, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+                let (payer, id) = (self.payer, self.id.clone());
+                self.house.tell(Crossed { payer, id, spent, soft: terms.soft, most, until: end });
+            }
         }
     }
 
@@ -248,7 +245,7 @@ impl Account {
         self.place_endless(&mut slots);
         self.publish(&slots, Nanos::ZERO, now);
         drop(slots);
-        self.untell();
+        self.untell(now);
     }
 
     /// What was spent before the budget had windows counts in its first one.
@@ -258,10 +255,13 @@ impl Account {
     }
 
     /// A crossing that is undone may be told again.
-    fn untell(&self) {
-        let below = |soft: Nanos| Nanos(self.spent.load(Ordering::Acquire)) < soft;
-        if self.terms.load().soft.is_none_or(below) {
-            self.told.store(0, Ordering::Release);
+    fn untell(&self, now: i64) {
+        let terms = self.terms.load();
+        let spent = Nanos(self.spent.load(Ordering::Acquire));
+        for (told, amount) in self.told.iter().zip([terms.soft, terms.max(now)]) {
+            if amount.is_none_or(|amount| spent < amount) {
+                told.store(0, Ordering::Release);
+            }
         }
     }
 
@@ -273,7 +273,7 @@ impl Account {
         slots.forget(now);
         self.publish(&slots, Nanos::ZERO, now);
         drop(slots);
-        self.untell();
+        self.untell(now);
     }
 
     /// As [`Self::replace`], for an account that is new here: what was crossed before has been told before.
@@ -281,8 +281,10 @@ impl Account {
         self.replace(counted, now);
         let terms = self.terms.load();
         let spent = Nanos(self.spent.load(Ordering::Acquire));
-        if terms.soft.is_some_and(|soft| soft <= spent) {
-            self.told.store(self.until(&terms, now), Ordering::Release);
+        for (told, amount) in self.told.iter().zip([terms.soft, terms.max(now)]) {
+            if amount.is_some_and(|amount| amount <= spent) {
+                told.store(self.until(&terms, now), Ordering::Release);
+            }
         }
     }
 
@@ -345,7 +347,6 @@ mod tests {
     use std::sync::Barrier;
 
     use super::*;
-    use crate::objects::Limits;
 
     fn account(limits: &Limits) -> Arc<Account> {
         let (house, _) = House::new();

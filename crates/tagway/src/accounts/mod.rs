@@ -3,6 +3,7 @@
 
 mod account;
 mod registry;
+mod shared;
 mod table;
 mod terms;
 
@@ -10,20 +11,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-mod shared;
-
 use smallvec::SmallVec;
 use tagway_core::money::Nanos;
 use tokio::sync::mpsc;
 
-pub(crate) use account::{Account, Crossed, Estimate, Exceeded, Hold};
-pub(crate) use registry::{Accounts, Wanted, poll};
+pub(crate) use account::{Account, Estimate, Exceeded, Hold};
+pub(crate) use registry::{Accounts, Turn, Wanted, poll};
 pub(crate) use table::Table;
 pub(crate) use terms::Terms;
 
-use crate::receipt::Booking;
+use crate::alerts::Crossed;
+use crate::receipt::{Booking, Payer};
 
-/// As many crossings of soft budgets wait to be told; more are lost.
+/// As many crossings of budgets wait to be told; more are lost.
 const MOST_TOLD: usize = 1024;
 
 /// The time as budgets count it: milliseconds since 1970.
@@ -52,7 +52,7 @@ impl House {
 
     fn tell(&self, crossed: Crossed) {
         if let Err(error) = self.crossed.try_send(crossed) {
-            tracing::debug!(%error, "a soft budget was crossed, and nobody hears of it");
+            tracing::debug!(%error, "a budget was crossed, and nobody hears of it");
         }
     }
 }
@@ -109,7 +109,7 @@ impl Holds {
     }
 
     /// The account of this kind that it counts against.
-    pub(crate) fn account(&self, payer: crate::receipt::Payer) -> Option<&Account> {
+    pub(crate) fn account(&self, payer: Payer) -> Option<&Account> {
         self.payers.iter().map(Hold::account).find(|account| account.payer() == payer)
     }
 

@@ -12,10 +12,11 @@ use tagway_core::money::Nanos;
 use tagway_core::snapshot::Snapshot;
 use tokio::sync::{MutexGuard, mpsc};
 
-use super::account::{Account, Crossed};
+use super::account::Account;
 use super::table::Table;
 use super::terms::Terms;
 use super::{House, now_millis};
+use crate::alerts::Crossed;
 use crate::objects::{Budget, Tag, count_days_in};
 use crate::receipt::{Counted, Payer, Receipt};
 use crate::store::{Db, StoreError, Stored};
@@ -41,7 +42,7 @@ pub(crate) struct Accounts {
 pub(crate) struct Turn<'a>(#[expect(dead_code, reason = "held, not looked at")] MutexGuard<'a, ()>);
 
 impl Accounts {
-    /// No accounts, and where crossings of soft budgets are told.
+    /// No accounts, and where crossings of budgets are told.
     pub(crate) fn new() -> (Arc<Self>, mpsc::Receiver<Crossed>) {
         let (house, told) = House::new();
         let accounts = Self {

@@ -59,6 +59,17 @@ impl Terms {
         }
     }
 
+    /// The same as limits of an object.
+    pub(super) fn limits_of_object(&self) -> Limits {
+        let window = self.window.as_ref().map(Window::as_limits).unwrap_or_default();
+        Limits {
+            max_budget: self.max.map(Nanos::dollars),
+            soft_budget: self.soft.map(Nanos::dollars),
+            strict: self.strict,
+            ..window
+        }
+    }
+
     /// Messages name the owner so.
     pub(crate) fn named(self, name: Option<Box<str>>) -> Self {
         Self { name, ..self }

@@ -54,7 +54,7 @@ fn purpose(path: &str, method: &Method) -> Purpose {
     if *method == Method::GET && shows.iter().any(|word| path.contains(word)) {
         return Purpose::Info;
     }
-    let posted = ["/key/health", "/v2/key/info", "/route/explain"];
+    let posted = ["/key/health", "/v2/key/info", "/route/explain", "/spend/calculate"];
     if posted.contains(&path) { Purpose::Info } else { Purpose::Management }
 }
 

@@ -24,8 +24,6 @@ const REFUSED: &[&str] = &[
     "budget_fallbacks",
     "budget_limits",
     "config",
-    "default_estimated_output_tokens",
-    "default_estimated_output_tokens_per_model",
     "default_model",
     "default_team_member_models",
     "denied_passthrough_routes",
@@ -49,15 +47,18 @@ const REFUSED: &[&str] = &[
     "team_member_key_duration",
     "team_member_rpm_limit",
     "team_member_tpm_limit",
-    "temp_budget_expiry",
-    "temp_budget_increase",
     "throttle_on_budget_exceeded",
     "tpd_limit",
     "tpm_limit_type",
 ];
 
 /// Fields that LiteLLM keeps within `metadata`, where clients may give them, too.
-pub(super) const IN_METADATA: &[&str] = &["model_rpm_limit", "model_tpm_limit"];
+pub(super) const IN_METADATA: &[&str] = &[
+    "model_rpm_limit",
+    "model_tpm_limit",
+    "default_estimated_output_tokens",
+    "default_estimated_output_tokens_per_model",
+];
 
 /// The longest text an id or a name may be.
 pub(super) const LONGEST_NAME: usize = 255;

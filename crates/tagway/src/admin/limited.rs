@@ -1,18 +1,21 @@
 //! What customers, organizations and projects have in common: tags, and limits of their own or of a budget they
 //! refer to. Reads what a request wants of them, and shows them. Knows neither who asks nor what each is for.
 
+use axum::Json;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
+use super::Shared;
+use super::actor::Actor;
 use super::budgets;
 use super::change::Change;
 use super::given::{Given, LONGEST_NAME, object};
 use super::keys;
 use super::refusal::Refusal;
-use super::reset::{self, Bounds};
-use super::shown::{Ignored, row};
+use super::reset::{self, Bounds, ResetSpend, Spent, set_spend};
+use super::shown::{Ignored, reset_at, row};
 use crate::objects::{Budget, Customer, Limits, Organization, Owner, Project};
 use crate::store::{Db, Stored};
 
@@ -201,9 +204,37 @@ impl<T: Limited> Written<T> {
     }
 }
 
+/// Sets what was spent on an object to what a request says.
+///
+/// # Errors
+/// It is not there: what `missing` says. Or it cannot be set so.
+pub(super) async fn reset<T: Limited>(
+    shared: &Shared,
+    actor: &Actor,
+    id: &str,
+    given: Given,
+    missing: impl FnOnce(&str) -> Refusal,
+) -> Result<Json<Value>, Refusal> {
+    actor.must_be_admin()?;
+    let wish = ResetSpend::only(given)?;
+    let mut change = Change::begin_spending(shared, actor).await?;
+    let stored = change.find::<T>(id).await?.ok_or_else(|| missing(id))?;
+    let limits = stored.object.limits();
+    let bounds = Bounds::of(&stored.object, limits);
+    let Spent { spend, before } = set_spend(&mut change, T::KIND, id, bounds, &wish).await?;
+    change.commit().await?;
+    Ok(Json(json!({
+        (T::ID): id,
+        "spend": spend,
+        "previous_spend": before,
+        "max_budget": limits.max_budget,
+        "budget_reset_at": reset_at(limits),
+    })))
+}
+
 /// Checks limits. A new duration begins anew.
 pub(super) fn settle(limits: &mut Limits, before: &Limits, now: Timestamp) -> Result<(), Refusal> {
-    if limits.budget_duration != before.budget_duration && limits.budget_reset_at == before.budget_reset_at {
+    if limits.windows_differ(before) && limits.budget_reset_at == before.budget_reset_at {
         limits.budget_reset_at = None;
     }
     Ok(limits.settle(now)?)

@@ -8,6 +8,7 @@ mod actor;
 mod audit;
 mod blank;
 mod budgets;
+mod calculate;
 mod calls;
 mod change;
 mod check;
@@ -121,6 +122,7 @@ fn documented() -> OpenApiRouter<Shared> {
         .routes(routes!(check::check))
         .routes(routes!(explain::explain))
         .routes(routes!(reload::reload))
+        .routes(routes!(calculate::calculate))
         .merge(keys::routes())
         .merge(customers::routes())
         .merge(budgets::routes())

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::change::Change;
 use super::given::Given;
 use super::refusal::Refusal;
 use super::shown::{dollars, nanos};
@@ -30,14 +31,14 @@ pub(super) struct Spent {
 /// # Errors
 /// The body says nothing, or more than was spent.
 pub(super) async fn set_spend(
-    edit: &mut Edit,
+    edit: &mut Change<'_>,
     kind: Kind,
     id: &str,
     limits: Bounds<'_>,
     wish: &ResetSpend,
 ) -> Result<Spent, Refusal> {
     let to = wish.reset_to.ok_or_else(|| Refusal::field("reset_to", "Missing required field 'reset_to'."))?;
-    let before = edit.spend_of(kind, id).await?;
+    let before = edit.spend_of(kind, id).await? + edit.unshipped(kind, id);
     if !to.is_finite() || to < 0.0 {
         return Err(Refusal::field("reset_to", "reset_to must be >= 0"));
     }
@@ -74,16 +75,12 @@ impl<'a> Bounds<'a> {
     /// When the window ends in which something is spent now.
     pub(super) async fn end(self, edit: &mut Edit) -> Result<i64, StoreError> {
         let limits = self.joined(edit).await?;
-        Ok(end(limits, edit))
+        Ok(end(&limits, edit))
     }
 }
 
-fn end(mut limits: Limits, edit: &Edit) -> i64 {
-    // The time that is written down may have passed.
-    match limits.settle(edit.now()) {
-        Ok(()) => limits.budget_reset_at.map_or(NEVER, |at| at.as_millisecond()),
-        Err(_) => NEVER,
-    }
+fn end(limits: &Limits, edit: &Edit) -> i64 {
+    limits.window().map_or(NEVER, |window| window.until(edit.now().as_millisecond()))
 }
 
 /// Lets what was spent on an object count in its new windows, where they have become others.
@@ -95,10 +92,10 @@ pub(super) async fn retime(
     after: Bounds<'_>,
 ) -> Result<(), StoreError> {
     let (before, after) = (before.joined(edit).await?, after.joined(edit).await?);
-    if before.budget_duration == after.budget_duration {
+    if !after.windows_differ(&before) {
         return Ok(());
     }
-    let until = end(after, edit);
+    let until = end(&after, edit);
     edit.retime(kind, &[id.to_owned()], until).await
 }
 
@@ -109,10 +106,10 @@ pub(super) async fn retime_under(
     before: &Limits,
     after: &Limits,
 ) -> Result<(), StoreError> {
-    if before.budget_duration == after.budget_duration {
+    if !after.windows_differ(before) {
         return Ok(());
     }
-    let until = end(after.clone(), edit);
+    let until = end(after, edit);
     let has_windows = |own: &Limits| own.max_budget.is_some() || own.budget_duration.is_some();
     macro_rules! retime_all {
         ($($kind:ty),*) => {$(

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::blank;
 use super::given::{IN_METADATA, object};
-use crate::objects::Object;
+use crate::objects::{Limits, Object};
 use crate::store::Stored;
 
 /// When an object was made and changed, and by whom.
@@ -59,7 +59,24 @@ pub(super) fn row<T: Object>(stored: &Stored<T>, id: &str, spend: i64) -> Map<St
     row.extend(object(&History::from(stored)));
     blank::fill(T::KIND, &mut row);
     repeat_in_metadata(&mut row);
+    renew(&mut row);
     row
+}
+
+/// When a budget begins anew; the time that was written down may have passed.
+pub(super) fn reset_at(limits: &Limits) -> Option<Timestamp> {
+    limits.window()?.end(Timestamp::now())
+}
+
+/// The same, among the fields of an object that is shown.
+pub(super) fn renew(row: &mut Map<String, Value>) {
+    if !row.get("budget_duration").is_some_and(Value::is_string) {
+        return;
+    }
+    let limits: Option<Limits> = serde_json::from_value(Value::Object(row.clone())).ok();
+    if let Some(at) = limits.as_ref().and_then(reset_at) {
+        row.insert("budget_reset_at".to_owned(), at.to_string().into());
+    }
 }
 
 /// A user as one may see it who can name it a member of something, and is no admin: who it is, and nothing of what it

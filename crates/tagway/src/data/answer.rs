@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body::{Frame, SizeHint};
+use tagway_core::money::Nanos;
 use tagway_core::snapshot::Endpoint;
-use tagway_core::usage::Usage;
 
 use super::attempt::{Around, Reply};
 use super::content::Content;
@@ -130,10 +130,14 @@ pub(crate) fn build(
     }
     record.permits.tell(&mut headers);
     if let Some(budget) = record.key_account().and_then(|account| account.max(now_millis())) {
-        headers.insert(&names::KEY_MAX_BUDGET, cost::text(budget.dollars()));
+        headers.insert(&names::KEY_MAX_BUDGET, cost::text(budget));
     }
     headers.insert(&names::VERSION, HeaderValue::from_static(env!("CARGO_PKG_VERSION")));
-    money(&mut headers, &deployment.entry.prices, &reply.content, spent(record));
+    let usage = match &reply.content {
+        Content::Whole { usage, .. } => usage.as_ref(),
+        Content::Events { .. } | Content::Stream(_) => None,
+    };
+    cost::tell(&mut headers, reply.prices.as_ref(), usage, spent(record));
     let total = now.saturating_duration_since(record.began);
     headers.insert(&names::RESPONSE_DURATION_MS, millis(total));
     if deployment.entry.mock.is_none() {
@@ -158,29 +162,9 @@ pub(crate) fn build(
     Answer { status: reply.status, headers, content: reply.content }
 }
 
-/// What the call cost, when the deployment's prices are known.
-fn money(headers: &mut HeaderMap, prices: &[(String, f64)], content: &Content, spent: f64) {
-    let usage: Option<Usage> = match content {
-        Content::Whole { usage, .. } => *usage,
-        Content::Events { .. } | Content::Stream(_) => None,
-    };
-    let Some(cost) = usage.and_then(|usage| cost::of(usage, prices)) else {
-        const NOTHING: HeaderValue = HeaderValue::from_static("0.0");
-        headers.insert(&names::RESPONSE_COST_INPUT, NOTHING);
-        headers.insert(&names::RESPONSE_COST_OUTPUT, NOTHING);
-        headers.insert(&names::KEY_SPEND, cost::text(spent));
-        return;
-    };
-    let total = cost.input + cost.output;
-    headers.insert(&names::KEY_SPEND, cost::text(spent + total));
-    headers.insert(&names::RESPONSE_COST, cost::text(total));
-    headers.insert(&names::RESPONSE_COST_INPUT, cost::text(cost.input));
-    headers.insert(&names::RESPONSE_COST_OUTPUT, cost::text(cost.output));
-}
-
-/// What the key has spent before this request, in dollars.
-fn spent(record: &Record) -> f64 {
-    record.key_account().map_or(0.0, |account| account.spent(now_millis()).dollars())
+/// What the key has spent before this request.
+fn spent(record: &Record) -> Nanos {
+    record.key_account().map_or(Nanos::ZERO, |account| account.spent(now_millis()))
 }
 
 /// Milliseconds with three digits behind the point.

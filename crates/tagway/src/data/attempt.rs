@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use smallvec::SmallVec;
 use tagway_core::config::Router;
+use tagway_core::price::Prices;
 use tagway_core::snapshot::{Deployment, DeploymentId, Endpoint, Snapshot};
 use tagway_core::tag::Members;
 
@@ -39,6 +40,8 @@ pub(crate) struct Reply {
     pub(crate) deployment: DeploymentId,
     /// `x-litellm-model-name`, when the request's model decides it (wildcards).
     pub(crate) model_name: Option<HeaderValue>,
+    /// What the call costs, if that is known.
+    pub(crate) prices: Option<Prices>,
     pub(crate) headers: HeaderMap,
     pub(crate) status: StatusCode,
     pub(crate) content: Content,

@@ -45,11 +45,20 @@ pub(crate) async fn fetch(
     let deployment = around.snapshot.deployment(id);
     let started = Instant::now();
     let model_name = deployment.model_json.is_none().then(|| header_value(&deployment.model_for(model)));
+    let prices = deployment.prices_for(model);
     if let Some(mock) = &deployment.entry.mock {
         let content = mock::play(mock, model, call)?;
         *begun = Some(Begun::new(id, deployment, model));
         let (status, headers) = (StatusCode::OK, HeaderMap::new());
-        return Ok(Reply { deployment: id, model_name, headers, status, content, took: started.elapsed() });
+        return Ok(Reply {
+            deployment: id,
+            model_name,
+            prices,
+            headers,
+            status,
+            content,
+            took: started.elapsed(),
+        });
     }
     let limit = limit(around, deployment, call);
     let late = |_| Failure::Timeout {
@@ -61,7 +70,7 @@ pub(crate) async fn fetch(
     let called =
         tokio::time::timeout(limit, answered(around, id, model, call, limit, begun)).await.map_err(late)?;
     let (status, headers, content) = called?;
-    Ok(Reply { deployment: id, model_name, headers, status, content, took: started.elapsed() })
+    Ok(Reply { deployment: id, model_name, prices, headers, status, content, took: started.elapsed() })
 }
 
 /// The time a call may take: the client's wish, the deployment's, the router's.

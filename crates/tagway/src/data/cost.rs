@@ -1,26 +1,39 @@
-//! What a call cost by the prices of its deployment, as LiteLLM's headers show it.
+//! Costs in LiteLLM's headers, and how often there is none to show because no price is known.
 
-use http::HeaderValue;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use http::{HeaderMap, HeaderValue};
+use tagway_core::money::Nanos;
+use tagway_core::price::Prices;
 use tagway_core::usage::Usage;
 
-/// Dollars.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Cost {
-    pub(crate) input: f64,
-    pub(crate) output: f64,
+use super::names;
+
+/// Calls that were served by deployments whose price is not known, since the start.
+static UNPRICED: AtomicU64 = AtomicU64::new(0);
+
+/// Tells what a call cost, and what its key has spent with it. `usage` is not known yet when an answer streams.
+pub(crate) fn tell(headers: &mut HeaderMap, prices: Option<&Prices>, usage: Option<&Usage>, spent: Nanos) {
+    const NOTHING: HeaderValue = HeaderValue::from_static("0.0");
+    if prices.is_none() {
+        UNPRICED.fetch_add(1, Ordering::Relaxed);
+    }
+    let Some((prices, usage)) = prices.zip(usage) else {
+        headers.insert(&names::RESPONSE_COST_INPUT, NOTHING);
+        headers.insert(&names::RESPONSE_COST_OUTPUT, NOTHING);
+        headers.insert(&names::KEY_SPEND, text(spent));
+        return;
+    };
+    let cost = prices.cost(usage);
+    headers.insert(&names::KEY_SPEND, text(spent + cost.total()));
+    headers.insert(&names::RESPONSE_COST, text(cost.total()));
+    headers.insert(&names::RESPONSE_COST_INPUT, text(cost.input));
+    headers.insert(&names::RESPONSE_COST_OUTPUT, text(cost.output));
 }
 
-/// The cost of `usage`; `None` when the prices are not known.
-pub(crate) fn of(usage: Usage, prices: &[(String, f64)]) -> Option<Cost> {
-    let price = |name: &str| prices.iter().find(|(key, _)| key == name).map(|(_, price)| *price);
-    let (input, output) = (price("input_cost_per_token")?, price("output_cost_per_token").unwrap_or(0.0));
-    #[expect(clippy::cast_precision_loss, reason = "nobody counts tokens beyond 2^53")]
-    let times = |tokens: u64, price: f64| tokens as f64 * price;
-    Some(Cost { input: times(usage.prompt, input), output: times(usage.completion, output) })
-}
-
-/// A number as Python prints it (`8.55e-06`), since that is what scripts parse.
-pub(crate) fn text(dollars: f64) -> HeaderValue {
+/// Dollars as Python prints a number (`8.55e-06`), since that is what scripts parse.
+pub(super) fn text(amount: Nanos) -> HeaderValue {
+    let dollars = amount.dollars();
     let text = if dollars != 0.0 && dollars.abs() < 1e-4 {
         let scientific = format!("{dollars:e}");
         let (mantissa, exponent) = scientific.split_once("e-").unwrap_or((&scientific, "0"));
@@ -37,9 +50,12 @@ mod tests {
 
     #[test]
     fn dollars_are_written_as_python_writes_them() {
-        let written = |dollars| text(dollars).to_str().unwrap().to_owned();
-        assert_eq!(written(8.55e-6), "8.55e-06");
-        assert_eq!(written(0.0), "0.0");
-        assert_eq!(written(0.25), "0.25");
+        let written = |nanos| text(Nanos(nanos)).to_str().unwrap().to_owned();
+        assert_eq!(written(8_550), "8.55e-06");
+        assert_eq!(written(1), "1e-09");
+        assert_eq!(written(100_000), "0.0001");
+        assert_eq!(written(0), "0.0");
+        assert_eq!(written(250_000_000), "0.25");
+        assert_eq!(written(3_000_000_000), "3.0");
     }
 }

@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
-
 use crate::accounts::{Account, Terms, Wanted};
 use crate::objects::{Kind, Limits, Owner};
 use crate::receipt::Payer;
@@ -81,13 +79,14 @@ impl Draft {
             let terms = Terms::of(&limits).named(Some(name.into()));
             (user.into(), (Payer::Member, format!("{id}/{user}").into(), terms))
         });
-        let metadata = object.metadata();
+        let (output, by_name) = object.estimated_output();
+        let output_by_model = by_name.into_iter().flatten();
         Self {
             own,
             by_model: by_model.collect(),
             by_member: by_member.collect(),
-            output: metadata.and_then(|fields| fields.get("default_estimated_output_tokens")?.as_u64()),
-            output_by_model: metadata.map(output_by_model).unwrap_or_default(),
+            output,
+            output_by_model: output_by_model.map(|(name, tokens)| (name.as_str().into(), *tokens)).collect(),
         }
     }
 
@@ -111,12 +110,6 @@ impl Draft {
             output_by_model: self.output_by_model,
         }
     }
-}
-
-fn output_by_model(metadata: &Map<String, Value>) -> Box<[(Box<str>, u64)]> {
-    let by_model = metadata.get("default_estimated_output_tokens_per_model").and_then(Value::as_object);
-    let given = by_model.into_iter().flatten();
-    given.filter_map(|(model, tokens)| Some((model.as_str().into(), tokens.as_u64()?))).collect()
 }
 
 fn payer(kind: Kind) -> Payer {

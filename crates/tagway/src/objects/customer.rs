@@ -35,10 +35,6 @@ pub(crate) struct Customer {
 impl Object for Customer {
     const KIND: Kind = Kind::Customer;
 
-    fn own_limits(&self) -> Option<&Limits> {
-        Some(&self.limits)
-    }
-
     fn links(&self) -> Links<'_> {
         Links { name: self.alias.as_deref(), budget: self.budget_id.as_deref(), ..Links::default() }
     }

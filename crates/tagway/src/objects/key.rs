@@ -61,6 +61,10 @@ pub(crate) struct Key {
     pub(crate) model_rpm_limit: Option<BTreeMap<String, u64>>,
     /// Tokens a minute by model.
     pub(crate) model_tpm_limit: Option<BTreeMap<String, u64>>,
+    /// How many tokens an answer is taken to have before it is there, when its request does not limit them.
+    pub(crate) default_estimated_output_tokens: Option<u64>,
+    /// The same by model.
+    pub(crate) default_estimated_output_tokens_per_model: Option<BTreeMap<String, u64>>,
     /// How often it was regenerated.
     #[schema(read_only)]
     pub(crate) rotation_count: u64,
@@ -86,10 +90,6 @@ pub(crate) struct RouterSettings {
 
 impl Object for Key {
     const KIND: Kind = Kind::Key;
-
-    fn own_limits(&self) -> Option<&Limits> {
-        Some(&self.limits)
-    }
 
     fn links(&self) -> Links<'_> {
         Links {
@@ -127,8 +127,8 @@ impl Owner for Key {
         format!("LiteLLM Virtual Key: {id}, key_alias: {alias}")
     }
 
-    fn metadata(&self) -> Option<&Map<String, Value>> {
-        Some(&self.metadata)
+    fn estimated_output(&self) -> (Option<u64>, Option<&BTreeMap<String, u64>>) {
+        (self.default_estimated_output_tokens, self.default_estimated_output_tokens_per_model.as_ref())
     }
 
     fn model_rates(&self) -> Vec<(Box<str>, Rates)> {

@@ -27,9 +27,9 @@ use tagway_core::tag::Origin;
 
 pub(crate) use budget::Budget;
 pub(crate) use customer::Customer;
-pub(crate) use duration::{after, count_days_in, house_zone};
+pub(crate) use duration::{after, count_days_in};
 pub(crate) use key::{Key, RouterSettings};
-pub(crate) use limits::{Limits, Windows};
+pub(crate) use limits::Limits;
 pub(crate) use model::Model;
 pub(crate) use organization::{Organization, OrganizationMember, OrganizationRole};
 pub(crate) use project::Project;
@@ -128,11 +128,6 @@ pub(crate) trait Object:
 
     fn links(&self) -> Links<'_>;
 
-    /// The limits it has itself, if it is something that spends.
-    fn own_limits(&self) -> Option<&Limits> {
-        None
-    }
-
     /// The tags it carries.
     fn tags(&self) -> Vec<&str> {
         Vec::new()
@@ -174,9 +169,9 @@ pub(crate) trait Owner: Object {
         std::iter::empty()
     }
 
-    /// What clients have written to it.
-    fn metadata(&self) -> Option<&Map<String, Value>> {
-        None
+    /// How many tokens an answer is taken to have before it is there: of any model, and by model.
+    fn estimated_output(&self) -> (Option<u64>, Option<&BTreeMap<String, u64>>) {
+        (None, None)
     }
 
     /// Its limits of rate by model.

@@ -90,10 +90,6 @@ impl OrganizationRole {
 impl Object for Organization {
     const KIND: Kind = Kind::Organization;
 
-    fn own_limits(&self) -> Option<&Limits> {
-        Some(&self.limits)
-    }
-
     fn links(&self) -> Links<'_> {
         Links {
             name: self.organization_alias.as_deref(),

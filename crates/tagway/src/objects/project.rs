@@ -45,10 +45,6 @@ pub(crate) struct Project {
 impl Object for Project {
     const KIND: Kind = Kind::Project;
 
-    fn own_limits(&self) -> Option<&Limits> {
-        Some(&self.limits)
-    }
-
     fn links(&self) -> Links<'_> {
         Links {
             name: self.project_alias.as_deref(),

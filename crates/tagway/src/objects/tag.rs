@@ -52,10 +52,6 @@ impl From<TagUse> for TagKind {
 impl Object for Tag {
     const KIND: Kind = Kind::Tag;
 
-    fn own_limits(&self) -> Option<&Limits> {
-        Some(&self.limits)
-    }
-
     fn links(&self) -> Links<'_> {
         Links { budget: self.budget_id.as_deref(), ..Links::default() }
     }

@@ -42,6 +42,10 @@ pub(crate) struct Team {
     pub(crate) model_rpm_limit: Option<BTreeMap<String, u64>>,
     /// Tokens a minute by model.
     pub(crate) model_tpm_limit: Option<BTreeMap<String, u64>>,
+    /// How many tokens an answer is taken to have before it is there, when its request does not limit them.
+    pub(crate) default_estimated_output_tokens: Option<u64>,
+    /// The same by model.
+    pub(crate) default_estimated_output_tokens_per_model: Option<BTreeMap<String, u64>>,
     /// Its members, and what they are in it.
     pub(crate) members_with_roles: Vec<Member>,
     /// What members may do with the team's keys, by path (`/key/generate`).
@@ -74,10 +78,6 @@ pub(crate) struct Member {
 
 impl Object for Team {
     const KIND: Kind = Kind::Team;
-
-    fn own_limits(&self) -> Option<&Limits> {
-        Some(&self.limits)
-    }
 
     fn links(&self) -> Links<'_> {
         Links {
@@ -115,8 +115,8 @@ impl Owner for Team {
         })
     }
 
-    fn metadata(&self) -> Option<&Map<String, Value>> {
-        Some(&self.metadata)
+    fn estimated_output(&self) -> (Option<u64>, Option<&BTreeMap<String, u64>>) {
+        (self.default_estimated_output_tokens, self.default_estimated_output_tokens_per_model.as_ref())
     }
 
     fn model_rates(&self) -> Vec<(Box<str>, Rates)> {

@@ -72,10 +72,6 @@ pub(crate) struct User {
 impl Object for User {
     const KIND: Kind = Kind::User;
 
-    fn own_limits(&self) -> Option<&Limits> {
-        Some(&self.limits)
-    }
-
     fn links(&self) -> Links<'_> {
         Links {
             name: self.user_email.as_deref(),

@@ -5,8 +5,8 @@ use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
 
-use super::duration::{next_reset, parse, time_zone};
-use super::house_zone;
+use super::duration::{house_zone, next_reset, parse, time_zone};
+use super::limits::{Limits, Windows};
 
 /// In so many parts a rolling window is counted: an amount counts for up to one part longer than the window.
 const PARTS: i64 = 60;
@@ -65,6 +65,18 @@ impl Window {
         let at = Timestamp::from_millisecond(now).ok().and_then(|now| self.end(now));
         // No clock shows a time without a tomorrow.
         at.map_or(i64::MAX, |at| at.as_millisecond())
+    }
+
+    /// The windows as they stand among the limits of an object.
+    pub(crate) fn as_limits(&self) -> Limits {
+        let zone = self.zone.as_ref().and_then(TimeZone::iana_name).map(str::to_owned);
+        Limits {
+            budget_duration: Some(self.duration.clone()),
+            budget_window: self.rolling.then_some(Windows::Rolling),
+            budget_timezone: zone,
+            budget_reset_at: self.first,
+            ..Limits::default()
+        }
     }
 
     /// Whether [`Self::until`] is the same for all of a window.

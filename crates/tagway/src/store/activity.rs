@@ -224,7 +224,7 @@ impl Db {
         }
         let mut either = Vec::new();
         for (dim, values) in &slice.any {
-            either.extend(self.among(*dim, values, args).await?);
+            either.extend(self.one_of_owners(*dim, values, args).await?);
         }
         if !slice.any.is_empty() {
             if either.is_empty() {
@@ -233,7 +233,7 @@ impl Db {
             condition.push_str(&format!(" AND ({})", either.join(" OR ")));
         }
         for (dim, values) in &slice.not {
-            if let Some(inside) = self.among(*dim, values, args).await? {
+            if let Some(inside) = self.one_of_owners(*dim, values, args).await? {
                 condition.push_str(" AND NOT ");
                 condition.push_str(&inside);
             }
@@ -242,7 +242,7 @@ impl Db {
     }
 
     /// A comparison with those of these owners that requests ever had; nothing where there are none.
-    async fn among(
+    async fn one_of_owners(
         &self,
         dim: Dim,
         values: &[String],

@@ -9,7 +9,7 @@ use tagway_core::money::Nanos;
 use super::StoreError;
 use super::db::{Arg, Db, Tx};
 use super::row::now_millis;
-use super::rows::{parts, tuples, tuples_with};
+use super::rows::{Cells, Rows};
 use super::spend_logs;
 use super::terms::{Set, TagSets, Terms, clean};
 use crate::receipt::{Counted, Receipt};
@@ -45,6 +45,15 @@ impl Db {
         if receipts.is_empty() {
             return Ok(Vec::new());
         }
+        // As a rule none of them is there.
+        match self.book_as(receipts, Told::Once).await? {
+            Some(counted) => Ok(counted),
+            None => Ok(self.book_as(receipts, Told::Again).await?.unwrap_or_default()),
+        }
+    }
+
+    /// Books receipts; nothing when they are told once and one of them is there.
+    async fn book_as(&self, receipts: &[Receipt], told: Told) -> Result<Option<Vec<Counted>>, StoreError> {
         let mut tx = self.begin().await?;
         let terms = Terms::resolve(&mut tx, &receipts.iter().flat_map(texts).map(clean).collect()).await?;
         let sets: Vec<Set> = receipts.iter().map(|receipt| tag_set(receipt, &terms)).collect();
@@ -55,15 +64,23 @@ impl Db {
             .zip(&sets)
             .map(|(receipt, set)| (receipt.id, Entry::new(receipt, set, &terms, &tag_sets)))
             .collect();
-        let entries: Vec<Entry<'_>> = entries.into_values().collect();
-        let new = log(&mut tx, &entries).await?;
-        let new: Vec<&Entry<'_>> = entries.iter().filter(|entry| new.contains(&entry.receipt.id)).collect();
-        log_tags(&mut tx, &new).await?;
-        add_to_days(&mut tx, &new).await?;
-        let counted = add_to_payers(&mut tx, &new).await?;
+        let mut entries: Vec<Entry<'_>> = entries.into_values().collect();
+        if !log(&mut tx, &mut entries, told).await? {
+            return Ok(None);
+        }
+        log_tags(&mut tx, &entries).await?;
+        add_to_days(&mut tx, &entries).await?;
+        let counted = add_to_payers(&mut tx, &entries).await?;
         tx.commit().await?;
-        Ok(counted)
+        Ok(Some(counted))
     }
+}
+
+/// Whether receipts may have been booked before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Once,
+    Again,
 }
 
 /// A receipt with its numbers.
@@ -128,52 +145,62 @@ fn tag_set(receipt: &Receipt, terms: &Terms) -> Set {
     ids.into_iter().collect()
 }
 
-/// Writes the log. Gives the numbers of those that were not there.
-async fn log(tx: &mut Tx, entries: &[Entry<'_>]) -> Result<HashSet<u128>, StoreError> {
-    let mut new = HashSet::with_capacity(entries.len());
-    for part in parts(entries) {
-        let mut args: Vec<Arg> = Vec::with_capacity(part.len() * spend_logs::COLUMNS);
-        for entry in part {
-            let receipt = entry.receipt;
-            args.extend([
-                receipt.id.to_be_bytes().as_slice().into(),
-                Arg::Text(clean(&receipt.call_id).into_owned()),
-            ]);
-            args.extend(entry.owners.map(Arg::MaybeInt));
-            args.extend([
-                entry.tag_set.into(),
-                i64::from(receipt.status).into(),
-                i64::from(receipt.failed()).into(),
-                entry.cost().into(),
-                Arg::Text(spend_logs::body(receipt)?),
-            ]);
-        }
-        let sql = format!(
-            "INSERT INTO spend_logs (id, call_id, {DAILY}, status, failed, cost, body) VALUES {} ON CONFLICT (id) DO NOTHING RETURNING id",
-            tuples(part.len(), spend_logs::COLUMNS)
-        );
-        let written: Vec<(Vec<u8>,)> = tx.all(&sql, &args).await?;
-        new.extend(written.iter().filter_map(|(id,)| spend_logs::number(id)));
+/// Writes the log, and leaves those that were not there; says whether that is all of them, unless they may be told
+/// again. To be told which rows are new costs more than writing them.
+async fn log(tx: &mut Tx, entries: &mut Vec<Entry<'_>>, told: Told) -> Result<bool, StoreError> {
+    let mut cells: Vec<Arg> = Vec::with_capacity(entries.len() * spend_logs::COLUMNS.len());
+    for entry in entries.iter() {
+        let receipt = entry.receipt;
+        cells.extend([
+            receipt.id.to_be_bytes().as_slice().into(),
+            Arg::Text(clean(&receipt.call_id).into_owned()),
+        ]);
+        cells.extend(entry.owners.map(Arg::MaybeInt));
+        cells.extend([
+            entry.tag_set.into(),
+            i64::from(receipt.status).into(),
+            i64::from(receipt.failed()).into(),
+            entry.cost().into(),
+            Arg::Text(spend_logs::body(receipt)?),
+        ]);
     }
-    Ok(new)
+    let mut rows = Rows {
+        into: spend_logs::TABLE,
+        columns: &spend_logs::COLUMNS,
+        cells,
+        more: "",
+        then: "ON CONFLICT (id) DO NOTHING",
+    };
+    if told == Told::Once {
+        let written = tx.write(rows).await?;
+        return Ok(usize::try_from(written).is_ok_and(|written| written == entries.len()));
+    }
+    rows.then = "ON CONFLICT (id) DO NOTHING RETURNING id";
+    let written: Vec<(Vec<u8>,)> = tx.write_returning(rows).await?;
+    let new: HashSet<u128> = written.iter().filter_map(|(id,)| spend_logs::number(id)).collect();
+    entries.retain(|entry| new.contains(&entry.receipt.id));
+    Ok(true)
 }
 
-async fn log_tags(tx: &mut Tx, new: &[&Entry<'_>]) -> Result<(), StoreError> {
+async fn log_tags(tx: &mut Tx, new: &[Entry<'_>]) -> Result<(), StoreError> {
     let mut rows: Vec<(i64, u128)> =
         new.iter().flat_map(|entry| entry.tags.iter().map(|tag| (*tag, entry.receipt.id))).collect();
     rows.sort_unstable();
-    for part in parts(&rows) {
-        let sql = format!("INSERT INTO spend_log_tags (tag_id, log_id) VALUES {}", tuples(part.len(), 2));
-        let args: Vec<Arg> =
-            part.iter().flat_map(|(tag, id)| [(*tag).into(), id.to_be_bytes().as_slice().into()]).collect();
-        tx.run(&sql, &args).await?;
-    }
+    let cells = rows.iter().flat_map(|(tag, id)| [(*tag).into(), id.to_be_bytes().as_slice().into()]);
+    tx.write(Rows {
+        into: "spend_log_tags (tag_id, log_id)",
+        columns: &[Cells::Ints, Cells::Bytes],
+        cells: cells.collect(),
+        more: "",
+        then: "",
+    })
+    .await?;
     Ok(())
 }
 
 /// Adds to the sums of days; rows in their order, so that gateways that write the same ones wait for each other but
 /// never both.
-async fn add_to_days(tx: &mut Tx, new: &[&Entry<'_>]) -> Result<(), StoreError> {
+async fn add_to_days(tx: &mut Tx, new: &[Entry<'_>]) -> Result<(), StoreError> {
     let mut days: BTreeMap<[i64; 12], [i64; SUMS.len()]> = BTreeMap::new();
     for entry in new {
         let mut row = [0; 12];
@@ -184,22 +211,20 @@ async fn add_to_days(tx: &mut Tx, new: &[&Entry<'_>]) -> Result<(), StoreError> 
         sums.iter_mut().zip(entry.sums()).for_each(|(sum, more)| *sum += more);
     }
     let added = SUMS.map(|name| format!("{name} = daily.{name} + excluded.{name}")).join(", ");
-    let days: Vec<_> = days.into_iter().collect();
-    for part in parts(&days) {
-        let sql = format!(
-            "INSERT INTO daily (day, {DAILY}, {}) VALUES {} ON CONFLICT (day, {DAILY}) DO UPDATE SET {added}",
-            SUMS.join(", "),
-            tuples(part.len(), 12 + SUMS.len())
-        );
-        let args: Vec<Arg> =
-            part.iter().flat_map(|(row, sums)| row.iter().chain(sums)).map(|n| (*n).into()).collect();
-        tx.run(&sql, &args).await?;
-    }
+    let cells = days.iter().flat_map(|(row, sums)| row.iter().chain(sums)).map(|number| (*number).into());
+    tx.write(Rows {
+        into: &format!("daily (day, {DAILY}, {})", SUMS.join(", ")),
+        columns: &[Cells::Ints; 12 + SUMS.len()],
+        cells: cells.collect(),
+        more: "",
+        then: &format!("ON CONFLICT (day, {DAILY}) DO UPDATE SET {added}"),
+    })
+    .await?;
     Ok(())
 }
 
 /// Adds to what payers have spent, in the order of rows.
-async fn add_to_payers(tx: &mut Tx, new: &[&Entry<'_>]) -> Result<Vec<Counted>, StoreError> {
+async fn add_to_payers(tx: &mut Tx, new: &[Entry<'_>]) -> Result<Vec<Counted>, StoreError> {
     let over = now_millis() - OVER;
     let mut amounts: BTreeMap<(&str, Cow<'_, str>, i64), i64> = BTreeMap::new();
     for entry in new {
@@ -208,23 +233,20 @@ async fn add_to_payers(tx: &mut Tx, new: &[&Entry<'_>]) -> Result<Vec<Counted>, 
             *amounts.entry((booking.payer.as_str(), clean(&booking.id), booking.until)).or_default() += cost;
         }
     }
-    let amounts: Vec<_> = amounts.into_iter().collect();
-    let mut counted = Vec::with_capacity(amounts.len());
-    for part in parts(&amounts) {
-        let sql = format!(
-            "INSERT INTO spend (kind, id, until, amount, updated_at) VALUES {} ON CONFLICT (kind, id, until) DO UPDATE SET amount = spend.amount + excluded.amount, updated_at = {} RETURNING kind, id, until, amount",
-            tuples_with(part.len(), 4, &format!(", {}", tx.clock())),
-            tx.clock()
-        );
-        let args: Vec<Arg> = part
-            .iter()
-            .flat_map(|((kind, id, until), amount)| {
-                [(*kind).into(), id.as_ref().into(), (*until).into(), (*amount).into()]
-            })
-            .collect();
-        counted.extend(tx.all::<CountedRow>(&sql, &args).await?.into_iter().map(Counted::from));
-    }
-    Ok(counted)
+    let cells = amounts.iter().flat_map(|((kind, id, until), amount)| {
+        [(*kind).into(), id.as_ref().into(), (*until).into(), (*amount).into()]
+    });
+    let clock = tx.clock();
+    let counted: Vec<CountedRow> = tx
+        .write_returning(Rows {
+            into: "spend (kind, id, until, amount, updated_at)",
+            columns: &[Cells::Texts, Cells::Texts, Cells::Ints, Cells::Ints],
+            cells: cells.collect(),
+            more: &format!(", {clock}"),
+            then: &format!("ON CONFLICT (kind, id, until) DO UPDATE SET amount = spend.amount + excluded.amount, updated_at = {clock} RETURNING kind, id, until, amount"),
+        })
+        .await?;
+    Ok(counted.into_iter().map(Counted::from).collect())
 }
 
 /// A row of `spend`.

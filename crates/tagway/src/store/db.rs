@@ -153,9 +153,9 @@ pub(super) enum Tx {
 }
 
 pub(super) struct PgTx {
-    tx: Transaction<'static, Postgres>,
+    pub(super) tx: Transaction<'static, Postgres>,
     /// An answer that takes longer will not come.
-    silence: Duration,
+    pub(super) silence: Duration,
 }
 
 impl Tx {

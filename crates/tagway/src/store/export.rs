@@ -9,8 +9,6 @@ use tagway_core::money::Nanos;
 use super::activity::{Sums, date};
 use super::book::SUMS;
 use super::db::{Arg, Db};
-use super::read::places;
-use super::rows::parts;
 use super::{Slice, StoreError};
 
 /// What tells the rows of a day apart.
@@ -174,15 +172,10 @@ impl Db {
     async fn tags_of_sets(&self, sets: &BTreeSet<i64>) -> Result<HashMap<i64, Vec<i64>>, StoreError> {
         let sets: Vec<i64> = sets.iter().copied().filter(|set| *set != 0).collect();
         let mut found: BTreeMap<(i64, i64), i64> = BTreeMap::new();
-        for part in parts(&sets) {
-            let sql = format!(
-                "SELECT tag_set, position, tag_id FROM tag_set_members WHERE tag_set IN ({})",
-                places(part.len())
-            );
-            let args: Vec<Arg> = part.iter().map(|set| Arg::Int(*set)).collect();
-            let members: Vec<(i64, i64, i64)> = self.all(&sql, &args).await?;
-            found.extend(members.into_iter().map(|(set, position, tag)| ((set, position), tag)));
-        }
+        let select = "SELECT tag_set, position, tag_id FROM tag_set_members WHERE tag_set";
+        let sets = sets.into_iter().map(Arg::Int).collect();
+        let members: Vec<(i64, i64, i64)> = self.among(select, sets).await?;
+        found.extend(members.into_iter().map(|(set, position, tag)| ((set, position), tag)));
         let mut tags: HashMap<i64, Vec<i64>> = HashMap::new();
         for ((set, _), tag) in found {
             tags.entry(set).or_default().push(tag);

@@ -11,11 +11,20 @@ use tagway_core::usage::Usage;
 use super::StoreError;
 use super::book::Owners;
 use super::db::{Arg, Db};
+use super::rows::Cells;
 use super::terms::clean;
 use crate::receipt::{Receipt, Tagged};
 
-/// How many columns a row of the log has.
-pub(super) const COLUMNS: usize = 17;
+/// The log's table and its columns …
+pub(super) const TABLE: &str = "spend_logs (id, call_id, key_id, team_id, user_id, organization_id, project_id, customer_id, group_id, deployment_id, provider_id, model_id, tag_set, status, failed, cost, body)";
+/// … and what they hold.
+pub(super) const COLUMNS: [Cells; 17] = {
+    let mut columns = [Cells::Ints; 17];
+    columns[0] = Cells::Bytes;
+    columns[1] = Cells::Texts;
+    columns[16] = Cells::Texts;
+    columns
+};
 
 /// What of a receipt has no column. Empty fields are left out: [`Receipt`] has a default for each.
 #[derive(Serialize)]

@@ -8,8 +8,7 @@ use tagway_core::secret;
 
 use super::StoreError;
 use super::db::{Arg, Db, Tx};
-use super::read::places;
-use super::rows::{parts, tuples};
+use super::rows::{Cells, Rows};
 
 /// The longest text of the dictionary, in bytes: PostgreSQL's indexes take no more than 2,700.
 const LONGEST: usize = 512;
@@ -40,20 +39,14 @@ impl Terms {
     /// Finds the numbers of texts that are [`clean`], and gives numbers to new ones.
     pub(super) async fn resolve(tx: &mut Tx, texts: &BTreeSet<Cow<'_, str>>) -> Result<Self, StoreError> {
         let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
-        resolve(
-            tx,
-            &texts,
-            FIND,
-            |count| {
-                format!(
-                    "INSERT INTO terms (text) VALUES {} ON CONFLICT (text) DO NOTHING RETURNING text, id",
-                    tuples(count, 1)
-                )
-            },
-            |text| vec![text.into()],
-        )
-        .await
-        .map(|resolved| Self(resolved.all))
+        let rows = |cells: Vec<Arg>| Rows {
+            into: "terms (text)",
+            columns: &[Cells::Texts],
+            cells,
+            more: "",
+            then: "ON CONFLICT (text) DO NOTHING RETURNING text, id",
+        };
+        Ok(Self(resolve(tx, &texts, FIND, rows, |text| vec![text.into()]).await?.all))
     }
 
     /// The number of a text that is [`clean`].
@@ -62,7 +55,7 @@ impl Terms {
     }
 }
 
-const FIND: &str = "SELECT text, id FROM terms WHERE text IN";
+const FIND: &str = "SELECT text, id FROM terms WHERE text";
 
 /// Numbers of names, all and those just given.
 struct Resolved {
@@ -72,38 +65,22 @@ struct Resolved {
 
 /// Finds numbers and gives new ones. Two gateways that meet the same new names do so in the same order, so that the
 /// second waits for the first and then finds what it gave.
-async fn resolve(
+async fn resolve<'c>(
     tx: &mut Tx,
     names: &[&str],
     find: &str,
-    insert: impl Fn(usize) -> String,
+    rows: impl Fn(Vec<Arg>) -> Rows<'c>,
     row: impl Fn(&str) -> Vec<Arg>,
 ) -> Result<Resolved, StoreError> {
-    let mut all = HashMap::with_capacity(names.len());
-    look_up(tx, names, find, &mut all).await?;
+    let args = |names: &[&str]| -> Vec<Arg> { names.iter().map(|name| (*name).into()).collect() };
+    let mut all: HashMap<String, i64> = tx.among(find, args(names)).await?.into_iter().collect();
     let missing: Vec<&str> = names.iter().copied().filter(|name| !all.contains_key(*name)).collect();
-    let mut new: Vec<(String, i64)> = Vec::with_capacity(missing.len());
-    for part in parts(&missing) {
-        let args: Vec<Arg> = part.iter().flat_map(|name| row(name)).collect();
-        new.extend(tx.all::<(String, i64)>(&insert(part.len()), &args).await?);
-    }
+    let cells = missing.iter().flat_map(|name| row(name)).collect();
+    let new: Vec<(String, i64)> = tx.write_returning(rows(cells)).await?;
     all.extend(new.iter().cloned());
     let elsewhere: Vec<&str> = missing.into_iter().filter(|name| !all.contains_key(*name)).collect();
-    look_up(tx, &elsewhere, find, &mut all).await?;
+    all.extend(tx.among::<(String, i64)>(find, args(&elsewhere)).await?);
     Ok(Resolved { all, new })
-}
-
-async fn look_up(
-    tx: &mut Tx,
-    names: &[&str],
-    find: &str,
-    found: &mut HashMap<String, i64>,
-) -> Result<(), StoreError> {
-    for part in parts(names) {
-        let args: Vec<Arg> = part.iter().map(|name| (*name).into()).collect();
-        found.extend(tx.all::<(String, i64)>(&format!("{find} ({})", places(part.len())), &args).await?);
-    }
-    Ok(())
 }
 
 /// A set of tags: their numbers in ascending order, each once.
@@ -122,13 +99,15 @@ impl TagSets {
         let sets: HashMap<&str, &Set> = named.iter().map(|(name, set)| (name.as_str(), *set)).collect();
         let names: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
         let size = |name: &str| sets.get(name).map_or(0, |set| count(set));
-        let resolved = resolve(tx, &names, "SELECT tags, id FROM tag_sets WHERE tags IN", |count| {
-            format!(
-                "INSERT INTO tag_sets (tags, size) VALUES {} ON CONFLICT (tags) DO NOTHING RETURNING tags, id",
-                tuples(count, 2)
-            )
-        }, |name| vec![name.into(), size(name).into()])
-        .await?;
+        let rows = |cells: Vec<Arg>| Rows {
+            into: "tag_sets (tags, size)",
+            columns: &[Cells::Texts, Cells::Ints],
+            cells,
+            more: "",
+            then: "ON CONFLICT (tags) DO NOTHING RETURNING tags, id",
+        };
+        let row = |name: &str| vec![name.into(), size(name).into()];
+        let resolved = resolve(tx, &names, "SELECT tags, id FROM tag_sets WHERE tags", rows, row).await?;
         let mut members: Vec<[i64; 4]> = Vec::new();
         for (name, id) in &resolved.new {
             let set = sets.get(name.as_str()).copied();
@@ -136,14 +115,14 @@ impl TagSets {
                 (0..).zip(set.into_iter().flatten()).map(|(place, tag)| [*tag, *id, place, size(name)]),
             );
         }
-        for part in parts(&members) {
-            let sql = format!(
-                "INSERT INTO tag_set_members (tag_id, tag_set, position, size) VALUES {}",
-                tuples(part.len(), 4)
-            );
-            let args: Vec<Arg> = part.iter().flatten().map(|number| (*number).into()).collect();
-            tx.run(&sql, &args).await?;
-        }
+        tx.write(Rows {
+            into: "tag_set_members (tag_id, tag_set, position, size)",
+            columns: &[Cells::Ints; 4],
+            cells: members.into_iter().flatten().map(Arg::Int).collect(),
+            more: "",
+            then: "",
+        })
+        .await?;
         Ok(Self(resolved.all))
     }
 
@@ -167,25 +146,15 @@ fn name(set: &Set) -> String {
 impl Db {
     /// The numbers of those of these texts that are known.
     pub(super) async fn term_ids(&self, texts: &[&str]) -> Result<HashMap<String, i64>, StoreError> {
-        let mut found = HashMap::with_capacity(texts.len());
-        for part in parts(texts) {
-            let args: Vec<Arg> = part.iter().map(|text| Arg::Text(clean(text).into_owned())).collect();
-            found
-                .extend(self.all::<(String, i64)>(&format!("{FIND} ({})", places(part.len())), &args).await?);
-        }
-        Ok(found)
+        let args = texts.iter().map(|text| Arg::Text(clean(text).into_owned())).collect();
+        Ok(self.among::<(String, i64)>(FIND, args).await?.into_iter().collect())
     }
 
     /// The texts of numbers.
     pub(super) async fn term_texts(&self, ids: &BTreeSet<i64>) -> Result<HashMap<i64, String>, StoreError> {
-        let ids: Vec<i64> = ids.iter().copied().collect();
-        let mut found = HashMap::with_capacity(ids.len());
-        for part in parts(&ids) {
-            let sql = format!("SELECT id, text FROM terms WHERE id IN ({})", places(part.len()));
-            let args: Vec<Arg> = part.iter().map(|id| (*id).into()).collect();
-            found.extend(self.all::<(i64, String)>(&sql, &args).await?);
-        }
-        Ok(found)
+        let args = ids.iter().copied().map(Arg::Int).collect();
+        let rows: Vec<(i64, String)> = self.among("SELECT id, text FROM terms WHERE id", args).await?;
+        Ok(rows.into_iter().collect())
     }
 }
 

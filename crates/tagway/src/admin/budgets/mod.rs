@@ -15,7 +15,7 @@ use super::blank;
 use super::change::Change;
 use super::given::object;
 use super::refusal::Refusal;
-use super::shown::row;
+use super::shown::{renew, row};
 use crate::objects::{Budget, Kind, Limits};
 use crate::store::{Db, Stored};
 
@@ -56,6 +56,7 @@ pub(super) fn table(budget: Option<&Stored<Budget>>, own: &Limits) -> Value {
         None => object(own),
     });
     blank::fill(Kind::Budget, &mut table);
+    renew(&mut table);
     Value::Object(table)
 }
 

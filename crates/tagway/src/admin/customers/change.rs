@@ -9,9 +9,10 @@ use utoipa::ToSchema;
 use super::super::Shared;
 use super::super::actor::Actor;
 use super::super::change::Change;
-use super::super::given::Given;
-use super::super::limited::{Wanted, Wishes, check_id, hold_budget};
+use super::super::given::{Given, Part};
+use super::super::limited::{Wanted, Wishes, check_id, hold_budget, reset};
 use super::super::refusal::{Refusal, Refusals};
+use super::super::reset::ResetSpend;
 use super::not_found;
 use crate::objects::Customer;
 
@@ -80,11 +81,26 @@ pub(super) async fn update(
 ) -> Result<Json<Map<String, Value>>, Refusal> {
     actor.must_be_admin()?;
     let id = given.take::<Which>()?.named()?;
-    let mut change = Change::begin(&shared, &actor).await?;
+    let mut change = Change::begin_for(&shared, &actor, &given).await?;
     hold_budget(&mut change, &given).await?;
     let before = change.find::<Customer>(&id).await?.ok_or_else(|| not_found("user_id", &id))?;
     let wanted = Wanted::read(&mut change, given, &id, &before.object).await?;
     let written = wanted.update(&mut change, &before).await?;
     change.commit().await?;
     Ok(Json(written.shown(&shared.db).await?))
+}
+
+/// Sets what was spent by a customer.
+#[utoipa::path(
+    post, path = "/customer/{user_id}/reset_spend", tag = "customers", request_body = ResetSpend,
+    params(("user_id" = String, Path, description = "Which customer")),
+    responses((status = 200, description = "Before and after", body = Object), Refusals)
+)]
+pub(super) async fn reset_spend(
+    State(shared): State<Shared>,
+    actor: Actor,
+    Part(id): Part,
+    given: Given,
+) -> Result<Json<Value>, Refusal> {
+    reset::<Customer>(&shared, &actor, &id, given, |id| not_found("user_id", id)).await
 }

@@ -12,7 +12,7 @@ use super::super::change::Change;
 use super::super::given::{Given, Part, object};
 use super::super::refusal::{Refusal, Refusals};
 use super::super::reset::{Bounds, ResetSpend, Spent, retime, set_spend};
-use super::super::shown::Ignored;
+use super::super::shown::{Ignored, reset_at};
 use super::generate::{self, KEPT, check_links, lifetime, taken};
 use super::permit::{self, Deed};
 use super::{digest_of, find, is_key, not_found, shown, spent};
@@ -71,7 +71,7 @@ async fn apply(
     mut given: Given,
 ) -> Result<(String, Stored<Key>, Ignored), Refusal> {
     let wishes: Wishes = given.peek(&Wishes::default(), &[])?;
-    let mut change = Change::begin(shared, actor).await?;
+    let mut change = Change::begin_for(shared, actor, &given).await?;
     let (asked, before) = match &wishes.key {
         Some(key) => (key.clone(), find(&mut change, key).await?.ok_or_else(not_found)?),
         None => {
@@ -102,7 +102,7 @@ async fn apply(
         None if forever => key.expires = None,
         None => {}
     }
-    if key.limits.budget_duration != before.object.limits.budget_duration {
+    if key.limits.windows_differ(&before.object.limits) {
         key.limits.budget_reset_at = None;
     }
     key.limits.settle(now)?;
@@ -244,7 +244,7 @@ pub(super) async fn reset_spend(
 ) -> Result<Json<Value>, Refusal> {
     actor.must_manage_keys()?;
     let wish = ResetSpend::only(given)?;
-    let mut change = Change::begin(&shared, &actor).await?;
+    let mut change = Change::begin_spending(&shared, &actor).await?;
     let stored = find(&mut change, &key).await?.ok_or_else(not_found)?;
     permit::touch(&actor, &mut change, &stored, Deed::Reset).await?;
     let bounds = Bounds::of(&stored.object, &stored.object.limits);
@@ -255,6 +255,6 @@ pub(super) async fn reset_spend(
         "spend": spend,
         "previous_spend": before,
         "max_budget": stored.object.limits.max_budget,
-        "budget_reset_at": stored.object.limits.budget_reset_at,
+        "budget_reset_at": reset_at(&stored.object.limits),
     })))
 }

@@ -23,6 +23,19 @@ const ADMINS: &[(&str, &str)] = &[
     ),
     ("spend", "Only proxy admins can set `spend` on a key."),
     ("budget_id", "Only proxy admins can set `budget_id` on a key."),
+    ("strict", "Only proxy admins can set `strict` on a key."),
+    ("budget_window", "Only proxy admins can set `budget_window` on a key."),
+    ("budget_timezone", "Only proxy admins can set `budget_timezone` on a key."),
+    ("temp_budget_increase", "Only proxy admins can set `temp_budget_increase` on a key."),
+    ("temp_budget_expiry", "Only proxy admins can set `temp_budget_expiry` on a key."),
+    (
+        "default_estimated_output_tokens",
+        "Only proxy admins can set `default_estimated_output_tokens` on a key.",
+    ),
+    (
+        "default_estimated_output_tokens_per_model",
+        "Only proxy admins can set `default_estimated_output_tokens_per_model` on a key.",
+    ),
     ("blocked", "Only proxy admins can block a key this way; use /key/block."),
 ];
 

@@ -3,6 +3,7 @@
 use axum::Json;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use tagway_core::catalogue::Listed;
 use tagway_core::snapshot::{Group, Snapshot};
 use utoipa::IntoParams;
 
@@ -45,7 +46,8 @@ const ABILITIES: [&str; 6] = [
 ];
 
 fn shown(snapshot: &Snapshot, group: &Group) -> Value {
-    let entries: Vec<_> = group.deployments.iter().map(|id| &snapshot.deployment(*id).entry).collect();
+    let deployments: Vec<_> = group.deployments.iter().map(|id| snapshot.deployment(*id)).collect();
+    let entries: Vec<_> = deployments.iter().map(|deployment| &deployment.entry).collect();
     let mut providers: Vec<&str> = Vec::new();
     for entry in &entries {
         if !providers.contains(&entry.provider.name) {
@@ -53,20 +55,25 @@ fn shown(snapshot: &Snapshot, group: &Group) -> Value {
         }
     }
     let field = |name: &str| entries.iter().find_map(|entry| entry.info.fields.get(name)).cloned();
-    let price = |name: &str| {
-        let prices = entries.iter().flat_map(|entry| &entry.prices);
-        prices.filter(|(known, _)| known == name).map(|(_, price)| *price).reduce(f64::max)
+    let most = |name: &str, listed: fn(Listed<'_>) -> Option<u64>| {
+        let known = || deployments.iter().filter_map(|deployment| listed(deployment.listed()?)).max();
+        field(name).or_else(|| known().map(Value::from))
     };
+    let prices: Vec<(f64, f64)> = deployments
+        .iter()
+        .filter_map(|deployment| Some(deployment.prices_for(&group.name)?.per_token()))
+        .collect();
+    let dearest = |price: fn(&(f64, f64)) -> f64| prices.iter().map(price).reduce(f64::max);
     let sum =
         |limits: Vec<u64>| (!limits.is_empty()).then(|| limits.into_iter().fold(0, u64::saturating_add));
     let mut fields = Map::from_iter([
         ("model_group".to_owned(), group.name.as_str().into()),
         ("providers".to_owned(), providers.into()),
-        ("max_input_tokens".to_owned(), field("max_input_tokens").into()),
-        ("max_output_tokens".to_owned(), field("max_output_tokens").into()),
-        ("input_cost_per_token".to_owned(), price("input_cost_per_token").into()),
-        ("output_cost_per_token".to_owned(), price("output_cost_per_token").into()),
-        ("input_cost_per_pixel".to_owned(), price("input_cost_per_pixel").into()),
+        ("max_input_tokens".to_owned(), most("max_input_tokens", |listed| listed.max_input).into()),
+        ("max_output_tokens".to_owned(), most("max_output_tokens", |listed| listed.max_output).into()),
+        ("input_cost_per_token".to_owned(), dearest(|price| price.0).into()),
+        ("output_cost_per_token".to_owned(), dearest(|price| price.1).into()),
+        ("input_cost_per_pixel".to_owned(), Value::Null),
         ("mode".to_owned(), field("mode").unwrap_or_else(|| "chat".into())),
         ("tpm".to_owned(), sum(entries.iter().filter_map(|entry| entry.tpm).collect()).into()),
         ("rpm".to_owned(), sum(entries.iter().filter_map(|entry| entry.rpm).collect()).into()),

@@ -6,7 +6,6 @@ use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use tagway_core::config::Deployment;
 use tagway_core::snapshot::{Deployment as Deployed, Snapshot};
 use tagway_core::tag::{Ask, RequestTags};
 use utoipa::{IntoParams, ToSchema};
@@ -211,7 +210,7 @@ async fn deployments(shared: &Shared, actor: &Actor) -> Result<Vec<Value>, Refus
         let entry = &deployment.entry;
         let row = stored.remove(entry.info.id.as_str());
         if groups.contains(&entry.model_name.as_str()) && may_reach(snapshot, actor, deployment) {
-            data.push(shown(entry, row));
+            data.push(shown(deployment, row));
         }
     }
     if actor.sees_all() {
@@ -259,6 +258,20 @@ fn out_of_service(stored: &Stored<Model>) -> Value {
     })
 }
 
+/// What the catalogue of prices knows of a deployment's model; `null` what it does not.
+fn known(deployment: &Deployed) -> [(&'static str, Value); 5] {
+    let listed = deployment.listed();
+    let (max_input, max_output) = listed.map_or((None, None), |listed| (listed.max_input, listed.max_output));
+    let prices = deployment.prices_for(&deployment.entry.model_name).map(|prices| prices.per_token());
+    [
+        ("max_tokens", max_output.into()),
+        ("max_input_tokens", max_input.into()),
+        ("max_output_tokens", max_output.into()),
+        ("input_cost_per_token", prices.map(|(input, _)| input).into()),
+        ("output_cost_per_token", prices.map(|(_, output)| output).into()),
+    ]
+}
+
 /// What the store knows of a deployment.
 fn note(info: &mut Map<String, Value>, stored: &Stored<Model>) {
     info.insert("db_model".into(), true.into());
@@ -266,7 +279,8 @@ fn note(info: &mut Map<String, Value>, stored: &Stored<Model>) {
     info.extend(object(&History::from(stored)));
 }
 
-fn shown(entry: &Deployment, stored: Option<&Stored<Model>>) -> Value {
+fn shown(deployment: &Deployed, stored: Option<&Stored<Model>>) -> Value {
+    let entry = &deployment.entry;
     let mut params = Map::new();
     let mut put = |key: &str, value: Value| {
         if !value.is_null() {
@@ -298,6 +312,11 @@ fn shown(entry: &Deployment, stored: Option<&Stored<Model>>) -> Value {
     info.insert("id".into(), entry.info.id.as_str().into());
     for (name, price) in &entry.prices {
         info.insert(name.clone(), (*price).into());
+    }
+    for (name, value) in known(deployment) {
+        if info.get(name).is_none_or(Value::is_null) {
+            info.insert(name.to_owned(), value);
+        }
     }
     match stored {
         Some(stored) => note(&mut info, stored),

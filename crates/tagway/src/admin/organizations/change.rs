@@ -9,9 +9,10 @@ use utoipa::ToSchema;
 use super::super::Shared;
 use super::super::actor::Actor;
 use super::super::change::Change;
-use super::super::given::Given;
-use super::super::limited::{Wanted, Wishes, Written, hold_budget};
+use super::super::given::{Given, Part};
+use super::super::limited::{Wanted, Wishes, Written, hold_budget, reset};
 use super::super::refusal::{Refusal, Refusals};
+use super::super::reset::ResetSpend;
 use super::{not_found, permit, shown};
 use crate::objects::Organization;
 
@@ -115,7 +116,7 @@ pub(super) async fn update(
     let id = given.take::<Which>()?.named();
     let id =
         id.ok_or_else(|| Refusal::field("organization_id", "Missing required field 'organization_id'."))?;
-    let mut change = Change::begin(&shared, &actor).await?;
+    let mut change = Change::begin_for(&shared, &actor, &given).await?;
     hold_budget(&mut change, &given).await?;
     let before = change.find::<Organization>(&id).await?.ok_or_else(not_found)?;
     let wanted = Wanted::read(&mut change, given, &id, &before.object).await?;
@@ -133,4 +134,19 @@ async fn answer(
     let mut answer = written.ignored();
     answer.extend(rows.into_iter().flatten());
     Ok(Json(answer))
+}
+
+/// Sets what was spent by an organization.
+#[utoipa::path(
+    post, path = "/organization/{organization_id}/reset_spend", tag = "organizations", request_body = ResetSpend,
+    params(("organization_id" = String, Path, description = "Which organization")),
+    responses((status = 200, description = "Before and after", body = Object), Refusals)
+)]
+pub(super) async fn reset_spend(
+    State(shared): State<Shared>,
+    actor: Actor,
+    Part(id): Part,
+    given: Given,
+) -> Result<Json<Value>, Refusal> {
+    reset::<Organization>(&shared, &actor, &id, given, |_| not_found()).await
 }

@@ -23,6 +23,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
         .routes(routes!(change::new))
         .routes(routes!(change::update))
+        .routes(routes!(change::reset_spend))
         .routes(routes!(show::info, show::several))
         .routes(routes!(show::list))
         .routes(routes!(remove::delete))

@@ -10,9 +10,10 @@ use utoipa::ToSchema;
 use super::super::Shared;
 use super::super::actor::Actor;
 use super::super::change::Change;
-use super::super::given::Given;
-use super::super::limited::{Wanted, Wishes, hold_budget};
+use super::super::given::{Given, Part};
+use super::super::limited::{Wanted, Wishes, hold_budget, reset};
 use super::super::refusal::{Refusal, Refusals};
+use super::super::reset::ResetSpend;
 use super::not_found;
 use crate::objects::{Key, Project, Role, Team};
 use crate::store::{Filter, Stored};
@@ -110,7 +111,7 @@ pub(super) async fn update(
     permit(&actor)?;
     let id = given.take::<Which>()?.named();
     let id = id.ok_or_else(|| Refusal::field("project_id", "Missing required field 'project_id'."))?;
-    let mut change = Change::begin(&shared, &actor).await?;
+    let mut change = Change::begin_for(&shared, &actor, &given).await?;
     hold_budget(&mut change, &given).await?;
     let before = change.find::<Project>(&id).await?.ok_or_else(|| not_found("project_id", &id))?;
     let wanted: Wanted<Project> = Wanted::read(&mut change, given, &id, &before.object).await?;
@@ -191,4 +192,19 @@ async fn check_keys(change: &mut Change<'_>, id: &str, project: &Project) -> Res
             Err(Refusal::field("team_id", message).typed("bad_request"))
         }
     }
+}
+
+/// Sets what was spent by a project.
+#[utoipa::path(
+    post, path = "/project/{project_id}/reset_spend", tag = "projects", request_body = ResetSpend,
+    params(("project_id" = String, Path, description = "Which project")),
+    responses((status = 200, description = "Before and after", body = Object), Refusals)
+)]
+pub(super) async fn reset_spend(
+    State(shared): State<Shared>,
+    actor: Actor,
+    Part(id): Part,
+    given: Given,
+) -> Result<Json<Value>, Refusal> {
+    reset::<Project>(&shared, &actor, &id, given, |id| not_found("project_id", id)).await
 }

@@ -96,7 +96,7 @@ pub(super) async fn update(
     let mut tag = read(&mut given, &before.object)?;
     let ignored = given.rest()?;
     tag.ignored.extend(ignored.clone());
-    if tag.limits.budget_duration != before.object.limits.budget_duration {
+    if tag.limits.windows_differ(&before.object.limits) {
         tag.limits.budget_reset_at = None;
     }
     tag.limits.settle(change.now())?;

@@ -3,6 +3,7 @@
 
 mod declare;
 mod list;
+mod reset;
 mod show;
 
 use jiff::Timestamp;
@@ -14,7 +15,7 @@ use utoipa_axum::routes;
 use super::Shared;
 use super::given::object;
 use super::refusal::Refusal;
-use super::shown::{History, dollars};
+use super::shown::{History, dollars, renew};
 use crate::objects::{Budget, Kind, Limits, Tag};
 use crate::store::{SeenTag, Stored};
 
@@ -25,6 +26,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(declare::delete))
         .routes(routes!(show::info))
         .routes(routes!(list::list))
+        .routes(routes!(reset::reset_spend))
 }
 
 /// The longest name of a tag, in characters.
@@ -109,6 +111,7 @@ fn shown(snapshot: &Snapshot, stored: &Stored<Tag>, beside: &Beside) -> Value {
         fields.entry(name).or_insert(value);
     }
     fields.extend(object(&History::from(stored)));
+    renew(&mut fields);
     Value::Object(fields)
 }
 
@@ -136,5 +139,6 @@ fn budget(tag: &Tag, shared: Option<&Limits>) -> Option<Value> {
     }
     let mut table = Map::from_iter([("budget_id".to_owned(), tag.budget_id.clone().into())]);
     table.extend(limits);
+    renew(&mut table);
     Some(Value::Object(table))
 }

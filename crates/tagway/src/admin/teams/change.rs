@@ -13,7 +13,7 @@ use super::super::given::{Given, Part, object};
 use super::super::keys;
 use super::super::refusal::{Refusal, Refusals};
 use super::super::reset::{Bounds, ResetSpend, Spent, retime, set_spend};
-use super::super::shown::Ignored;
+use super::super::shown::{Ignored, reset_at};
 use super::make::{KEPT, check, check_permissions};
 use super::{not_found, permit, wanted, with_spend};
 use crate::objects::{Kind, Team};
@@ -92,7 +92,7 @@ async fn apply(
     merge: bool,
 ) -> Result<(Stored<Team>, Ignored), Refusal> {
     actor.must_change()?;
-    let mut change = Change::begin(shared, actor).await?;
+    let mut change = Change::begin_for(shared, actor, &given).await?;
     let before: Option<Stored<Team>> = change.find(id).await?;
     permit::update(actor, id, before.as_ref())?;
     let before = before.ok_or_else(|| not_found(id))?;
@@ -123,7 +123,7 @@ async fn apply(
         return Err(Refusal::field(*field, message));
     }
     team.ignored.extend(ignored.clone());
-    if team.limits.budget_duration != before.object.limits.budget_duration {
+    if team.limits.windows_differ(&before.object.limits) {
         team.limits.budget_reset_at = None;
     }
     team.limits.settle(change.now())?;
@@ -350,7 +350,7 @@ pub(super) async fn reset_spend(
 ) -> Result<Json<Value>, Refusal> {
     actor.must_be_admin()?;
     let wish = ResetSpend::only(given)?;
-    let mut change = Change::begin(&shared, &actor).await?;
+    let mut change = Change::begin_spending(&shared, &actor).await?;
     let found: Option<Stored<Team>> = change.find(&id).await?;
     let stored = found.ok_or_else(|| not_found(&id))?;
     let bounds = Bounds::of(&stored.object, &stored.object.limits);
@@ -362,6 +362,6 @@ pub(super) async fn reset_spend(
         "spend": spend,
         "previous_spend": before,
         "max_budget": limits.max_budget,
-        "budget_reset_at": limits.budget_reset_at,
+        "budget_reset_at": reset_at(&limits),
     })))
 }

@@ -10,9 +10,25 @@ use super::super::refusal::Refusal;
 use crate::objects::{Member, Object as _, Organization, Team};
 use crate::store::{Edit, Stored};
 
-/// Fields that decide where requests go. An admin has the say, or the admin of the team's organization.
-const ADMINS: &[&str] =
-    &["tags", "allowed_tags", "allow_client_tags", "tag_expression", "router_settings", "spend"];
+/// Fields that decide where requests go, or how budgets hold. An admin has the say, or the admin of the team's organization.
+const ADMINS: &[&str] = &[
+    "tags",
+    "allowed_tags",
+    "allow_client_tags",
+    "tag_expression",
+    "router_settings",
+    "strict",
+    "budget_window",
+    "budget_timezone",
+    "default_estimated_output_tokens",
+    "default_estimated_output_tokens_per_model",
+    "spend",
+    "temp_budget_increase",
+    "temp_budget_expiry",
+];
+
+/// Those of them that are money.
+const MONEY: &[&str] = &["spend", "temp_budget_increase", "temp_budget_expiry"];
 
 /// Whether the actor administers the organization a team belongs to.
 pub(super) fn runs_organization(actor: &Actor, team: &Team) -> bool {
@@ -77,7 +93,7 @@ pub(super) fn fields(actor: &Actor, given: &Given, before: &Team, after: &Team) 
     }
     let organization = runs_organization(actor, after);
     for field in ADMINS.iter().filter(|field| given.gives(field)) {
-        if !organization || *field == "spend" {
+        if !organization || MONEY.contains(field) {
             let message = format!("Only proxy admins can set `{field}` on a team.");
             return Err(Refusal::forbidden(message).param(*field));
         }

@@ -13,7 +13,7 @@ use super::super::given::{Given, Part, object};
 use super::super::keys;
 use super::super::refusal::{Refusal, Refusals};
 use super::super::reset::{Bounds, ResetSpend, Spent, retime, set_spend};
-use super::super::shown::Ignored;
+use super::super::shown::{Ignored, reset_at};
 use super::super::teams::find_by_email;
 use super::make::{KEPT, check, no_password};
 use super::{not_found, permit, shown};
@@ -57,7 +57,7 @@ pub(super) async fn update(
 ) -> Result<Json<Value>, Refusal> {
     actor.must_be_admin()?;
     let wishes: Wishes = given.peek(&Wishes::default(), &[])?;
-    let mut change = Change::begin(&shared, &actor).await?;
+    let mut change = Change::begin_for(&shared, &actor, &given).await?;
     let before: Stored<User> = match wishes.user_id.filter(|id| !id.is_empty()) {
         Some(id) => change.find(&id).await?.ok_or_else(|| not_found(&id))?,
         None => {
@@ -82,7 +82,7 @@ pub(super) async fn update(
     let ignored = given.rest()?;
     user.ignored.extend(ignored.clone());
     permit::change(&actor, &id, &before.object, &user)?;
-    if user.limits.budget_duration != before.object.limits.budget_duration {
+    if user.limits.windows_differ(&before.object.limits) {
         user.limits.budget_reset_at = None;
     }
     user.limits.settle(change.now())?;
@@ -121,7 +121,7 @@ pub(super) async fn reset_spend(
 ) -> Result<Json<Value>, Refusal> {
     actor.must_be_admin()?;
     let wish = ResetSpend::only(given)?;
-    let mut change = Change::begin(&shared, &actor).await?;
+    let mut change = Change::begin_spending(&shared, &actor).await?;
     let found: Option<Stored<User>> = change.find(&id).await?;
     let stored = found.ok_or_else(|| not_found(&id))?;
     let bounds = Bounds::of(&stored.object, &stored.object.limits);
@@ -133,6 +133,6 @@ pub(super) async fn reset_spend(
         "spend": spend,
         "previous_spend": before,
         "max_budget": limits.max_budget,
-        "budget_reset_at": limits.budget_reset_at,
+        "budget_reset_at": reset_at(&limits),
     })))
 }

@@ -322,7 +322,10 @@ mod tests {
         let (mut folder, lanes) = Folder::claim(root.path(), "s", 1).unwrap();
         write(&lanes, 0, "new");
         let old = folder.read(ALL).unwrap();
-        assert_eq!((texts(&old), old.own), (["6", "8", "1", "3", "5", "7", "9"].map(Into::into).into(), false));
+        assert_eq!(
+            (texts(&old), old.own),
+            (["6", "8", "1", "3", "5", "7", "9"].map(Into::into).into(), false)
+        );
         folder.forget(&old).unwrap();
         let new = folder.read(ALL).unwrap();
         assert_eq!((texts(&new), new.own), (vec!["new".to_owned()], true));

@@ -37,6 +37,9 @@ const SHIPPING_GRACE: Duration = Duration::from_secs(5);
 /// A start waits no longer than this for receipts that the last run has left.
 const CATCH_UP: Duration = Duration::from_secs(60);
 
+/// The signal for a file beyond the limit of its size, on Linux and macOS.
+const SIGXFSZ: i32 = 25;
+
 /// How to run.
 pub(crate) struct Plan {
     pub(crate) config: PathBuf,
@@ -191,6 +194,8 @@ async fn serve(
     counting.spawn("count", |stop| ledger::count(ledger, uncounted, stop));
     shipping.spawn("ship", |stop| shipper.run(stop));
     announce(&live.current().snapshot, address, count);
+    // A file that may not grow any more (ulimit) is then a failed write, as on a full disk, and not the end.
+    let _too_large = signal(SignalKind::from_raw(SIGXFSZ))?;
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
         () = listen::accept(listener, &workers, stop) => {}

@@ -345,6 +345,60 @@ fn bytes(count: &AtomicI64) -> u64 {
 mod tests {
     use super::*;
 
+    fn rules(failure: SpendFailure, journal_bytes: u64) -> SpendRules {
+        SpendRules { failure, journal_bytes }
+    }
+
+    #[test]
+    fn beyond_its_bound_the_journal_refuses_or_memory_takes_over() {
+        let root = tempfile::TempDir::new().unwrap();
+        for failure in [SpendFailure::Refuse, SpendFailure::Serve] {
+            let Opened { ledger, folder, .. } = Ledger::open(root.path(), "s", 1).unwrap();
+            let rules = rules(failure, 2000);
+            let mut kept = 0;
+            while ledger.admits(rules).is_ok() && kept < 100 {
+                ledger.keep(0, &Receipt { id: kept, ..Receipt::default() }, rules);
+                kept += 1;
+            }
+            let State { backlog, in_memory, dropped, .. } = ledger.state();
+            assert_eq!(dropped, 0);
+            match failure {
+                SpendFailure::Refuse => assert!(kept < 50 && 2000 < backlog && in_memory == 0),
+                SpendFailure::Serve => assert!(kept == 100 && backlog < 3000 && 2000 < in_memory),
+            }
+            drop(folder);
+        }
+    }
+
+    #[test]
+    fn memory_has_a_bound_and_says_what_it_could_not_take() {
+        let ledger = Ledger::in_memory().ledger;
+        let rules = rules(SpendFailure::Refuse, u64::MAX);
+        let large = Receipt { error: Some("x".repeat(1 << 20).into()), ..Receipt::default() };
+        for _ in 0..70 {
+            ledger.keep(0, &large, rules);
+        }
+        let State { in_memory, dropped, .. } = ledger.state();
+        assert!(in_memory <= MOST_IN_MEMORY && (6..=7).contains(&dropped), "{in_memory} {dropped}");
+        assert!(ledger.admits(rules).is_err());
+    }
+
+    #[test]
+    fn what_memory_holds_goes_to_the_journal_when_there_is_room_again() {
+        let root = tempfile::TempDir::new().unwrap();
+        let Opened { ledger, folder, .. } = Ledger::open(root.path(), "s", 1).unwrap();
+        for id in 0..5 {
+            ledger.keep(0, &Receipt { id, ..Receipt::default() }, rules(SpendFailure::Serve, 0));
+        }
+        assert_eq!(ledger.memory().len(), 5);
+        ledger.recover();
+        assert_eq!(ledger.memory().len(), 5, "the bound still holds");
+        ledger.keep(0, &Receipt::default(), rules(SpendFailure::Serve, 1 << 20));
+        ledger.recover();
+        assert_eq!((ledger.memory().len(), ledger.state().in_memory), (0, 0));
+        assert_eq!(folder.unwrap().read(100).unwrap().found.entries.len(), 6);
+    }
+
     #[test]
     fn numbers_are_unique_and_later_ones_are_larger() {
         let writer = Writer::new(Ledger::off().ledger, 0);

@@ -61,6 +61,12 @@ impl Pen {
         Ok(())
     }
 
+    /// As after a write that failed.
+    #[cfg(test)]
+    pub(super) fn tear(&mut self) {
+        self.torn = true;
+    }
+
     /// How long the file is, up to its last whole entry.
     pub(super) fn len(&self) -> u64 {
         self.len

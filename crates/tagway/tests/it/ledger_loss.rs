@@ -156,3 +156,76 @@ async fn what_a_gateway_leaves_is_shipped_by_another_on_the_same_folder() {
     assert_eq!(by_call(&booked).len(), 20);
     drop((survivor, left));
 }
+
+/// As if the disk had no more room than this for a file, or had it again.
+fn room_for_files(gateway: &Gateway, bytes: Option<u64>) {
+    let limit = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
+    let mut prlimit = std::process::Command::new("prlimit");
+    let set =
+        prlimit.arg(format!("--pid={}", gateway.pid())).arg(format!("--fsize={limit}:unlimited")).status();
+    assert!(set.unwrap().success());
+}
+
+/// A gateway whose journal is full: the disk has no room, and the store does not take anything.
+async fn with_a_full_journal(policy: &str) -> (Gateway, Way, Home, Fake) {
+    let home = Home::new(Store::Postgres);
+    let Home::Database(database) = &home else { panic!("not a database") };
+    let way = Way::to(&database.url);
+    let url = way.through(&database.url);
+    let fake = Fake::start().await;
+    let deployments = [priced("m", "one", &fake.url())];
+    let config = config(&deployments, PLAIN)
+        .replace("general_settings:\n", &format!("general_settings:\n  spend_failure: {policy}\n"));
+    let gateway = Gateway::start_with(&config, &[], &[("DATABASE_URL", url.as_str())]);
+    room_for_files(&gateway, Some(8 << 10));
+    way.set(Traffic::Refused);
+    (gateway, way, home, fake)
+}
+
+#[tokio::test]
+async fn with_a_full_journal_requests_are_served_and_kept_in_memory() {
+    let (gateway, way, home, _fake) = with_a_full_journal("serve").await;
+    for _ in 0..100 {
+        assert_eq!(gateway.chat("m", json!({})).send().await.unwrap().status(), 200);
+    }
+    gateway.log("THE JOURNAL CANNOT BE WRITTEN");
+    let ready: Value = gateway.get("/health/readiness").send().await.unwrap().json().await.unwrap();
+    assert_eq!(ready["ledger"]["status"], "failing", "{ready}");
+    way.set(Traffic::Flows);
+    assert_eq!(until_rows(&home, 100).await.len(), 100);
+    room_for_files(&gateway, None);
+    gateway.log("the journal can be written again");
+    until("health", async || {
+        let ready: Value = gateway.get("/health/readiness").send().await.unwrap().json().await.unwrap();
+        ready["ledger"]["status"] == "healthy"
+    })
+    .await;
+    assert_eq!(rows(&home).await.len(), 100);
+}
+
+#[tokio::test]
+async fn with_a_full_journal_requests_are_refused_where_that_is_wanted() {
+    let (gateway, way, home, fake) = with_a_full_journal("refuse").await;
+    let mut served = 0;
+    let refused = loop {
+        let answer = gateway.chat("m", json!({})).send().await.unwrap();
+        if answer.status() == 503 {
+            break answer;
+        }
+        assert_eq!(answer.status(), 200);
+        served += 1;
+        assert!(served < 100, "nothing is refused");
+    };
+    assert!(refused.headers().contains_key("retry-after"));
+    let error = refused.json::<Value>().await.unwrap()["error"].clone();
+    assert_eq!(
+        (&error["type"], &error["reason"]),
+        (&json!("service_unavailable"), &json!("ledger")),
+        "{error}"
+    );
+    assert_eq!(fake.hits(), served);
+    way.set(Traffic::Flows);
+    room_for_files(&gateway, None);
+    until("service", async || gateway.chat("m", json!({})).send().await.unwrap().status() == 200).await;
+    assert_eq!(until_rows(&home, served + 1).await.len(), served + 1);
+}

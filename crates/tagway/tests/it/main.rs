@@ -24,6 +24,7 @@ mod fields;
 mod gateway;
 mod ledger;
 mod ledger_loss;
+mod ledger_usage;
 mod limits;
 mod openapi;
 mod orders;

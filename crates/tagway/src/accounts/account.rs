@@ -114,11 +114,6 @@ impl Account {
         (end != NEVER).then_some(end)
     }
 
-    /// Whether anything is left.
-    pub(crate) fn is_open(&self, now: i64) -> bool {
-        self.check(Estimate::default(), now).is_ok()
-    }
-
     /// Whether a request would be let in.
     pub(crate) fn check(&self, estimate: Estimate, now: i64) -> Result<(), Exceeded> {
         self.turn_over(now);
@@ -322,11 +317,6 @@ pub(crate) struct Hold {
 }
 
 impl Hold {
-    /// Whose budget it is.
-    pub(crate) fn account(&self) -> &Account {
-        &self.account
-    }
-
     /// Puts the cost in its place.
     pub(super) fn settle(mut self, cost: Nanos, now: i64) -> Booking {
         let hold = std::mem::take(&mut self.amount);

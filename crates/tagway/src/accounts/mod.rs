@@ -21,7 +21,7 @@ pub(crate) use table::Table;
 pub(crate) use terms::Terms;
 
 use crate::alerts::Crossed;
-use crate::receipt::{Booking, Payer};
+use crate::receipt::Booking;
 
 /// As many crossings of budgets wait to be told; more are lost.
 const MOST_TOLD: usize = 1024;
@@ -106,11 +106,6 @@ impl Holds {
         }
         self.place = place;
         Ok(())
-    }
-
-    /// The account of this kind that it counts against.
-    pub(crate) fn account(&self, payer: Payer) -> Option<&Account> {
-        self.payers.iter().map(Hold::account).find(|account| account.payer() == payer)
     }
 
     /// Puts the cost in place of what was held. Gives the counters it went to, one for every payer with a budget.

@@ -77,7 +77,7 @@ fn estimate_of(
     let config = &around.snapshot.config;
     let output = caller.purses().find_map(|(_, purse)| purse.output(wanted.model));
     let output = output.or(config.general.estimated_output_tokens).or(config.proxy.estimated_output_tokens);
-    estimate::of(around, plan, call, output)
+    estimate::of(around, plan, &around.snapshot.meant(wanted.model), call, output)
 }
 
 /// The accounts a request counts against wherever it goes.

@@ -2,7 +2,6 @@
 //! what it probably costs. Knows neither budgets nor callers.
 
 use tagway_core::money::Nanos;
-use tagway_core::price::Prices;
 use tagway_core::snapshot::{Deployment, DeploymentId, Endpoint};
 use tagway_core::usage::Usage;
 use tagway_core::wire::peek::{Known, Peek};
@@ -15,13 +14,21 @@ use crate::route::Plan;
 
 /// Bytes of JSON for which a token is counted: text has four or more to a token.
 const BYTES_A_TOKEN: u64 = 3;
+/// The parameters that limit an answer.
+const LIMITS: [&str; 3] = ["max_completion_tokens", "max_tokens", "max_output_tokens"];
 /// What providers add to a prompt.
 const OVERHEAD: u64 = 8;
 
 /// The cost of a call by the dearest of the deployments that may serve it; nothing where prices are not known. Its
 /// answer is taken to have as many tokens as it asks for, else `output`, else as many as answers of the deployment
 /// have had.
-pub(super) fn of(around: &Around<'_>, plan: &Plan<'_>, call: &Call<'_>, output: Option<u64>) -> Estimate {
+pub(super) fn of(
+    around: &Around<'_>,
+    plan: &Plan<'_>,
+    model: &str,
+    call: &Call<'_>,
+    output: Option<u64>,
+) -> Estimate {
     let size = size(&call.peek);
     let asked = asked_for(&call.peek);
     let answers = call.peek.json_of("n").and_then(|n| n.parse().ok()).unwrap_or(1_u64).clamp(1, 128);
@@ -29,9 +36,9 @@ pub(super) fn of(around: &Around<'_>, plan: &Plan<'_>, call: &Call<'_>, output: 
     for position in plan.candidates.iter() {
         let Some(id) = plan.group.deployments.get(position) else { continue };
         let deployment = around.snapshot.deployment(*id);
-        let Some(prices) = prices(deployment) else { continue };
+        let Some(prices) = deployment.prices_for(model) else { continue };
         let learned = around.board.learned(*id);
-        let known = asked.or(output);
+        let known = asked.or_else(|| limit_of(deployment)).or(output);
         let tokens = |unknown: u64| match call.endpoint {
             Endpoint::Embeddings => 0,
             _ => known.unwrap_or(unknown).saturating_mul(answers),
@@ -53,9 +60,9 @@ pub(super) fn of(around: &Around<'_>, plan: &Plan<'_>, call: &Call<'_>, output: 
     dearest
 }
 
-/// The prices of a deployment, as far as they are known.
-pub(super) fn prices(deployment: &Deployment) -> Option<Prices> {
-    Prices::new(&deployment.entry.prices)
+/// The most tokens a deployment lets answers have whose requests do not say.
+fn limit_of(deployment: &Deployment) -> Option<u64> {
+    LIMITS.into_iter().find_map(|name| deployment.entry.defaults.get(name)?.as_u64())
 }
 
 /// The bytes of what becomes the prompt.
@@ -67,9 +74,7 @@ fn size(peek: &Peek<'_>) -> u64 {
 
 /// The most tokens the call lets its answer have.
 fn asked_for(peek: &Peek<'_>) -> Option<u64> {
-    ["max_completion_tokens", "max_tokens", "max_output_tokens"]
-        .into_iter()
-        .find_map(|name| peek.json_of(name)?.parse().ok())
+    LIMITS.into_iter().find_map(|name| peek.json_of(name)?.parse().ok())
 }
 
 /// Notes what a call did cost that had been estimated so.

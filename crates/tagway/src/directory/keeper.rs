@@ -13,6 +13,7 @@ use tagway_core::secret::{hex, unhex};
 use tokio::sync::{mpsc, oneshot};
 
 use super::grant::{Above, Slot};
+use super::linked::Linked;
 use super::meters::Meters;
 use super::purse::Draft;
 use super::{Bearer, Directory, Grant, Known, Purse, Unreachable};
@@ -456,35 +457,6 @@ impl Keeper {
         // Customers others made meanwhile.
         self.directory.prepare(&self.db).await?;
         Ok(())
-    }
-}
-
-/// Owners, with the organization they belong to.
-trait Linked: Owner {
-    fn organization(&self) -> Option<&str>;
-}
-
-impl Linked for Team {
-    fn organization(&self) -> Option<&str> {
-        self.organization_id.as_deref()
-    }
-}
-
-impl Linked for Project {
-    fn organization(&self) -> Option<&str> {
-        None
-    }
-}
-
-impl Linked for User {
-    fn organization(&self) -> Option<&str> {
-        None
-    }
-}
-
-impl Linked for Organization {
-    fn organization(&self) -> Option<&str> {
-        None
     }
 }
 

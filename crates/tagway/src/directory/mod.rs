@@ -4,6 +4,7 @@
 mod filter;
 mod grant;
 mod keeper;
+mod linked;
 mod meters;
 mod purse;
 mod watch;

@@ -332,6 +332,72 @@ async fn a_change_of_a_budget_holds_for_the_next_request() {
 }
 
 #[tokio::test]
+async fn what_was_spent_is_remembered_over_a_restart() {
+    let fake = upstream().await;
+    let gateway = gateway(&fake.url(), "");
+    let key = key(&gateway, json!({"max_budget": 2})).await;
+    ok(gateway.post("/tag/new", &json!({"name": "eng", "max_budget": 3, "budget_duration": "30d"}))).await;
+    assert_eq!(status(chat(&gateway, &key, json!({"tags": ["eng"]}))).await, 200);
+    assert_eq!(status(chat(&gateway, KEY, json!({"tags": ["eng"]}))).await, 200);
+    gateway.signal("KILL");
+    let gateway = Gateway::start_in(gateway.stopped(), &[], &[]);
+    assert_eq!(status(chat(&gateway, &key, json!({}))).await, 200);
+    assert_eq!(status(chat(&gateway, &key, json!({}))).await, 429);
+    assert_eq!(status(chat(&gateway, KEY, json!({"tags": ["eng"]}))).await, 200);
+    assert_eq!(status(chat(&gateway, KEY, json!({"tags": ["eng"]}))).await, 429);
+}
+
+#[tokio::test]
+async fn any_tag_can_be_reset_and_says_what_was_spent() {
+    let fake = upstream().await;
+    let gateway =
+        gateway(&fake.url(), "tags:\n  - {name: \"customer:*\", max_budget: 2, budget_duration: 1d}");
+    ok(gateway.post("/tag/new", &json!({"name": "eng", "max_budget": 2}))).await;
+    for tag in ["eng", "customer:a"] {
+        let again = || chat(&gateway, KEY, json!({"tags": [tag]}));
+        assert_eq!((status(again()).await, status(again()).await, status(again()).await), (200, 200, 429));
+        let path = format!("/tag/{tag}/reset_spend");
+        let answer = ok(gateway.post(&path, &json!({"reset_to": 1}))).await;
+        assert_eq!((&answer["previous_spend"], &answer["spend"]), (&json!(2.0), &json!(1.0)));
+        assert_eq!((status(again()).await, status(again()).await), (200, 429), "{tag}");
+        let reset_at = &answer["budget_reset_at"];
+        assert_eq!(reset_at.is_string(), tag == "customer:a", "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_rolling_budget_has_let_out_comes_back_bit_by_bit() {
+    let fake = upstream().await;
+    let gateway = gateway(&fake.url(), "");
+    let body = json!({"name": "eng", "max_budget": 2, "budget_duration": "3s", "budget_window": "rolling"});
+    ok(gateway.post("/tag/new", &body)).await;
+    let began = Instant::now();
+    let again = || chat(&gateway, KEY, json!({"tags": ["eng"]}));
+    assert_eq!((status(again()).await, status(again()).await, status(again()).await), (200, 200, 429));
+    while status(again()).await == 429 {
+        assert!(began.elapsed() < PATIENCE);
+    }
+    assert!(Duration::from_secs(3) <= began.elapsed(), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_fallback_serves_when_a_groups_deployments_have_spent_theirs() {
+    let fake = upstream().await;
+    let deployments =
+        [dollar("m", "poor", &fake.url(), ", max_budget: 1"), dollar("n", "other", &fake.url(), "")];
+    let config = format!(
+        "model_list:\n{}general_settings: {{master_key: {KEY}}}\nrouter_settings: {{num_retries: 0, fallbacks: [{{m: [n]}}]}}\n",
+        deployments.concat()
+    );
+    let gateway = Gateway::start(&config);
+    let mut served = Vec::new();
+    for _ in 0..2 {
+        served.push(chat(&gateway, KEY, json!({})).send().await.unwrap().deployment().to_owned());
+    }
+    assert_eq!(served, ["poor", "other"]);
+}
+
+#[tokio::test]
 async fn a_soft_budget_refuses_nothing_and_is_told_once() {
     let fake = upstream().await;
     let gateway = gateway(&fake.url(), "");

@@ -19,11 +19,11 @@ const IMAGE: u64 = 765;
 const ATTACHMENT: u64 = 300;
 
 /// A text longer than this is counted in samples, so that no text takes long.
-const WHOLE: usize = 256 << 10;
-const SAMPLE: usize = 16 << 10;
+const WHOLE: usize = 128 << 10;
+const SAMPLE: usize = 8 << 10;
 
 /// Tokens of `text`, as the models of OpenAI of these years have them. For other models, and for a text of more than
-/// 256 KB, it is an estimate.
+/// 128 KB, it is an estimate.
 pub fn count_text(text: &str) -> u64 {
     let count = |text| split::Pieces::of(text).map(vocabulary::count).sum::<u64>();
     if text.len() <= WHOLE {

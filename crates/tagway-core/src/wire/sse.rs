@@ -180,13 +180,20 @@ impl SseMap {
 
     /// One data payload, between the bytes `head` and `tail` of its event.
     fn data(&mut self, head: &[u8], payload: &[u8], tail: &[u8], out: &mut Vec<u8>) {
+        let start = !self.memo.start.is_empty() && payload.starts_with(&self.memo.start);
+        // What is as it was in the last chunk has been searched there.
+        let mut known = if start { self.memo.model.end } else { 0 };
+        let alike = self.told.alike(payload, known);
+        let mut told = alike.is_some();
+        if start {
+            known = alike.unwrap_or(known);
+        }
         // Inside a string the quotes would be escaped: this is a key or a bare value.
-        if self.error.find(payload).is_some() && is_error(payload) {
+        if self.error.find(&payload[known..]).is_some() && is_error(payload) {
             self.seen.error = Some(String::from_utf8_lossy(payload).into_owned());
             return;
         }
-        let mut told = false;
-        let model = if payload.starts_with(&self.memo.start) && !self.memo.start.is_empty() {
+        let model = if start {
             Some(self.memo.model.clone())
         } else {
             if payload == b"[DONE]" {
@@ -206,14 +213,17 @@ impl SseMap {
                         return;
                     }
                     self.seen.events += 1;
-                    self.told.chunk(text.as_bytes(), 0);
+                    if !told {
+                        self.told.chunk(text.as_bytes(), 0);
+                    }
                     out.extend_from_slice(&[head, text.as_bytes(), tail].concat());
                     return;
                 }
             }
         };
         let from = model.as_ref().map_or(0, |span| span.end);
-        if self.may_tell_usage(&payload[from..]) && self.account(payload) && self.wishes.hide_usage {
+        if self.may_tell_usage(&payload[known.max(from)..]) && self.account(payload) && self.wishes.hide_usage
+        {
             return;
         }
         self.seen.events += 1;

@@ -46,16 +46,21 @@ struct Piece {
 }
 
 impl Told {
-    /// Takes the text of a chunk; what stands before `from` is known to hold none.
-    pub(super) fn chunk(&mut self, payload: &[u8], from: usize) {
-        let rest = &payload[from..];
-        if !self.alike.before.is_empty()
-            && let Some(rest) = rest.strip_prefix(self.alike.before.as_slice())
-            && let Some(end) = string_end(rest)
-            && rest[end..].starts_with(&self.alike.after)
-        {
-            return self.keep(self.alike.choice, &rest[..end]);
+    /// Takes the text of a chunk that is made as the last one was behind `from`. Says up to where it is.
+    pub(super) fn alike(&mut self, payload: &[u8], from: usize) -> Option<usize> {
+        let Alike { before, after, choice } = &self.alike;
+        let rest = payload.get(from..)?.strip_prefix(before.as_slice()).filter(|_| !before.is_empty())?;
+        let end = string_end(rest)?;
+        if !rest[end..].starts_with(after) {
+            return None;
         }
+        let known = from + before.len() + end + after.len();
+        self.keep(*choice, &rest[..end]);
+        Some(known)
+    }
+
+    /// Takes the text of any chunk; what stands before `from` is known to hold none.
+    pub(super) fn chunk(&mut self, payload: &[u8], from: usize) {
         if let Ok(text) = std::str::from_utf8(payload) {
             self.study(text, from);
         }
@@ -246,6 +251,7 @@ fn count_raw(raw: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sse::{SseMap, Wishes};
     use super::*;
 
     /// The text kept of the first choice, escapes undone.
@@ -257,7 +263,9 @@ mod tests {
     fn told(payloads: &[&str]) -> Told {
         let mut told = Told::default();
         for payload in payloads {
-            told.chunk(payload.as_bytes(), 0);
+            if told.alike(payload.as_bytes(), 0).is_none() {
+                told.chunk(payload.as_bytes(), 0);
+            }
         }
         told
     }
@@ -314,6 +322,21 @@ mod tests {
         let response = r#"{"output":[{"type":"message","content":[{"type":"output_text","text":"Hello"}]}]}"#;
         assert_eq!(text(&Told::of_answer(chat)), "Hello");
         assert_eq!(text(&Told::of_answer(response)), "Hello");
+    }
+
+    #[test]
+    fn a_stream_split_anywhere_says_the_same() {
+        let chunk = |text: &str| {
+            format!(
+                "data: {{\"id\":\"c\",\"model\":\"m\",\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n"
+            )
+        };
+        let stream = ["Hello", ",", " \\\"wor", "ld\\\""].map(chunk).concat();
+        for size in [stream.len(), 7, 1] {
+            let mut map = SseMap::new(Wishes { model: "\"asked\"".into(), hide_usage: true });
+            stream.as_bytes().chunks(size).for_each(|part| map.push(part, &mut Vec::new()).unwrap());
+            assert_eq!(map.estimated_completion(), count_text("Hello, \"world\""));
+        }
     }
 
     #[test]

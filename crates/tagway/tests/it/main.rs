@@ -39,6 +39,8 @@ mod reload;
 mod retries;
 mod roles;
 mod routing;
+mod spend;
+mod spend_logs;
 mod store;
 mod stored_models;
 mod stores;

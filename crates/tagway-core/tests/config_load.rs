@@ -5,7 +5,7 @@ mod config_host;
 use std::time::Duration;
 
 use config_host::Files;
-use tagway_core::config::{Mock, MockError, TagKind, Tier, Valkey};
+use tagway_core::config::{Mock, MockError, SpendFailure, SpendRules, TagKind, Tier, Valkey};
 use tagway_core::secret::Secret;
 
 #[test]
@@ -102,6 +102,20 @@ fn everything_that_works_is_read() {
     assert_eq!(kinds, [TagKind::Both, TagKind::Attribution]);
     let notes: Vec<String> = loaded.notes.iter().map(|note| note.to_string()).collect();
     insta::assert_snapshot!(notes.join("\n"));
+}
+
+#[test]
+fn what_becomes_of_spend_that_cannot_be_kept_is_the_operators_choice() {
+    let spend = |lines: &str| {
+        let text =
+            format!("model_list: []\ngeneral_settings:\n  master_key: sk-0123456789abcdef0123\n{lines}");
+        Files::one(&text).must_load().config.general.spend
+    };
+    let usual = SpendRules { failure: SpendFailure::Serve, journal_bytes: 1 << 30, kept: true };
+    assert_eq!(spend(""), usual);
+    let strict = SpendRules { failure: SpendFailure::Refuse, journal_bytes: 64 << 20, ..usual };
+    assert_eq!(spend("  spend_failure: refuse\n  spend_journal_max_mb: 64\n"), strict);
+    assert_eq!(spend("  disable_spend_updates: true\n"), SpendRules { kept: false, ..usual });
 }
 
 #[test]

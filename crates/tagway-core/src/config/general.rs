@@ -32,6 +32,7 @@ pub(super) struct Draft {
     pub(super) database_connections: Option<u32>,
     pub(super) spend_failure: SpendFailure,
     pub(super) journal_bytes: Option<u64>,
+    pub(super) spend_disabled: bool,
     pub(super) alerts: alerts::Draft,
     pub(super) spend_logs: SpendLogsDraft,
 }
@@ -58,6 +59,15 @@ pub(super) fn spend_failure(draft: &mut Draft, at: &At<'_>, scope: &mut Scope<'_
             );
         }
         None => {}
+    }
+}
+
+pub(super) fn spend_updates(draft: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
+    draft.spend_disabled = scope.bool(at).unwrap_or(false);
+    if draft.spend_disabled {
+        scope
+            .warning(at, "what requests cost is not recorded: there are no reports, and a restart forgets what budgets have counted")
+            .help("remove the line to keep accounts; they cost a few microseconds a request");
     }
 }
 
@@ -109,6 +119,7 @@ pub(super) fn read(at: Option<&At<'_>>, scope: &mut Scope<'_>) -> General {
         spend: SpendRules {
             failure: draft.spend_failure,
             journal_bytes: draft.journal_bytes.unwrap_or(DEFAULT_JOURNAL_BYTES),
+            kept: !draft.spend_disabled,
         },
         alerts: draft.alerts.settle(scope),
         spend_logs: draft.spend_logs.finish(),

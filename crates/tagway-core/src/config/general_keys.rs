@@ -1,7 +1,7 @@
 //! Every key of `general_settings` and its rule.
 
 use super::alerts;
-use super::general::{Draft, journal_size, key_header, request_size, spend_failure};
+use super::general::{Draft, journal_size, key_header, request_size, spend_failure, spend_updates};
 use super::scope::{At, Rule, Scope, Table};
 use super::spend_logs;
 use crate::secret::Secret;
@@ -168,7 +168,7 @@ pub(super) const GENERAL_KEYS: Table<Draft> = &[
     ("disable_responses_id_security", Rule::Ignored),
     ("disable_retry_on_max_parallel_request_limit_error", Rule::Ignored),
     ("disable_spend_logs", Rule::Works(spend_logs::disabled)),
-    ("disable_spend_updates", Rule::Ignored),
+    ("disable_spend_updates", Rule::Works(spend_updates)),
     ("drain_endpoint_token", Rule::Ignored),
     ("enable_claude_code_gateway", Rule::Ignored),
     ("enable_drain_endpoint", Rule::Ignored),

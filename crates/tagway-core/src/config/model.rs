@@ -338,6 +338,8 @@ pub struct SpendRules {
     pub failure: SpendFailure,
     /// `spend_journal_max_mb` in bytes: as much may wait for the store.
     pub journal_bytes: u64,
+    /// Not with `disable_spend_updates`: what requests cost is told to no store then.
+    pub kept: bool,
 }
 
 /// `spend_failure`.

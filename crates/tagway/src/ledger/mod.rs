@@ -182,7 +182,7 @@ impl Ledger {
 
     /// Keeps a receipt.
     fn keep(&self, lane: usize, receipt: &Receipt, rules: SpendRules) {
-        if self.off {
+        if self.off || !rules.kept {
             return;
         }
         let frame = match Frame::of(receipt) {
@@ -346,7 +346,7 @@ mod tests {
     use super::*;
 
     fn rules(failure: SpendFailure, journal_bytes: u64) -> SpendRules {
-        SpendRules { failure, journal_bytes }
+        SpendRules { failure, journal_bytes, kept: true }
     }
 
     #[test]

@@ -29,10 +29,13 @@ const POLL: Duration = Duration::from_secs(1);
 /// Payer, id, and what it may spend.
 pub(crate) type Wanted = (Payer, Box<str>, Terms);
 
+/// Accounts that are open somewhere.
+type Known = HashMap<Payer, HashMap<Box<str>, Weak<Account>>>;
+
 /// All accounts there are.
 pub(crate) struct Accounts {
     house: Arc<House>,
-    known: Mutex<HashMap<Payer, HashMap<Box<str>, Weak<Account>>>>,
+    known: Mutex<Known>,
     /// Those the configuration makes, and those of declared tags.
     table: ArcSwap<Table>,
     /// Held while the store is read or written and its word applied.
@@ -122,7 +125,7 @@ impl Accounts {
         account
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<Payer, HashMap<Box<str>, Weak<Account>>>> {
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use super::open::{Place, open};
 use super::{Db, StoreError};
+use crate::receipt::Receipt;
 
 /// A fresh store.
 pub(super) struct Trial {
@@ -56,4 +57,14 @@ impl Trial {
 async fn run(url: &str, sql: String) {
     let mut connection = PgConnection::connect(url).await.unwrap();
     connection.execute(AssertSqlSafe(sql)).await.unwrap();
+}
+
+/// Books as often as it takes: SQLite lets one write at a time, and who waits too long is to come again.
+pub(super) async fn book(db: &Db, receipts: &[Receipt]) {
+    loop {
+        match db.book(receipts).await {
+            Err(StoreError::Unavailable(_)) => {}
+            booked => break drop(booked.unwrap()),
+        }
+    }
 }

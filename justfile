@@ -22,6 +22,10 @@ bench *options:
 keys *options:
     bench/keys {{options}}
 
+# Kills the gateway under load and compares what clients got with the books.
+kill *options:
+    bench/kill {{options}}
+
 # Measures start and idle memory.
 start:
     bench/start

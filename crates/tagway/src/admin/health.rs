@@ -75,7 +75,7 @@ const LAG: i64 = 10_000;
 fn ledger(state: ledger::State) -> Value {
     let (status, hint) = if 0 < state.dropped {
         ("lossy", Some("Receipts were lost: neither the journal nor memory had room for them."))
-    } else if state.failing || 0 < state.in_memory {
+    } else if state.failing || state.durable && 0 < state.in_memory {
         ("failing", Some("The journal cannot be written: receipts are kept in memory alone. See the log."))
     } else if state.lag.is_some_and(|lag| LAG < lag) {
         ("behind", Some("The store does not take receipts: they wait in the journal."))

@@ -67,6 +67,8 @@ pub(crate) struct State {
     pub(crate) lag: Option<i64>,
     /// The last write of the journal failed.
     pub(crate) failing: bool,
+    /// There is a journal at all.
+    pub(crate) durable: bool,
 }
 
 /// Where receipts are kept.
@@ -172,6 +174,7 @@ impl Ledger {
             shipped_at: at(&self.shipped_at),
             lag: at(&self.since).map(|since| now_millis().saturating_sub(since).max(0)),
             failing: self.failing.load(Ordering::Relaxed),
+            durable: self.lanes.is_some(),
         }
     }
 

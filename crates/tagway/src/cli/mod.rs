@@ -43,6 +43,8 @@ enum Command {
     Model(remote::Asked<remote::Model>),
     /// Manage users of a running gateway.
     User(remote::Asked<remote::User>),
+    /// Read what was spent, from a running gateway.
+    Spend(remote::Asked<remote::Spend>),
     /// Print completions for a shell: `source <(tagway completions bash)`
     Completions {
         /// The shell.
@@ -128,6 +130,7 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Tag(asked)) => remote::run(&asked),
         Some(Command::Model(asked)) => remote::run(&asked),
         Some(Command::User(asked)) => remote::run(&asked),
+        Some(Command::Spend(asked)) => remote::run(&asked),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "tagway", &mut script);

@@ -338,3 +338,28 @@ async fn days_and_pages_that_make_no_sense_are_refused_with_their_name() {
         assert_eq!((status, &body["error"]["param"]), (400, &json!(param)), "{path}: {body}");
     }
 }
+
+#[tokio::test]
+async fn tags_without_a_budget_and_members_of_teams_show_what_they_spent() {
+    let gateway = Gateway::start(&two());
+    ok(gateway.post("/tag/new", &json!({"name": "declared"}))).await;
+    ok(gateway.post("/tag/new", &json!({"name": "unused"}))).await;
+    ok(gateway.post("/team/new", &json!({"team_id": "t1"}))).await;
+    let fields = json!({"user_id": "u", "user_role": "internal_user", "auto_create_key": false});
+    ok(gateway.post("/user/new", &fields)).await;
+    let member = json!({"role": "user", "user_id": "u"});
+    let joins = json!({"team_id": "t1", "member": member, "max_budget_in_team": 5.0});
+    ok(gateway.post("/team/member_add", &joins)).await;
+    let own = key(&gateway, json!({"team_id": "t1", "user_id": "u"})).await;
+    assert_eq!(chat(&gateway, &own, "dear", json!({"tags": ["declared", "seen"]})).await.status(), 200);
+    booked(&gateway, 1).await;
+    let info = ok(gateway.post("/tag/info", &json!({"names": ["declared", "unused"]}))).await;
+    assert_eq!((&info["declared"]["spend"], &info["unused"]["spend"]), (&json!(0.05), &json!(0.0)));
+    until("the tag is seen", async || {
+        let list = ok(gateway.get("/tag/list")).await;
+        rows(&list).iter().any(|tag| tag["name"] == "seen" && tag["spend"] == 0.05)
+    })
+    .await;
+    let team = ok(gateway.get("/team/info?team_id=t1")).await;
+    assert_eq!(team["team_memberships"][0]["spend"], 0.05, "{team}");
+}

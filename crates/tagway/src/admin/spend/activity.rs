@@ -11,16 +11,15 @@ use super::super::Shared;
 use super::super::actor::Actor;
 use super::super::given::Asked;
 use super::super::refusal::{Refusal, Refusals};
-use super::csv::{AsCsv, Format, Sheet};
+use super::csv::{AsCsv, Format};
 use super::daily::{self, Wish};
-use super::days::{Days, MOST_DAYS, Range, text};
-use super::figures::{COLUMNS, cells};
-use super::names::UNASSIGNED;
+use super::day_sheet;
+use super::days::{Days, MOST_DAYS, Range};
 use super::read;
 use super::scope::{FIGURES, Reach, key_id, listed, permits};
-use super::view::{self, View};
+use super::view::View;
 use crate::objects::Team;
-use crate::store::{Dim, Slice, Stored, TagView};
+use crate::store::{Dim, Stored, TagView};
 
 /// As many keys are listed in an answer, unless it is asked for less or more.
 const KEYS: usize = 100;
@@ -94,7 +93,7 @@ async fn answer(
     }
     let slice = whose.reach.within(slice);
     if format == Format::Csv {
-        return sheet(shared, &slice, whose.entity, whose.view).await;
+        return day_sheet::answer(shared, slice, whose.entity, whose.view).await;
     }
     let (page, size) = if whose.whole { (1, MOST_DAYS) } else { (page, page_size) };
     let (days, pages): (Option<Days>, i64) = range.page(page, size);
@@ -102,7 +101,7 @@ async fn answer(
         slice,
         range,
         days,
-        entity: Some(whose.entity),
+        entity: whose.entity,
         only: whose.only,
         view: whose.view,
         keys: api_key_limit,
@@ -110,41 +109,6 @@ async fn answer(
         pages,
     };
     Ok(Json(daily::answer(shared, &wish).await?).into_response())
-}
-
-/// A row for every day and owner or tag.
-async fn sheet(shared: &Shared, slice: &Slice, entity: Dim, view: TagView) -> Result<Response, Refusal> {
-    let mut sums = read::sums(shared, slice, &[Dim::Day, entity], view).await?;
-    if entity == Dim::Tag && view == TagView::Full {
-        sums.retain(|sum| sum.of(1).is_some());
-    }
-    let mut columns = vec!["date", column(entity)];
-    if entity == Dim::Tag {
-        columns.push("view");
-    }
-    columns.extend(COLUMNS);
-    let mut sheet = Sheet::new(&columns);
-    for sum in &sums {
-        sheet.plain(text(sum.day())).text(sum.of(1).unwrap_or(UNASSIGNED));
-        if entity == Dim::Tag {
-            sheet.plain(view::name(view));
-        }
-        cells(&mut sheet, &sum.sums);
-    }
-    let total = read::total(shared, slice).await?;
-    let mut response = sheet.answer("activity.csv");
-    response.headers_mut().extend(view::headers(view, total.cost));
-    Ok(response)
-}
-
-fn column(entity: Dim) -> &'static str {
-    match entity {
-        Dim::Tag => "tag",
-        Dim::Team => "team_id",
-        Dim::User => "user_id",
-        Dim::Organization => "organization_id",
-        _ => "end_user",
-    }
 }
 
 /// Which tags.

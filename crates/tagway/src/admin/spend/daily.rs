@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use serde_json::{Map, Value, json};
 
 use super::super::Shared;
+use super::super::given::object;
 use super::super::refusal::Refusal;
 use super::days::{Days, text};
 use super::figures::{add, metrics, total, totals};
@@ -25,8 +26,8 @@ pub(super) struct Wish {
     pub(super) range: Days,
     /// Those of the page; none beyond the last page.
     pub(super) days: Option<Days>,
-    /// What `entities` are; none where there are no such.
-    pub(super) entity: Option<Dim>,
+    /// What `entities` are.
+    pub(super) entity: Dim,
     /// Of these ids alone; of all when empty.
     pub(super) only: Vec<String>,
     pub(super) view: TagView,
@@ -106,89 +107,119 @@ fn by_key(sums: &BTreeMap<String, Sums>, keys: &Keys) -> Map<String, Value> {
 
 /// LiteLLM's answer.
 pub(super) async fn answer(shared: &Shared, wish: &Wish) -> Result<Value, Refusal> {
-    let everything = read::on(&wish.slice, wish.range);
-    let of_range = read::total(shared, &everything).await?;
+    let of_range = async || read::total(shared, &read::on(&wish.slice, wish.range)).await;
     let Some(days) = wish.days else {
-        let metadata = metadata(wish, &Sums::default(), &of_range, 0, 0);
+        let metadata = metadata(wish, &Found::default(), &Sums::default(), &of_range().await?);
         return Ok(json!({"results": [], "metadata": metadata}));
     };
-    let slice = read::on(&wish.slice, days);
-    let mut found: BTreeMap<i64, Day> = BTreeMap::new();
-    let by = [Dim::Day, Dim::Model, Dim::Group, Dim::Provider];
-    for sum in read::sums(shared, &slice, &by, TagView::Full).await? {
-        let day = found.entry(sum.day()).or_default();
-        add(&mut day.sums, &sum.sums);
-        day.parts(&sum).for_each(|part| add(&mut part.sums, &sum.sums));
-    }
-    let (listed, keys_in_all) = top_keys(shared, &slice, wish.keys).await?;
-    let by_keys = Slice { only: listed, ..slice.clone() };
-    let by = [Dim::Day, Dim::Model, Dim::Group, Dim::Provider, Dim::Key];
-    for sum in read::sums(shared, &by_keys, &by, TagView::Full).await? {
-        let key = names::key(sum.of(4)).to_owned();
-        let day = found.entry(sum.day()).or_default();
-        add(day.keys.entry(key.clone()).or_default(), &sum.sums);
-        for part in day.parts(&sum) {
-            add(part.keys.entry(key.clone()).or_default(), &sum.sums);
-        }
-    }
-    let mut attributed = Sums::default();
-    let mut entities: Vec<String> = Vec::new();
-    if let Some(entity) = wish.entity {
-        let ids = top_entities(shared, &slice, entity, wish).await?;
-        let named = Slice { only: with_entities(&slice, entity, &ids), ..slice.clone() };
-        for sum in read::sums(shared, &named, &[Dim::Day, entity], wish.view).await? {
-            let Some(name) = listed_entity(&sum, &ids) else { continue };
-            add(&mut attributed, &sum.sums);
-            let day = found.entry(sum.day()).or_default();
-            add(&mut day.entities.entry(name).or_default().sums, &sum.sums);
-        }
-        let named = Slice { only: with_entities(&by_keys, entity, &ids), ..slice.clone() };
-        for sum in read::sums(shared, &named, &[Dim::Day, entity, Dim::Key], wish.view).await? {
-            let (Some(name), key) = (listed_entity(&sum, &ids), names::key(sum.of(2))) else { continue };
-            let day = found.entry(sum.day()).or_default();
-            let part = day.entities.entry(name).or_default();
-            add(part.keys.entry(key.to_owned()).or_default(), &sum.sums);
-        }
-        entities = ids.into_iter().flatten().collect();
-    }
-    let keys = Keys::read(shared, found.values().flat_map(|day| day.keys.keys()).map(String::as_str)).await?;
-    let entity_names = match wish.entity {
-        Some(entity) => names::metadata(shared, entity, entities.iter().map(String::as_str)).await?,
-        None => HashMap::new(),
-    };
-    let of_page = total(found.values().map(|day| &day.sums));
+    let found = Found::read(shared, wish, &read::on(&wish.slice, days)).await?;
+    let used = found.days.values().flat_map(|day| day.keys.keys()).map(String::as_str);
+    let keys = Keys::read(shared, used).await?;
+    let listed = found.entities.iter().flatten().map(String::as_str);
+    let entities = names::metadata(shared, wish.entity, listed).await?;
+    let of_page = total(found.days.values().map(|day| &day.sums));
+    let of_range = if wish.pages == 1 { of_page } else { of_range().await? };
     let results: Vec<Value> =
-        found.iter().rev().map(|(day, of)| of.shown(*day, &keys, &entity_names)).collect();
-    let mut metadata = metadata(wish, &of_page, &of_range, keys_in_all, entities.len());
-    if wish.entity == Some(Dim::Tag) {
-        metadata.insert("attributed_spend".to_owned(), attributed.cost.dollars().into());
-    }
-    Ok(json!({"results": results, "metadata": metadata}))
+        found.days.iter().rev().map(|(day, of)| of.shown(*day, &keys, &entities)).collect();
+    Ok(json!({"results": results, "metadata": metadata(wish, &found, &of_page, &of_range)}))
 }
 
-fn metadata(
-    wish: &Wish,
-    of_page: &Sums,
-    of_range: &Sums,
+/// What was found of a page of days.
+#[derive(Default)]
+struct Found {
+    days: BTreeMap<i64, Day>,
+    /// The owners or tags that are listed, and what is theirs.
+    entities: HashSet<Option<String>>,
+    attributed: Sums,
+    /// How many keys there are.
     keys: usize,
-    entities: usize,
-) -> Map<String, Value> {
+    /// What keys had of models and the like would have been too much.
+    keys_left_out: bool,
+}
+
+impl Found {
+    async fn read(shared: &Shared, wish: &Wish, slice: &Slice) -> Result<Self, Refusal> {
+        let mut found = Self::default();
+        let by = [Dim::Day, Dim::Model, Dim::Group, Dim::Provider];
+        for sum in read::sums(shared, slice, &by, TagView::Full).await? {
+            let day = found.day(&sum);
+            add(&mut day.sums, &sum.sums);
+            day.parts(&sum).for_each(|part| add(&mut part.sums, &sum.sums));
+        }
+        let (listed, keys) = top_keys(shared, slice, wish.keys).await?;
+        found.keys = keys;
+        let of_keys = Slice { only: listed, ..slice.clone() };
+        found.read_keys(shared, &of_keys).await?;
+        found.entities = top_entities(shared, slice, wish).await?;
+        let slice = with_entities(slice, wish.entity, &found.entities);
+        for sum in read::sums(shared, &slice, &[Dim::Day, wish.entity], wish.view).await? {
+            let Some(name) = found.listed(&sum) else { continue };
+            add(&mut found.attributed, &sum.sums);
+            add(&mut found.day(&sum).entities.entry(name).or_default().sums, &sum.sums);
+        }
+        let of_keys = with_entities(&of_keys, wish.entity, &found.entities);
+        let by = [Dim::Day, wish.entity, Dim::Key];
+        let Some(sums) = read::few(shared, &of_keys, &by, wish.view).await? else {
+            found.keys_left_out = true;
+            return Ok(found);
+        };
+        for sum in sums {
+            let Some(name) = found.listed(&sum) else { continue };
+            let part = found.day(&sum).entities.entry(name).or_default();
+            add(part.keys.entry(names::key(sum.of(2)).to_owned()).or_default(), &sum.sums);
+        }
+        Ok(found)
+    }
+
+    /// What each key that is listed had of each day, and of what else, unless that is too much.
+    async fn read_keys(&mut self, shared: &Shared, slice: &Slice) -> Result<(), Refusal> {
+        let by = [Dim::Day, Dim::Model, Dim::Group, Dim::Provider, Dim::Key];
+        let Some(sums) = read::few(shared, slice, &by, TagView::Full).await? else {
+            self.keys_left_out = true;
+            for sum in read::sums(shared, slice, &[Dim::Day, Dim::Key], TagView::Full).await? {
+                let key = names::key(sum.of(1)).to_owned();
+                add(self.day(&sum).keys.entry(key).or_default(), &sum.sums);
+            }
+            return Ok(());
+        };
+        for sum in sums {
+            let key = names::key(sum.of(4));
+            let day = self.day(&sum);
+            add(day.keys.entry(key.to_owned()).or_default(), &sum.sums);
+            for part in day.parts(&sum) {
+                add(part.keys.entry(key.to_owned()).or_default(), &sum.sums);
+            }
+        }
+        Ok(())
+    }
+
+    fn day(&mut self, sum: &Sum) -> &mut Day {
+        self.days.entry(sum.day()).or_default()
+    }
+
+    /// The name under which a sum by day and owner or tag is listed, if it is.
+    fn listed(&self, sum: &Sum) -> Option<String> {
+        let name = sum.at.get(1)?;
+        self.entities.contains(name).then(|| name.clone().unwrap_or_else(|| UNASSIGNED.to_owned()))
+    }
+}
+
+fn metadata(wish: &Wish, found: &Found, of_page: &Sums, of_range: &Sums) -> Map<String, Value> {
     let mut fields = totals(of_page);
-    for (name, value) in [
-        ("page", json!(wish.page)),
-        ("total_pages", json!(wish.pages)),
-        ("has_more", json!(wish.page < wish.pages)),
-        ("range_total_spend", json!(of_range.cost.dollars())),
-        ("api_key_limit", json!(wish.keys)),
-        ("total_api_keys", json!(keys)),
-    ] {
-        fields.insert(name.to_owned(), value);
-    }
-    if wish.entity.is_some() {
-        fields.insert("listed_entities".to_owned(), entities.into());
-    }
-    if wish.entity == Some(Dim::Tag) {
+    let also = json!({
+        "page": wish.page,
+        "total_pages": wish.pages,
+        "has_more": wish.page < wish.pages,
+        "range_total_spend": of_range.cost.dollars(),
+        "api_key_limit": wish.keys,
+        "total_api_keys": found.keys,
+        "listed_entities": found.entities.len(),
+        "api_key_breakdown_left_out": found.keys_left_out,
+    });
+    fields.extend(object(&also));
+    if wish.entity == Dim::Tag {
         fields.insert("view".to_owned(), view::name(wish.view).into());
+        fields.insert("attributed_spend".to_owned(), found.attributed.cost.dollars().into());
     }
     fields
 }
@@ -199,7 +230,7 @@ async fn top_keys(
     slice: &Slice,
     most: usize,
 ) -> Result<(Vec<(Dim, Vec<Option<String>>)>, usize), Refusal> {
-    let keys = read::sums(shared, slice, &[Dim::Key], TagView::Full).await?;
+    let keys = read::top(shared, slice, &[Dim::Key], TagView::Full, read::MOST_SUMS).await?;
     let (mut only, count) = (slice.only.clone(), keys.len());
     if most < count {
         only.push((Dim::Key, keys.into_iter().take(most).filter_map(first).collect()));
@@ -215,33 +246,24 @@ fn first(sum: Sum) -> Option<Option<String>> {
 async fn top_entities(
     shared: &Shared,
     slice: &Slice,
-    entity: Dim,
     wish: &Wish,
 ) -> Result<HashSet<Option<String>>, Refusal> {
     if !wish.only.is_empty() {
         return Ok(wish.only.iter().cloned().map(Some).collect());
     }
-    let mut found = read::top(shared, slice, &[entity], wish.view, MOST_ENTITIES).await?;
-    if entity == Dim::Tag && wish.view == TagView::Full {
+    let days = wish.days.map_or(1, Days::count);
+    let most = MOST_ENTITIES.min(read::MOST_SUMS / days);
+    let mut found = read::top(shared, slice, &[wish.entity], wish.view, most).await?;
+    if wish.entity == Dim::Tag && wish.view == TagView::Full {
         found.retain(|sum| sum.of(0).is_some());
     }
     Ok(found.into_iter().filter_map(first).collect())
 }
 
-/// The name under which a sum is listed, if it is.
-fn listed_entity(sum: &Sum, listed: &HashSet<Option<String>>) -> Option<String> {
-    let name = sum.at.get(1)?;
-    listed.contains(name).then(|| name.clone().unwrap_or_else(|| UNASSIGNED.to_owned()))
-}
-
-/// The conditions of a slice, with one for the owners or tags that are listed.
-fn with_entities(
-    slice: &Slice,
-    entity: Dim,
-    listed: &HashSet<Option<String>>,
-) -> Vec<(Dim, Vec<Option<String>>)> {
-    let mut only = slice.only.clone();
-    only.retain(|(dimension, _)| *dimension != entity);
-    only.push((entity, listed.iter().cloned().collect()));
-    only
+/// The part of a slice that the listed owners or tags have.
+fn with_entities(slice: &Slice, entity: Dim, listed: &HashSet<Option<String>>) -> Slice {
+    let mut slice = slice.clone();
+    slice.only.retain(|(dimension, _)| *dimension != entity);
+    slice.only.push((entity, listed.iter().cloned().collect()));
+    slice
 }

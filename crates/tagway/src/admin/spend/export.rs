@@ -1,17 +1,8 @@
-//! `/spend/export`: every sum there is of some days, as a file of any length. Written page after page while the client
-//! reads, so that what is in memory is never more than two of them.
+//! `/spend/export`: every sum there is of some days, as a file of any length.
 
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-
-use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use bytes::Bytes;
-use http_body::Frame;
 use serde::Deserialize;
-use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
 use utoipa::IntoParams;
 
 use super::super::Shared;
@@ -25,6 +16,7 @@ use super::focus::{self, Beside};
 use super::names::{self, Keys};
 use super::read;
 use super::scope::{FIGURES, Reach, key_id};
+use super::stream::{self, Pages};
 use crate::store::{DayCursor, DayRow, Dim, Slice};
 
 /// As many rows are written at once.
@@ -75,14 +67,13 @@ pub(super) async fn export(
             .extend(value.filter(|value| !value.is_empty()).map(|value| (dimension, vec![Some(value)])));
     }
     let account = shared.db.identity().await?;
-    let mut text = Sheet::new(if focus { &focus::COLUMNS } else { &COLUMNS }).taken();
-    let export = Export { shared, slice, focus, account, after: None };
-    // What is wrong at once is still an answer of its own.
-    let (page, rest) = export.page().await?;
-    text.push_str(&page);
-    let file = File { first: Some(text.into()), runtime: Handle::current(), writing: None };
-    let name = if focus { "focus.csv" } else { "spend.csv" };
-    Ok((headers(name), Body::new(file.then(rest))).into_response())
+    let (head, name) = if focus {
+        (Sheet::new(&focus::COLUMNS).taken(), "focus.csv")
+    } else {
+        (Sheet::new(&COLUMNS).taken(), "spend.csv")
+    };
+    let body = stream::begin(head, Export { shared, slice, focus, account, after: None }).await?;
+    Ok((headers(name), body).into_response())
 }
 
 /// An export, from a row on.
@@ -94,8 +85,7 @@ struct Export {
     after: Option<DayCursor>,
 }
 
-impl Export {
-    /// The next page, and the export after it unless it was the last.
+impl Pages for Export {
     async fn page(self) -> Result<(String, Option<Self>), Refusal> {
         let (rows, end) = self.shared.db.day_rows(&self.slice, self.after.as_ref(), PAGE).await?;
         let keys = Keys::read(&self.shared, rows.iter().filter_map(|row| row.key.as_deref())).await?;
@@ -158,54 +148,4 @@ fn cells(sheet: &mut Sheet, row: &DayRow, beside: Beside<'_>) {
         .maybe(row.model.as_deref())
         .text(&serde_json::json!(row.tags).to_string());
     figures::cells(sheet, &row.sums);
-}
-
-type Page = Result<(String, Option<Export>), Refusal>;
-
-/// A file that is being written. Whoever reads it does so on a worker; the store is asked on the runtime of management.
-struct File {
-    first: Option<Bytes>,
-    runtime: Handle,
-    writing: Option<JoinHandle<Page>>,
-}
-
-impl File {
-    fn then(mut self, rest: Option<Export>) -> Self {
-        self.writing = rest.map(|export| self.runtime.spawn(export.page()));
-        self
-    }
-}
-
-impl Drop for File {
-    fn drop(&mut self) {
-        if let Some(writing) = &self.writing {
-            writing.abort();
-        }
-    }
-}
-
-/// The file could not be written to its end: its reader sees that it is cut.
-#[derive(Debug, thiserror::Error)]
-#[error("the store failed within an export")]
-struct Cut;
-
-impl http_body::Body for File {
-    type Data = Bytes;
-    type Error = Cut;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        let file = &mut *self;
-        if let Some(first) = file.first.take() {
-            return Poll::Ready(Some(Ok(Frame::data(first))));
-        }
-        let Some(writing) = &mut file.writing else { return Poll::Ready(None) };
-        let page = ready!(Pin::new(writing).poll(context));
-        file.writing = None;
-        let Ok(Ok((text, rest))) = page else { return Poll::Ready(Some(Err(Cut))) };
-        file.writing = rest.map(|export| file.runtime.spawn(export.page()));
-        Poll::Ready(Some(Ok(Frame::data(text.into()))))
-    }
 }

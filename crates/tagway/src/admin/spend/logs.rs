@@ -1,15 +1,12 @@
 //! `/spend/logs` and its successors: single requests, in pages that cost the same however many there are, and LiteLLM's
 //! summary of them by day.
 
-use std::collections::BTreeMap;
-
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
-use tagway_core::money::Nanos;
+use serde_json::Value;
 use utoipa::IntoParams;
 
 use super::super::Shared;
@@ -17,14 +14,14 @@ use super::super::actor::Actor;
 use super::super::given::Asked;
 use super::super::refusal::{Refusal, Refusals};
 use super::csv::{AsCsv, Format, Sheet};
-use super::days::{self, Days, Range, text};
+use super::days::{self, Days, Range};
+use super::log_days;
 use super::log_row::{self, COLUMNS, Names, cells, shown};
-use super::names;
 use super::read;
 use super::scope::{REQUESTS, Reach, key_id};
 use super::search::Search;
 use crate::receipt::Receipt;
-use crate::store::{Dim, LogFilter, LogStatus, Slice, TagView};
+use crate::store::{Dim, LogFilter, LogStatus, Slice};
 
 /// As many requests are shown at once.
 pub(super) const MOST: i64 = 1000;
@@ -130,12 +127,12 @@ pub(super) async fn list(
     };
     let dates = (given(which.start_date.as_ref()), given(which.end_date.as_ref()));
     let request = given(which.request_id.as_ref());
-    let summarized = which.summarize.unwrap_or(request.is_none() && which.after.is_none());
-    if let ((Some(first), Some(last)), true) = (dates, summarized)
+    let by_day = which.summarize.unwrap_or(request.is_none() && which.after.is_none());
+    if let ((Some(first), Some(last)), true) = (dates, by_day)
         && format == Format::Json
     {
         let days = Range::new(first, last).days()?;
-        return summary(&shared, &which, key, reach, days).await;
+        return log_days::answer(&shared, summarized(&which, key, reach, days)?, days).await;
     }
     if !(1..=MOST).contains(&which.limit) {
         return Err(Refusal::field("limit", format!("limit must be between 1 and {MOST}.")));
@@ -191,14 +188,13 @@ pub(super) fn sheet(log: &[Receipt], names: &Names) -> Response {
     sheet.answer("requests.csv")
 }
 
-/// LiteLLM's summary: what was spent on each day, by key, user and model.
-async fn summary(
-    shared: &Shared,
+/// The requests that LiteLLM's summary by day is of.
+fn summarized(
     which: &Which,
     key: Option<Option<String>>,
     reach: Reach,
     days: Days,
-) -> Result<Response, Refusal> {
+) -> Result<Slice, Refusal> {
     if which.status.is_some() {
         let message = "Days are not summed up by status. Ask for summarize=false with it.";
         return Err(Refusal::field("status", message));
@@ -215,42 +211,5 @@ async fn summary(
             slice.only.push((dimension, vec![Some(value.to_owned())]));
         }
     }
-    #[derive(Default)]
-    struct Day {
-        spend: Nanos,
-        keys: Map<String, Value>,
-        users: Map<String, Value>,
-        models: Map<String, Value>,
-    }
-    let mut found: BTreeMap<i64, Day> = BTreeMap::new();
-    for dimension in [Dim::Key, Dim::User, Dim::Model] {
-        for sum in read::sums(shared, &slice, &[Dim::Day, dimension], TagView::Full).await? {
-            let day = found.entry(sum.day()).or_default();
-            let spend = Value::from(sum.sums.cost.dollars());
-            let name = sum.of(1);
-            match dimension {
-                Dim::Key => {
-                    day.spend += sum.sums.cost;
-                    day.keys.insert(names::key(name).to_owned(), spend);
-                }
-                Dim::User => drop(day.users.insert(name.unwrap_or_default().to_owned(), spend)),
-                _ => drop(day.models.insert(name.unwrap_or_default().to_owned(), spend)),
-            }
-        }
-    }
-    let last = found.keys().next_back().copied();
-    let mut rows: Vec<Value> = Vec::new();
-    for (day, Day { spend, keys, users, models }) in found {
-        let mut row = keys;
-        let fields = json!({
-            "startTime": text(day), "spend": spend.dollars(), "users": users, "models": models,
-        });
-        row.extend(super::super::given::object(&fields));
-        rows.push(Value::Object(row));
-    }
-    // Days after the last with a request are there, those between are not, as in LiteLLM.
-    for day in last.map_or(1..=0, |last| last + 1..=days.last) {
-        rows.push(json!({"startTime": text(day), "spend": 0.0, "users": {}, "models": {}}));
-    }
-    Ok(Json(rows).into_response())
+    Ok(slice)
 }

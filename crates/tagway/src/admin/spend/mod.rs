@@ -2,13 +2,17 @@
 //! but the log itself is answered from daily totals.
 
 mod activity;
+mod by_day;
+mod by_key;
 mod csv;
 mod daily;
+mod day_sheet;
 mod days;
 mod export;
 mod figures;
 mod focus;
 mod global;
+mod log_days;
 mod log_pages;
 mod log_row;
 mod logs;
@@ -20,6 +24,7 @@ mod read;
 mod report;
 mod scope;
 mod search;
+mod stream;
 mod tags;
 mod view;
 

@@ -6,7 +6,7 @@ use super::days::{self, Days};
 use crate::store::{Dim, Slice, Sums, TagView};
 
 /// An answer is made from no more sums.
-const MOST_SUMS: i64 = 100_000;
+pub(super) const MOST_SUMS: i64 = 100_000;
 
 /// What requests with these in common add up to.
 #[derive(Debug)]
@@ -48,15 +48,23 @@ pub(super) async fn sums(
     by: &[Dim],
     view: TagView,
 ) -> Result<Vec<Sum>, Refusal> {
-    let slice = Slice { most: Some(MOST_SUMS + 1), ..slice.clone() };
-    let rows = shared.db.activity(&slice, by, view).await?;
-    if i64::try_from(rows.len()).map_or(true, |count| MOST_SUMS < count) {
+    few(shared, slice, by, view).await?.ok_or_else(|| {
         let message = format!(
             "More than {MOST_SUMS} sums would be needed for this. Ask for fewer days, or for less with a filter; GET /spend/export has no bound."
         );
-        return Err(Refusal::field("start_date", message));
-    }
-    Ok(rows.into_iter().map(|(at, sums)| Sum { at, sums }).collect())
+        Refusal::field("start_date", message)
+    })
+}
+
+/// The same, or nothing if there are too many.
+pub(super) async fn few(
+    shared: &Shared,
+    slice: &Slice,
+    by: &[Dim],
+    view: TagView,
+) -> Result<Option<Vec<Sum>>, Refusal> {
+    let found = top(shared, slice, by, view, MOST_SUMS + 1).await?;
+    Ok(i64::try_from(found.len()).is_ok_and(|count| count <= MOST_SUMS).then_some(found))
 }
 
 /// The costliest few.

@@ -1,28 +1,24 @@
 //! `/global/spend/report` and its siblings: what each team, customer, key, tag, … spent, and on which models with which
 //! keys.
 
-use std::collections::HashMap;
-
-use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
-use tagway_core::money::Nanos;
 use utoipa::IntoParams;
 
 use super::super::Shared;
 use super::super::actor::Actor;
 use super::super::given::Asked;
 use super::super::refusal::{Refusal, Refusals};
-use super::csv::{AsCsv, Format, Sheet};
-use super::days::{Days, Range, text};
-use super::figures::{COLUMNS, add, cells, tokens, total};
-use super::names::{self, Keys, UNASSIGNED};
-use super::read::{self, Sum};
+use super::by_day::{self, By};
+use super::by_key;
+use super::csv::{AsCsv, Format};
+use super::days::{Days, Range};
+use super::names;
+use super::read;
 use super::scope::{FIGURES, Reach, key_id};
-use super::view::{self, View};
-use crate::store::{Dim, Slice, Sums, TagView};
+use super::view::View;
+use crate::store::{Dim, Slice, TagView};
 
 /// By what, and of whom.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -41,13 +37,6 @@ pub(super) struct Which {
     internal_user_id: Option<String>,
     team_id: Option<String>,
     customer_id: Option<String>,
-}
-
-/// What a report is told apart by: its name, that of the list, and that of each in it.
-struct By {
-    dimension: Dim,
-    list: &'static str,
-    one: &'static str,
 }
 
 fn by(name: &str) -> Result<By, Refusal> {
@@ -104,158 +93,20 @@ pub(super) async fn global(
     if given(internal_user_id).is_some() {
         "api_key".clone_into(&mut group_by);
     }
-    answer(&shared, &slice, &by(&group_by)?, view, format).await
+    answer(&shared, slice, by(&group_by)?, view, format).await
 }
 
 async fn answer(
     shared: &Shared,
-    slice: &Slice,
-    by: &By,
+    slice: Slice,
+    by: By,
     view: TagView,
     format: Format,
 ) -> Result<Response, Refusal> {
     if by.dimension == Dim::Key {
-        return of_keys(shared, slice, format).await;
+        return by_key::answer(shared, slice, format).await;
     }
-    let dimensions = [Dim::Day, by.dimension, Dim::Model, Dim::Key];
-    let mut sums = read::sums(shared, slice, &dimensions, view).await?;
-    if by.dimension == Dim::Tag && view == TagView::Full {
-        sums.retain(|sum| sum.of(1).is_some());
-    }
-    let ids = sums.iter().filter_map(|sum| sum.of(1));
-    let names = names::metadata(shared, by.dimension, ids).await?;
-    if format == Format::Csv {
-        let keys = Keys::read(shared, sums.iter().filter_map(|sum| sum.of(3))).await?;
-        return Ok(sheet(by, &sums, &names, &keys));
-    }
-    let mut days: Vec<Value> = Vec::new();
-    let totals: HashMap<i64, Nanos> = if by.dimension == Dim::Tag {
-        let sums = read::sums(shared, slice, &[Dim::Day], TagView::Full).await?;
-        sums.iter().map(|sum| (sum.day(), sum.sums.cost)).collect()
-    } else {
-        HashMap::new()
-    };
-    for of_day in sums.chunk_by(|one, other| one.of(0) == other.of(0)) {
-        let Some(day) = of_day.first().map(Sum::day) else { continue };
-        let mut shown = Map::from_iter([
-            ("group_by_day".to_owned(), format!("{}T00:00:00+00:00", text(day)).into()),
-            (by.list.to_owned(), rows(by, of_day, &names).into()),
-        ]);
-        if by.dimension == Dim::Tag {
-            shown.insert("view".to_owned(), view::name(view).into());
-            let total = totals.get(&day).copied().unwrap_or_default();
-            shown.insert("total_spend".to_owned(), total.dollars().into());
-        }
-        days.push(Value::Object(shown));
-    }
-    let body = Json(Value::Array(days));
-    if by.dimension != Dim::Tag {
-        return Ok(body.into_response());
-    }
-    let total = totals.into_values().sum();
-    Ok((view::headers(view, total), body).into_response())
-}
-
-/// Those of a day, the costliest first.
-fn rows(by: &By, sums: &[Sum], names: &HashMap<String, Value>) -> Vec<Value> {
-    let mut groups: Vec<(Option<&str>, Vec<&Sum>)> = Vec::new();
-    let mut places: HashMap<Option<&str>, usize> = HashMap::new();
-    for sum in sums {
-        let place = *places.entry(sum.of(1)).or_insert(groups.len());
-        match groups.get_mut(place) {
-            Some((_, group)) => group.push(sum),
-            None => groups.push((sum.of(1), vec![sum])),
-        }
-    }
-    let mut rows: Vec<(Nanos, Value)> = groups
-        .into_iter()
-        .map(|(id, group)| {
-            let spend = total(group.iter().map(|sum| &sum.sums)).cost;
-            let mut row = Map::from_iter([(by.one.to_owned(), id.into())]);
-            let known = id.and_then(|id| names.get(id)).and_then(Value::as_object);
-            row.extend(known.cloned().unwrap_or_default());
-            if by.dimension == Dim::Team {
-                let alias = row.get("team_alias").and_then(Value::as_str).or(id).unwrap_or("Unassigned Team");
-                row.insert("team_name".to_owned(), alias.to_owned().into());
-            }
-            row.insert("total_spend".to_owned(), spend.dollars().into());
-            let used: Vec<Value> = group
-                .iter()
-                .map(|sum| {
-                    json!({
-                        "model": sum.of(2),
-                        "api_key": names::key(sum.of(3)),
-                        "spend": sum.sums.cost.dollars(),
-                        "total_tokens": tokens(&sum.sums),
-                        "requests": sum.sums.requests,
-                    })
-                })
-                .collect();
-            row.insert("metadata".to_owned(), used.into());
-            (spend, Value::Object(row))
-        })
-        .collect();
-    rows.sort_by_key(|(spend, _)| std::cmp::Reverse(*spend));
-    rows.into_iter().map(|(_, row)| row).collect()
-}
-
-fn sheet(by: &By, sums: &[Sum], names: &HashMap<String, Value>, keys: &Keys) -> Response {
-    let mut columns = vec!["date", by.one, "name", "model", "api_key", "key_alias"];
-    columns.extend(COLUMNS);
-    let mut sheet = Sheet::new(&columns);
-    for sum in sums {
-        let id = sum.of(1);
-        let names = id.and_then(|id| names.get(id)).and_then(Value::as_object);
-        let name = names.and_then(|names| names.values().find_map(Value::as_str));
-        sheet.plain(text(sum.day())).text(id.unwrap_or(UNASSIGNED)).maybe(name).maybe(sum.of(2));
-        sheet.text(names::key(sum.of(3))).maybe(sum.of(3).and_then(|key| keys.alias(key)));
-        cells(&mut sheet, &sum.sums);
-    }
-    sheet.answer("spend.csv")
-}
-
-/// Keys, the costliest first, with their models.
-async fn of_keys(shared: &Shared, slice: &Slice, format: Format) -> Result<Response, Refusal> {
-    let sums = read::sums(shared, slice, &[Dim::Key, Dim::Model], TagView::Full).await?;
-    let keys = Keys::read(shared, sums.iter().filter_map(|sum| sum.of(0))).await?;
-    if format == Format::Csv {
-        let mut columns = vec!["api_key", "key_alias", "model"];
-        columns.extend(COLUMNS);
-        let mut sheet = Sheet::new(&columns);
-        for sum in &sums {
-            let id = sum.of(0);
-            sheet.text(names::key(id)).maybe(id.and_then(|id| keys.alias(id))).maybe(sum.of(1));
-            cells(&mut sheet, &sum.sums);
-        }
-        return Ok(sheet.answer("spend.csv"));
-    }
-    let mut found: HashMap<&str, (Sums, Vec<Value>)> = HashMap::new();
-    for sum in &sums {
-        let (of_key, models) = found.entry(names::key(sum.of(0))).or_default();
-        add(of_key, &sum.sums);
-        models.push(json!({
-            "model": sum.of(1),
-            "total_cost": sum.sums.cost.dollars(),
-            "total_input_tokens": sum.sums.prompt_tokens,
-            "total_output_tokens": sum.sums.completion_tokens,
-        }));
-    }
-    let mut rows: Vec<(&str, (Sums, Vec<Value>))> = found.into_iter().collect();
-    rows.sort_by_key(|(key, (sums, _))| (std::cmp::Reverse(sums.cost), *key));
-    let rows: Vec<Value> = rows
-        .into_iter()
-        .map(|(key, (sums, models))| {
-            json!({
-                "api_key": key,
-                "key_alias": keys.alias(key),
-                "total_cost": sums.cost.dollars(),
-                "total_input_tokens": sums.prompt_tokens,
-                "total_output_tokens": sums.completion_tokens,
-                "model_details": models,
-            })
-        })
-        .collect();
-    Ok(Json(rows).into_response())
+    by_day::answer(shared, slice, by, view, format).await
 }
 
 /// The requests of an actor's reach on these days, by key.
@@ -268,7 +119,7 @@ async fn own(
 ) -> Result<Response, Refusal> {
     let mut slice = Reach::of(shared, actor, FIGURES).await?.within(read::within(days));
     slice.only.push((of.0, vec![of.1]));
-    of_keys(shared, &slice, format).await
+    by_key::answer(shared, slice, format).await
 }
 
 /// Whose, if not the caller's own.
@@ -323,7 +174,7 @@ pub(super) async fn key(
     let key = whose(&actor, "api_key", asked, Some(own), false)?;
     let mut slice = read::within(range.days()?);
     slice.only.push((Dim::Key, vec![key_id(&shared, &key).await?]));
-    of_keys(&shared, &slice, format).await
+    by_key::answer(&shared, slice, format).await
 }
 
 /// Which user.
@@ -408,5 +259,5 @@ pub(super) async fn organization(
     }
     let mut slice = read::within(range.days()?);
     slice.only.push((Dim::Organization, vec![Some(id)]));
-    of_keys(&shared, &slice, format).await
+    by_key::answer(&shared, slice, format).await
 }

@@ -6,8 +6,11 @@ mod list;
 mod reset;
 mod show;
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
+use tagway_core::money::Nanos;
 use tagway_core::snapshot::Snapshot;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -17,7 +20,8 @@ use super::given::object;
 use super::refusal::Refusal;
 use super::shown::{History, dollars, renew};
 use crate::objects::{Budget, Kind, Limits, Tag};
-use crate::store::{SeenTag, Stored};
+use crate::receipt::Payer;
+use crate::store::{Dim, SeenTag, Slice, Stored, TagView};
 
 pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
@@ -56,9 +60,10 @@ fn check_name(name: &str) -> Result<(), Refusal> {
 
 /// What else is known of tags, looked up for several at once.
 struct Beside {
-    spend: std::collections::HashMap<String, i64>,
-    seen: std::collections::HashMap<String, SeenTag>,
-    budgets: std::collections::HashMap<String, Limits>,
+    /// Nothing for those that would take too long to add up.
+    spend: HashMap<String, Nanos>,
+    seen: HashMap<String, SeenTag>,
+    budgets: HashMap<String, Limits>,
 }
 
 impl Beside {
@@ -72,7 +77,7 @@ impl Beside {
         let seen = shared.db.seen_among(&names).await?;
         let budgets = shared.db.find_all::<Budget>(&ids).await?;
         Ok(Self {
-            spend: shared.db.spend(Kind::Tag, &names).await?,
+            spend: spend(shared, &names).await?,
             seen: seen.into_iter().map(|seen| (seen.tag.clone(), seen)).collect(),
             budgets: budgets.into_iter().map(|budget| (budget.id, budget.object.limits)).collect(),
         })
@@ -82,12 +87,37 @@ impl Beside {
     fn of(&self, name: &str) -> Map<String, Value> {
         let used = |at: fn(&SeenTag) -> i64| self.seen.get(name).and_then(|seen| moment(at(seen)));
         let fields = json!({
-            "spend": dollars(self.spend.get(name).copied().unwrap_or(0)),
+            "spend": self.spend.get(name).copied().map(Nanos::dollars),
             "first_used_at": used(|seen| seen.first_at),
             "last_used_at": used(|seen| seen.last_at),
         });
         object(&fields)
     }
+}
+
+/// Of more tags than that without a budget, what was spent is not added up.
+const MOST_ADDED_UP: usize = 1000;
+
+/// What was spent on tags: with a budget, what counts against it; without one, all there was.
+async fn spend(shared: &Shared, names: &[String]) -> Result<HashMap<String, Nanos>, Refusal> {
+    let counted = shared.db.spend(Kind::Tag, names).await?;
+    let mut spend: HashMap<String, Nanos> =
+        counted.into_iter().map(|(name, amount)| (name, Nanos(amount))).collect();
+    let mut others = Vec::new();
+    for name in names.iter().filter(|name| !spend.contains_key(*name)) {
+        others.push((name.clone(), shared.accounts.find(Payer::Tag, name).is_some()));
+    }
+    let (budgeted, free): (Vec<_>, Vec<_>) = others.into_iter().partition(|(_, budgeted)| *budgeted);
+    spend.extend(budgeted.into_iter().map(|(name, _)| (name, Nanos::ZERO)));
+    if free.is_empty() || MOST_ADDED_UP < free.len() {
+        return Ok(spend);
+    }
+    let only = vec![(Dim::Tag, free.iter().map(|(name, _)| Some(name.clone())).collect())];
+    let sums = shared.db.activity(&Slice { only, ..Slice::default() }, &[Dim::Tag], TagView::Full).await?;
+    spend.extend(free.into_iter().map(|(name, _)| (name, Nanos::ZERO)));
+    let name = |at: Vec<Option<String>>| at.into_iter().next().flatten();
+    spend.extend(sums.into_iter().filter_map(|(at, sums)| Some((name(at)?, sums.cost))));
+    Ok(spend)
 }
 
 fn moment(millis: i64) -> Option<String> {

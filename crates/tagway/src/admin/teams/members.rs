@@ -5,6 +5,7 @@ use axum::extract::State;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tagway_core::money::Nanos;
 use utoipa::ToSchema;
 
 use super::super::Shared;
@@ -15,7 +16,7 @@ use super::super::refusal::{Refusal, Refusals};
 use super::super::shown::only_who;
 use super::super::users;
 use super::join::{Joined, Joining, Share, check_role, check_share, find_by_email, join, same_email};
-use super::{memberships, permit, wanted, with_spend};
+use super::{limited, membership, permit, wanted, with_spend};
 use crate::objects::{Key, Member, Team};
 use crate::store::{Edit, Filter, Stored};
 
@@ -106,7 +107,7 @@ pub(super) async fn add(
     if new.is_empty() {
         return Err(already("All users are already in team.".to_owned()));
     }
-    let new_memberships = memberships(&id, &new);
+    let memberships: Vec<Value> = limited(&new).map(|member| membership(&id, member, Nanos::ZERO)).collect();
     team.members_with_roles.extend(new);
     let stored = change.update(&before, team).await?;
     change.commit().await?;
@@ -117,7 +118,7 @@ pub(super) async fn add(
         updated.iter_mut().for_each(only_who);
     }
     answer.insert("updated_users".to_owned(), updated.into());
-    answer.insert("updated_team_memberships".to_owned(), new_memberships.into());
+    answer.insert("updated_team_memberships".to_owned(), memberships.into());
     Ok(Json(answer.into()))
 }
 

@@ -8,7 +8,10 @@ mod permit;
 mod remove;
 mod show;
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value, json};
+use tagway_core::money::Nanos;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -16,6 +19,7 @@ use super::Shared;
 use super::refusal::Refusal;
 use super::shown::row;
 use crate::objects::{Kind, Member, Team};
+use crate::receipt::Payer;
 use crate::store::Stored;
 
 pub(super) use join::{Joining, Share, check_length, find_by_email, join};
@@ -89,26 +93,47 @@ async fn with_spend(shared: &Shared, team: &Stored<Team>) -> Result<Map<String, 
     Ok(shown_all(shared, std::slice::from_ref(team)).await?.pop().unwrap_or_default())
 }
 
-/// The members who have limits of their own, as LiteLLM shows them.
-fn memberships(team: &str, members: &[Member]) -> Vec<Value> {
-    let limited = members.iter().filter(|member| {
+/// The members who have limits of their own.
+fn limited(members: &[Member]) -> impl Iterator<Item = &Member> {
+    members.iter().filter(|member| {
         member.max_budget_in_team.is_some() || member.tpm_limit.is_some() || member.rpm_limit.is_some()
+    })
+}
+
+/// A member as LiteLLM shows one who has limits.
+fn membership(team: &str, member: &Member, spent: Nanos) -> Value {
+    json!({
+        "user_id": member.user_id,
+        "team_id": team,
+        "budget_id": null,
+        "spend": spent.dollars(),
+        "total_spend": spent.dollars(),
+        "litellm_budget_table": {
+            "max_budget": member.max_budget_in_team,
+            "budget_duration": member.budget_duration,
+            "tpm_limit": member.tpm_limit,
+            "rpm_limit": member.rpm_limit,
+        },
+    })
+}
+
+/// Those of each of these teams, with what they have spent in it.
+async fn memberships(shared: &Shared, teams: &[Stored<Team>]) -> Result<Vec<Vec<Value>>, Refusal> {
+    let payer = |team: &str, user: &str| format!("{team}/{user}");
+    let members = teams.iter().flat_map(|team| {
+        let limited = limited(&team.object.members_with_roles);
+        limited.filter_map(|member| Some((Payer::Member, payer(&team.id, member.user_id.as_deref()?))))
     });
-    limited
-        .map(|member| {
-            json!({
-                "user_id": member.user_id,
-                "team_id": team,
-                "budget_id": null,
-                "spend": 0.0,
-                "total_spend": 0.0,
-                "litellm_budget_table": {
-                    "max_budget": member.max_budget_in_team,
-                    "budget_duration": member.budget_duration,
-                    "tpm_limit": member.tpm_limit,
-                    "rpm_limit": member.rpm_limit,
-                },
-            })
-        })
-        .collect()
+    let mut spend: HashMap<String, Nanos> = HashMap::new();
+    for counted in shared.db.counted(&members.collect::<Vec<_>>()).await? {
+        *spend.entry(counted.id).or_default() += counted.amount;
+    }
+    let of = |team: &Stored<Team>| {
+        let shown = limited(&team.object.members_with_roles).map(|member| {
+            let spent = member.user_id.as_deref().and_then(|user| spend.get(&payer(&team.id, user)));
+            membership(&team.id, member, spent.copied().unwrap_or_default())
+        });
+        shown.collect()
+    };
+    Ok(teams.iter().map(of).collect())
 }

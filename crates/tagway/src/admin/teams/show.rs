@@ -61,7 +61,7 @@ pub(super) async fn info(
         "team_id": id,
         "team_info": info,
         "keys": keys,
-        "team_memberships": memberships(&id, &team.object.members_with_roles),
+        "team_memberships": memberships(&shared, std::slice::from_ref(&team)).await?.pop(),
     })))
 }
 
@@ -143,9 +143,8 @@ pub(super) async fn list(
         }
     }
     let mut rows = rows(&shared, &teams).await?;
-    for (row, team) in rows.iter_mut().zip(&teams) {
-        let limits = memberships(&team.id, &team.object.members_with_roles);
-        row.insert("team_memberships".to_owned(), limits.into());
+    for (row, members) in rows.iter_mut().zip(memberships(&shared, &teams).await?) {
+        row.insert("team_memberships".to_owned(), members.into());
         row.insert("keys".to_owned(), json!([]));
     }
     let mut left = MOST_KEYS;

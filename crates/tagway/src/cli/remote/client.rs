@@ -39,6 +39,32 @@ impl Client {
 
     /// `GET`, with these parameters.
     pub(super) fn get(&self, path: &str, query: &[(&str, Option<String>)]) -> Result<Value, Failed> {
+        self.read(self.call(path, query))
+    }
+
+    /// Writes the answer to a `GET` to standard output, however long it is.
+    pub(super) fn copy(&self, path: &str, query: &[(&str, Option<String>)]) -> Result<(), Failed> {
+        let answer = self.call(path, query);
+        match answer {
+            Ok(answer) if answer.status().is_success() => {
+                let mut body = answer.into_body().into_reader();
+                match std::io::copy(&mut body, &mut std::io::stdout().lock()) {
+                    // A closed pipe is the reader's wish.
+                    Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                        Err(Failed::Unasked(format!("{} broke off: {error}", self.url)))
+                    }
+                    _ => Ok(()),
+                }
+            }
+            refused => self.read(refused).map(drop),
+        }
+    }
+
+    fn call(
+        &self,
+        path: &str,
+        query: &[(&str, Option<String>)],
+    ) -> Result<http::Response<ureq::Body>, ureq::Error> {
         let mut request = self.agent.get(format!("{}{path}", self.url));
         for (name, value) in query {
             if let Some(value) = value {
@@ -48,7 +74,7 @@ impl Client {
         if let Some(key) = &self.key {
             request = request.header("Authorization", format!("Bearer {key}"));
         }
-        self.read(request.call())
+        request.call()
     }
 
     /// `POST`, with this body.

@@ -6,6 +6,7 @@ mod fields;
 mod keys;
 mod models;
 mod print;
+mod spend;
 mod tags;
 mod teams;
 mod users;
@@ -19,6 +20,7 @@ use client::{Client, Failed};
 pub(super) use keys::Key;
 pub(super) use models::Model;
 use print::{Output, print};
+pub(super) use spend::Spend;
 pub(super) use tags::Tag;
 pub(super) use teams::Team;
 pub(super) use users::User;
@@ -57,6 +59,11 @@ impl Answer {
         Self { value, columns: &[] }
     }
 
+    /// One that is printed already.
+    fn nothing() -> Self {
+        Self { value: Value::Null, columns: &[] }
+    }
+
     /// Several objects.
     fn many(value: Value, columns: &'static [&'static str]) -> Self {
         Self { value, columns }
@@ -73,7 +80,9 @@ pub(super) fn run<T: Ask>(asked: &Asked<T>) -> ExitCode {
         .or_else(|| other.into_iter().find_map(super::variable));
     match Client::new(&asked.url, key).and_then(|client| asked.what.ask(&client)) {
         Ok(answer) => {
-            print(&answer.value, answer.columns, asked.output);
+            if !answer.value.is_null() {
+                print(&answer.value, answer.columns, asked.output);
+            }
             ExitCode::SUCCESS
         }
         Err(Failed::Refused { status, message }) => super::fail(&format!("refused ({status}): {message}"), 1),

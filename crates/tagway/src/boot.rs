@@ -20,8 +20,9 @@ use crate::catalog::Catalog;
 use crate::data::probe;
 use crate::directory::{self, Directory};
 use crate::ledger::{self, Ledger, Shipper};
-use crate::listen::{self, Workers};
+use crate::listen::{self, Common, Workers};
 use crate::live::{self, Live};
+use crate::meter::NamedMeters;
 use crate::objects::Kind;
 use crate::peers::{self, Meeting, Peers};
 use crate::seal::Seal;
@@ -159,7 +160,14 @@ async fn serve(
     };
     let draining = Arc::clone(&shared.draining);
     let admin = Admin::new(shared, control.clone());
-    let workers = Workers::start(count, &live, &directory, &seen, &ledger, &admin, &stop, plan.grace)?;
+    let common = Common {
+        live: Arc::clone(&live),
+        directory: Arc::clone(&directory),
+        seen: Arc::clone(&seen),
+        ledger: Arc::clone(&ledger),
+        tag_meters: NamedMeters::new(),
+    };
+    let workers = Workers::start(count, &common, &admin, &stop, plan.grace)?;
     let renewed = Arc::clone(&catalog);
     let renew = move || {
         let catalog = Arc::clone(&renewed);

@@ -39,6 +39,17 @@ struct Worker {
     load: Arc<AtomicUsize>,
 }
 
+/// What all workers share.
+#[derive(Clone)]
+pub(crate) struct Common {
+    pub(crate) live: Arc<Live>,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) seen: Arc<Seen>,
+    pub(crate) ledger: Arc<Ledger>,
+    /// What was used of the limits of tags.
+    pub(crate) tag_meters: Arc<NamedMeters>,
+}
+
 /// The worker threads.
 pub(crate) struct Workers {
     all: Vec<Worker>,
@@ -49,25 +60,19 @@ impl Workers {
     /// Starts `count` threads. Each ends when `stop` asks, after at most `grace` for requests in progress.
     pub(crate) fn start(
         count: usize,
-        live: &Arc<Live>,
-        directory: &Arc<Directory>,
-        seen: &Arc<Seen>,
-        ledger: &Arc<Ledger>,
+        common: &Common,
         admin: &Admin,
         stop: &Stop,
         grace: Duration,
     ) -> std::io::Result<Self> {
         let (mut all, mut threads) = (Vec::new(), Vec::new());
-        let tag_meters = NamedMeters::new();
         for number in 0..count {
             let (inbox, connections) = mpsc::unbounded_channel();
             let load = Arc::new(AtomicUsize::new(0));
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let pool = Arc::new(upstream::Pool::default());
-            let seen = Notes::new(Arc::clone(seen));
-            let ledger = Arc::new(Writer::new(Arc::clone(ledger), number));
-            let tag_meters = Arc::clone(&tag_meters);
-            let (live, directory) = (Arc::clone(live), Arc::clone(directory));
+            let Common { live, directory, seen, ledger, tag_meters } = common.clone();
+            let (seen, ledger) = (Notes::new(seen), Arc::new(Writer::new(ledger, number)));
             let gateway = Gateway { live, directory, seen, pool, ledger, tag_meters };
             let (admin, stop, of) = (admin.clone(), stop.clone(), Arc::clone(&load));
             threads.push(

@@ -13,7 +13,7 @@ use tagway_core::snapshot::Snapshot;
 use tokio::sync::{MutexGuard, mpsc};
 
 use super::account::Account;
-use super::shared::{Shared, Word};
+use super::shared::{Amounts, Shared, Word};
 use super::table::Table;
 use super::terms::Terms;
 use super::{House, now_millis};
@@ -206,7 +206,7 @@ impl Accounts {
     }
 
     /// Tells the other gateways what is known of a budget's spend.
-    fn tell(&self, account: &Account, word: fn(Payer, Box<str>, Vec<(i64, Nanos)>) -> Word, now: i64) {
+    fn tell(&self, account: &Account, word: fn(Payer, Box<str>, Amounts) -> Word, now: i64) {
         if let Some(shared) = &self.house.shared
             && account.max(now).is_some()
         {

@@ -77,14 +77,17 @@ pub(super) struct Paid {
     pub(super) cost: Nanos,
 }
 
+/// Amounts by the time they count until.
+pub(super) type Amounts = Vec<(i64, Nanos)>;
+
 /// What Valkey is told.
 pub(super) enum Word {
     /// Costs take the place of holds.
     Paid(Vec<Paid>),
     /// What the store knows to be spent, which may be more than Valkey knows: amounts by the time they count until.
-    Raise(Payer, Box<str>, Vec<(i64, Nanos)>),
+    Raise(Payer, Box<str>, Amounts),
     /// What an admin says was spent.
-    Reset(Payer, Box<str>, Vec<(i64, Nanos)>),
+    Reset(Payer, Box<str>, Amounts),
     /// A request has left while it was not known yet whether it holds this.
     Left(Asking, Vec<Paid>),
 }

@@ -108,22 +108,22 @@ impl Ledger {
     /// The folder cannot be used.
     pub(crate) fn open(root: &Path, store: &str, writers: usize) -> std::io::Result<Opened> {
         let (folder, lanes) = Folder::claim(root, store, writers + 1)?;
-        let mut opened = Self::new(Some(lanes), false);
+        let mut opened = Self::opened(Some(lanes), false);
         opened.folder = Some(folder);
         Ok(opened)
     }
 
     /// A ledger in memory.
     pub(crate) fn in_memory() -> Opened {
-        Self::new(None, false)
+        Self::opened(None, false)
     }
 
     /// A ledger that keeps nothing: there is no store.
     pub(crate) fn off() -> Opened {
-        Self::new(None, true)
+        Self::opened(None, true)
     }
 
-    fn new(lanes: Option<Arc<Lanes>>, off: bool) -> Opened {
+    fn opened(lanes: Option<Arc<Lanes>>, off: bool) -> Opened {
         let (sender, uncounted) = mpsc::unbounded_channel();
         let ledger = Self {
             lanes,

@@ -162,7 +162,8 @@ fn what_was_spent_is_read() {
     assert_eq!(json(&gateway, &["spend", "by", "model-group"]), serde_json::json!([]));
     assert_eq!(json(&gateway, &["spend", "by", "key"]), serde_json::json!([]));
     assert_eq!(json(&gateway, &["spend", "logs", "--status", "failure"]), serde_json::json!([]));
-    let file = tagway(&gateway, &["spend", "export", "--focus", "--from", "2026-01-01", "--to", "2026-01-31"]);
+    let file =
+        tagway(&gateway, &["spend", "export", "--focus", "--from", "2026-01-01", "--to", "2026-01-31"]);
     assert!(file.stdout.starts_with(b"BilledCost,") && file.stdout.ends_with(b"\r\n"), "{file:?}");
     let refused = tagway(&gateway, &["spend", "me"]);
     assert_eq!(refused.status.code(), Some(1));

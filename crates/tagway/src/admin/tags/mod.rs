@@ -18,7 +18,7 @@ use utoipa_axum::routes;
 use super::Shared;
 use super::given::object;
 use super::refusal::Refusal;
-use super::shown::{History, dollars, renew};
+use super::shown::{History, renew};
 use crate::objects::{Budget, Kind, Limits, Tag};
 use crate::receipt::Payer;
 use crate::store::{Dim, SeenTag, Slice, Stored, TagView};

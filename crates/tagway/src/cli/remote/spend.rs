@@ -92,7 +92,8 @@ pub(in super::super) enum Group {
     Customer,
     Key,
     Model,
-    ModelGroup,
+    #[value(name = "model-group")]
+    Asked,
     Deployment,
     Provider,
     User,
@@ -108,7 +109,7 @@ impl Group {
             Self::Customer => ("customer", "customers", "customer"),
             Self::Key => ("api_key", "", "api_key"),
             Self::Model => ("model", "models", "model"),
-            Self::ModelGroup => ("model_group", "model_groups", "model_group"),
+            Self::Asked => ("model_group", "model_groups", "model_group"),
             Self::Deployment => ("deployment", "deployments", "deployment"),
             Self::Provider => ("provider", "providers", "provider"),
             Self::User => ("user", "users", "user_id"),

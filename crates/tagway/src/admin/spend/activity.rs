@@ -1,9 +1,8 @@
 //! `/tag/daily/activity` and its siblings: what happened on each day, by model, provider, key, and by tag, team, user,
 //! organization or customer. Says who may see which of it.
 
-use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -108,7 +107,7 @@ async fn answer(
         page,
         pages,
     };
-    Ok(Json(daily::answer(shared, &wish).await?).into_response())
+    daily::answer(shared, wish).await
 }
 
 /// Which tags.

@@ -1,17 +1,22 @@
 //! The activity of days, told apart by models, providers, keys and one kind of owner or tag: LiteLLM's answer, made
 //! from a handful of sums. Every request counts once in the figures of a day, however many tags it has.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashSet;
 
+use axum::Json;
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderValue, header};
 use serde_json::{Map, Value, json};
 
 use super::super::Shared;
 use super::super::given::object;
 use super::super::refusal::Refusal;
-use super::days::{Days, text};
-use super::figures::{add, metrics, total, totals};
+use super::day::{Day, Names};
+use super::days::Days;
+use super::figures::{add, total, totals};
 use super::names::{self, Keys, UNASSIGNED};
 use super::read::{self, Sum};
+use super::stream::{self, Pages};
 use super::view;
 use crate::store::{Dim, Slice, Sums, TagView};
 
@@ -37,174 +42,148 @@ pub(super) struct Wish {
     pub(super) pages: i64,
 }
 
-/// Figures of one thing on one day, and of the keys that used it.
-#[derive(Default)]
-struct Part {
-    sums: Sums,
-    keys: BTreeMap<String, Sums>,
-}
-
-#[derive(Default)]
-struct Day {
-    sums: Sums,
-    models: BTreeMap<String, Part>,
-    groups: BTreeMap<String, Part>,
-    providers: BTreeMap<String, Part>,
-    keys: BTreeMap<String, Sums>,
-    entities: BTreeMap<String, Part>,
-}
-
-impl Day {
-    /// The parts that a sum by day, model, group and provider counts in.
-    fn parts(&mut self, sum: &Sum) -> impl Iterator<Item = &mut Part> {
-        let (model, group) = (sum.of(1), sum.of(2));
-        let model_part = model.map(|model| self.models.entry(model.to_owned()).or_default());
-        let group_part = group.or(model).map(|group| self.groups.entry(group.to_owned()).or_default());
-        let provider = sum.of(3).unwrap_or("unknown").to_owned();
-        let provider_part = self.providers.entry(provider).or_default();
-        model_part.into_iter().chain(group_part).chain(Some(provider_part))
-    }
-
-    fn shown(&self, day: i64, keys: &Keys, entities: &HashMap<String, Value>) -> Value {
-        json!({
-            "date": text(day),
-            "metrics": metrics(&self.sums),
-            "breakdown": {
-                "mcp_servers": {},
-                "models": parts(&self.models, keys, &HashMap::new()),
-                "model_groups": parts(&self.groups, keys, &HashMap::new()),
-                "providers": parts(&self.providers, keys, &HashMap::new()),
-                "endpoints": {},
-                "api_keys": by_key(&self.keys, keys),
-                "entities": parts(&self.entities, keys, entities),
-            },
-        })
-    }
-}
-
-fn parts(
-    parts: &BTreeMap<String, Part>,
-    keys: &Keys,
-    metadata: &HashMap<String, Value>,
-) -> Map<String, Value> {
-    let shown = parts.iter().map(|(name, part)| {
-        let shown = json!({
-            "metrics": metrics(&part.sums),
-            "metadata": metadata.get(name).cloned().unwrap_or_else(|| json!({})),
-            "api_key_breakdown": by_key(&part.keys, keys),
-        });
-        (name.clone(), shown)
-    });
-    shown.collect()
-}
-
-fn by_key(sums: &BTreeMap<String, Sums>, keys: &Keys) -> Map<String, Value> {
-    let shown = sums
-        .iter()
-        .map(|(key, sums)| (key.clone(), json!({"metrics": metrics(sums), "metadata": keys.metadata(key)})));
-    shown.collect()
-}
-
-/// LiteLLM's answer.
-pub(super) async fn answer(shared: &Shared, wish: &Wish) -> Result<Value, Refusal> {
+/// LiteLLM's answer, written day by day.
+pub(super) async fn answer(shared: &Shared, wish: Wish) -> Result<Response, Refusal> {
     let of_range = async || read::total(shared, &read::on(&wish.slice, wish.range)).await;
     let Some(days) = wish.days else {
-        let metadata = metadata(wish, &Found::default(), &Sums::default(), &of_range().await?);
-        return Ok(json!({"results": [], "metadata": metadata}));
+        let metadata = metadata(&wish, &Sums::default(), &of_range().await?);
+        return Ok(Json(json!({"results": [], "metadata": metadata})).into_response());
     };
-    let found = Found::read(shared, wish, &read::on(&wish.slice, days)).await?;
-    let used = found.days.values().flat_map(|day| day.keys.keys()).map(String::as_str);
-    let keys = Keys::read(shared, used).await?;
-    let listed = found.entities.iter().flatten().map(String::as_str);
-    let entities = names::metadata(shared, wish.entity, listed).await?;
-    let of_page = total(found.days.values().map(|day| &day.sums));
+    let slice = read::on(&wish.slice, days);
+    let found = read::sums(shared, &slice, &[Dim::Day], TagView::Full).await?;
+    let of_page = total(found.iter().map(|day| &day.sums));
     let of_range = if wish.pages == 1 { of_page } else { of_range().await? };
-    let results: Vec<Value> =
-        found.days.iter().rev().map(|(day, of)| of.shown(*day, &keys, &entities)).collect();
-    Ok(json!({"results": results, "metadata": metadata(wish, &found, &of_page, &of_range)}))
+    let (of_keys, keys) = top_keys(shared, &slice, wish.keys).await?;
+    let entities = top_entities(shared, &slice, &wish).await?;
+    let names = Names {
+        keys: Keys::read(shared, keys.iter().flatten().take(wish.keys).map(String::as_str)).await?,
+        entities: names::metadata(shared, wish.entity, entities.iter().flatten().map(String::as_str)).await?,
+    };
+    let mut metadata = metadata(&wish, &of_page, &of_range);
+    metadata.insert("total_api_keys".to_owned(), keys.len().into());
+    metadata.insert("listed_entities".to_owned(), entities.len().into());
+    let report = Report {
+        shared: shared.clone(),
+        slice: with_entities(&slice, &wish, &entities),
+        of_keys: with_entities(&Slice { only: of_keys, ..slice.clone() }, &wish, &entities),
+        whole: slice,
+        entity: wish.entity,
+        view: wish.view,
+        entities,
+        names,
+        days: found.iter().map(Sum::day).collect(),
+        metadata,
+        attributed: Sums::default(),
+        keys_left_out: false,
+        begun: false,
+    };
+    let body = stream::begin("{\"results\":[".to_owned(), report).await?;
+    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response())
 }
 
-/// What was found of a page of days.
-#[derive(Default)]
-struct Found {
-    days: BTreeMap<i64, Day>,
-    /// The owners or tags that are listed, and what is theirs.
+/// The answer, from a day on.
+struct Report {
+    shared: Shared,
+    /// All requests; those of the owners or tags that are listed; and of these, those with the keys that are.
+    whole: Slice,
+    slice: Slice,
+    of_keys: Slice,
+    entity: Dim,
+    view: TagView,
     entities: HashSet<Option<String>>,
+    names: Names,
+    /// The days that are left, the next one last.
+    days: Vec<i64>,
+    metadata: Map<String, Value>,
+    /// What is the listed owners' or tags'.
     attributed: Sums,
-    /// How many keys there are.
-    keys: usize,
     /// What keys had of models and the like would have been too much.
     keys_left_out: bool,
+    begun: bool,
 }
 
-impl Found {
-    async fn read(shared: &Shared, wish: &Wish, slice: &Slice) -> Result<Self, Refusal> {
-        let mut found = Self::default();
-        let by = [Dim::Day, Dim::Model, Dim::Group, Dim::Provider];
-        for sum in read::sums(shared, slice, &by, TagView::Full).await? {
-            let day = found.day(&sum);
-            add(&mut day.sums, &sum.sums);
-            day.parts(&sum).for_each(|part| add(&mut part.sums, &sum.sums));
+impl Pages for Report {
+    async fn page(mut self) -> Result<(String, Option<Self>), Refusal> {
+        let mut page = String::new();
+        if let Some(day) = self.days.pop() {
+            let of_day = self.read(day).await?;
+            let comma = if self.begun { "," } else { "" };
+            self.begun = true;
+            page = format!("{comma}{}", of_day.shown(day, &self.names)?);
         }
-        let (listed, keys) = top_keys(shared, slice, wish.keys).await?;
-        found.keys = keys;
-        let of_keys = Slice { only: listed, ..slice.clone() };
-        found.read_keys(shared, &of_keys).await?;
-        found.entities = top_entities(shared, slice, wish).await?;
-        let slice = with_entities(slice, wish.entity, &found.entities);
-        for sum in read::sums(shared, &slice, &[Dim::Day, wish.entity], wish.view).await? {
-            let Some(name) = found.listed(&sum) else { continue };
-            add(&mut found.attributed, &sum.sums);
-            add(&mut found.day(&sum).entities.entry(name).or_default().sums, &sum.sums);
+        if !self.days.is_empty() {
+            return Ok((page, Some(self)));
         }
-        let of_keys = with_entities(&of_keys, wish.entity, &found.entities);
-        let by = [Dim::Day, wish.entity, Dim::Key];
-        let Some(sums) = read::few(shared, &of_keys, &by, wish.view).await? else {
-            found.keys_left_out = true;
+        let left_out = self.keys_left_out.into();
+        self.metadata.insert("api_key_breakdown_left_out".to_owned(), left_out);
+        if self.entity == Dim::Tag {
+            let attributed = self.attributed.cost.dollars();
+            self.metadata.insert("attributed_spend".to_owned(), attributed.into());
+        }
+        page.push_str(&format!("],\"metadata\":{}}}", Value::Object(self.metadata)));
+        Ok((page, None))
+    }
+}
+
+impl Report {
+    async fn read(&mut self, day: i64) -> Result<Day, Refusal> {
+        let shared = self.shared.clone();
+        let day = Days { first: day, last: day };
+        let (whole, slice, of_keys) =
+            (read::on(&self.whole, day), read::on(&self.slice, day), read::on(&self.of_keys, day));
+        let mut found = Day::default();
+        let by = [Dim::Model, Dim::Group, Dim::Provider];
+        for sum in read::sums(&shared, &whole, &by, TagView::Full).await? {
+            add(&mut found.sums, &sum.sums);
+            found.parts(&sum).for_each(|part| add(&mut part.sums, &sum.sums));
+        }
+        let keys = Slice { only: without(&of_keys, self.entity, &whole), ..of_keys.clone() };
+        self.read_keys(&shared, &mut found, &keys).await?;
+        for sum in read::sums(&shared, &slice, &[self.entity], self.view).await? {
+            let Some(name) = self.listed(&sum) else { continue };
+            add(&mut self.attributed, &sum.sums);
+            add(&mut found.entities.entry(name).or_default().sums, &sum.sums);
+        }
+        let Some(sums) = read::few(&shared, &of_keys, &[self.entity, Dim::Key], self.view).await? else {
+            self.keys_left_out = true;
             return Ok(found);
         };
         for sum in sums {
-            let Some(name) = found.listed(&sum) else { continue };
-            let part = found.day(&sum).entities.entry(name).or_default();
-            add(part.keys.entry(names::key(sum.of(2)).to_owned()).or_default(), &sum.sums);
+            let Some(name) = self.listed(&sum) else { continue };
+            let part = found.entities.entry(name).or_default();
+            add(part.keys.entry(names::key(sum.of(1)).to_owned()).or_default(), &sum.sums);
         }
         Ok(found)
     }
 
-    /// What each key that is listed had of each day, and of what else, unless that is too much.
-    async fn read_keys(&mut self, shared: &Shared, slice: &Slice) -> Result<(), Refusal> {
-        let by = [Dim::Day, Dim::Model, Dim::Group, Dim::Provider, Dim::Key];
+    /// What each key that is listed had of a day, and of what else, unless that is too much.
+    async fn read_keys(&mut self, shared: &Shared, found: &mut Day, slice: &Slice) -> Result<(), Refusal> {
+        let by = [Dim::Model, Dim::Group, Dim::Provider, Dim::Key];
         let Some(sums) = read::few(shared, slice, &by, TagView::Full).await? else {
             self.keys_left_out = true;
-            for sum in read::sums(shared, slice, &[Dim::Day, Dim::Key], TagView::Full).await? {
-                let key = names::key(sum.of(1)).to_owned();
-                add(self.day(&sum).keys.entry(key).or_default(), &sum.sums);
+            for sum in read::sums(shared, slice, &[Dim::Key], TagView::Full).await? {
+                add(found.keys.entry(names::key(sum.of(0)).to_owned()).or_default(), &sum.sums);
             }
             return Ok(());
         };
         for sum in sums {
-            let key = names::key(sum.of(4));
-            let day = self.day(&sum);
-            add(day.keys.entry(key.to_owned()).or_default(), &sum.sums);
-            for part in day.parts(&sum) {
+            let key = names::key(sum.of(3));
+            add(found.keys.entry(key.to_owned()).or_default(), &sum.sums);
+            for part in found.parts(&sum) {
                 add(part.keys.entry(key.to_owned()).or_default(), &sum.sums);
             }
         }
         Ok(())
     }
 
-    fn day(&mut self, sum: &Sum) -> &mut Day {
-        self.days.entry(sum.day()).or_default()
-    }
-
-    /// The name under which a sum by day and owner or tag is listed, if it is.
+    /// The name under which a sum by owner or tag is listed, if it is.
     fn listed(&self, sum: &Sum) -> Option<String> {
-        let name = sum.at.get(1)?;
+        let name = sum.at.first()?;
         self.entities.contains(name).then(|| name.clone().unwrap_or_else(|| UNASSIGNED.to_owned()))
     }
 }
 
-fn metadata(wish: &Wish, found: &Found, of_page: &Sums, of_range: &Sums) -> Map<String, Value> {
+fn metadata(wish: &Wish, of_page: &Sums, of_range: &Sums) -> Map<String, Value> {
     let mut fields = totals(of_page);
     let also = json!({
         "page": wish.page,
@@ -212,30 +191,30 @@ fn metadata(wish: &Wish, found: &Found, of_page: &Sums, of_range: &Sums) -> Map<
         "has_more": wish.page < wish.pages,
         "range_total_spend": of_range.cost.dollars(),
         "api_key_limit": wish.keys,
-        "total_api_keys": found.keys,
-        "listed_entities": found.entities.len(),
-        "api_key_breakdown_left_out": found.keys_left_out,
     });
     fields.extend(object(&also));
     if wish.entity == Dim::Tag {
         fields.insert("view".to_owned(), view::name(wish.view).into());
-        fields.insert("attributed_spend".to_owned(), found.attributed.cost.dollars().into());
     }
     fields
 }
 
-/// The conditions of a slice, with one for the keys that are listed where these are not all; and how many there are.
+type Conditions = Vec<(Dim, Vec<Option<String>>)>;
+
+/// The conditions of a slice, with one for the keys that are listed where these are not all; and all keys, the costliest
+/// first.
 async fn top_keys(
     shared: &Shared,
     slice: &Slice,
     most: usize,
-) -> Result<(Vec<(Dim, Vec<Option<String>>)>, usize), Refusal> {
+) -> Result<(Conditions, Vec<Option<String>>), Refusal> {
     let keys = read::top(shared, slice, &[Dim::Key], TagView::Full, read::MOST_SUMS).await?;
-    let (mut only, count) = (slice.only.clone(), keys.len());
-    if most < count {
-        only.push((Dim::Key, keys.into_iter().take(most).filter_map(first).collect()));
+    let keys: Vec<Option<String>> = keys.into_iter().filter_map(first).collect();
+    let mut only = slice.only.clone();
+    if most < keys.len() {
+        only.push((Dim::Key, keys.iter().take(most).cloned().collect()));
     }
-    Ok((only, count))
+    Ok((only, keys))
 }
 
 fn first(sum: Sum) -> Option<Option<String>> {
@@ -251,19 +230,25 @@ async fn top_entities(
     if !wish.only.is_empty() {
         return Ok(wish.only.iter().cloned().map(Some).collect());
     }
-    let days = wish.days.map_or(1, Days::count);
-    let most = MOST_ENTITIES.min(read::MOST_SUMS / days);
-    let mut found = read::top(shared, slice, &[wish.entity], wish.view, most).await?;
+    let mut found = read::top(shared, slice, &[wish.entity], wish.view, MOST_ENTITIES).await?;
     if wish.entity == Dim::Tag && wish.view == TagView::Full {
         found.retain(|sum| sum.of(0).is_some());
     }
     Ok(found.into_iter().filter_map(first).collect())
 }
 
-/// The part of a slice that the listed owners or tags have.
-fn with_entities(slice: &Slice, entity: Dim, listed: &HashSet<Option<String>>) -> Slice {
+/// The part of a slice that the listed owners or tags have. Where there are no others, it needs no condition.
+fn with_entities(slice: &Slice, wish: &Wish, listed: &HashSet<Option<String>>) -> Slice {
     let mut slice = slice.clone();
-    slice.only.retain(|(dimension, _)| *dimension != entity);
-    slice.only.push((entity, listed.iter().cloned().collect()));
+    if wish.only.is_empty() && i64::try_from(listed.len()).is_ok_and(|count| MOST_ENTITIES <= count + 1) {
+        slice.only.push((wish.entity, listed.iter().cloned().collect()));
+    }
     slice
+}
+
+/// The conditions of a slice, those on owners or tags being those of another.
+fn without(slice: &Slice, entity: Dim, of: &Slice) -> Conditions {
+    let others = slice.only.iter().filter(|(dimension, _)| *dimension != entity);
+    let own = of.only.iter().filter(|(dimension, _)| *dimension == entity);
+    others.chain(own).cloned().collect()
 }

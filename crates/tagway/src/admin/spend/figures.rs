@@ -1,5 +1,6 @@
 //! Sums as answers show them, under LiteLLM's names. Knows how to add them up and nothing of whose they are.
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::csv::Sheet;
@@ -36,19 +37,35 @@ pub(super) fn answered(sums: &Sums) -> i64 {
 }
 
 /// LiteLLM's metrics.
-pub(super) fn metrics(sums: &Sums) -> Value {
-    json!({
-        "spend": sums.cost.dollars(),
-        "prompt_tokens": sums.prompt_tokens,
-        "completion_tokens": sums.completion_tokens,
-        "cache_read_input_tokens": sums.cache_read_tokens,
-        "cache_creation_input_tokens": sums.cache_write_tokens,
-        "total_tokens": tokens(sums),
-        "successful_requests": answered(sums),
-        "failed_requests": sums.failed,
-        "api_requests": sums.requests,
-        "unpriced_requests": sums.unpriced,
-    })
+#[derive(Debug, Serialize)]
+pub(super) struct Metrics {
+    spend: f64,
+    prompt_tokens: i64,
+    completion_tokens: i64,
+    cache_read_input_tokens: i64,
+    cache_creation_input_tokens: i64,
+    total_tokens: i64,
+    successful_requests: i64,
+    failed_requests: i64,
+    api_requests: i64,
+    unpriced_requests: i64,
+}
+
+impl From<&Sums> for Metrics {
+    fn from(sums: &Sums) -> Self {
+        Self {
+            spend: sums.cost.dollars(),
+            prompt_tokens: sums.prompt_tokens,
+            completion_tokens: sums.completion_tokens,
+            cache_read_input_tokens: sums.cache_read_tokens,
+            cache_creation_input_tokens: sums.cache_write_tokens,
+            total_tokens: tokens(sums),
+            successful_requests: answered(sums),
+            failed_requests: sums.failed,
+            api_requests: sums.requests,
+            unpriced_requests: sums.unpriced,
+        }
+    }
 }
 
 /// The same under the names they have where they are totals.

@@ -10,10 +10,10 @@ use tagway_core::money::Nanos;
 
 use super::super::Shared;
 use super::super::actor::Known;
-use super::super::given::Asked;
+use super::super::given::{Asked, object};
 use super::super::refusal::{Refusal, Refusals};
 use super::days::{Some30, text};
-use super::figures::metrics;
+use super::figures::Metrics;
 use super::read::{self, Sum};
 use super::view::{self, View};
 use crate::accounts::now_millis;
@@ -52,8 +52,8 @@ pub(super) async fn usage(
     tags.retain(|sum| view == TagView::Split || sum.of(0).is_some());
     let row = |name: &'static str| {
         move |sum: &Sum| {
-            let mut row = metrics(&sum.sums);
-            row[name] = sum.of(0).into();
+            let mut row = object(&Metrics::from(&sum.sums));
+            row.insert(name.to_owned(), sum.of(0).into());
             row
         }
     };
@@ -68,7 +68,7 @@ pub(super) async fn usage(
         "usage": {
             "start_date": text(days.first),
             "end_date": text(days.last),
-            "total": metrics(&total),
+            "total": Metrics::from(&total),
             "by_model": models.iter().map(row("model_group")).collect::<Vec<_>>(),
             "by_tag": tags.iter().map(row("tag")).collect::<Vec<_>>(),
             "view": view::name(view),

@@ -6,6 +6,7 @@ mod by_day;
 mod by_key;
 mod csv;
 mod daily;
+mod day;
 mod day_sheet;
 mod days;
 mod export;

@@ -22,7 +22,7 @@ pub(in super::super) enum Spend {
     /// What each team, customer, key, model … costs.
     By {
         #[arg(value_enum)]
-        what: Group,
+        what: Dimension,
         #[command(flatten)]
         days: Days,
     },
@@ -87,7 +87,7 @@ impl Days {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(in super::super) enum Group {
+pub(in super::super) enum Dimension {
     Team,
     Customer,
     Key,
@@ -101,7 +101,7 @@ pub(in super::super) enum Group {
     Project,
 }
 
-impl Group {
+impl Dimension {
     /// Its name, that of its list, and of what is in it.
     fn names(self) -> (&'static str, &'static str, &'static str) {
         match self {
@@ -146,7 +146,7 @@ impl Ask for Spend {
                 let ([first, last], (name, list, one)) = (days.said(), what.names());
                 let by = ("group_by", Some(name.to_owned()));
                 let report = client.get("/global/spend/report", &[first, last, by])?;
-                if *what == Group::Key {
+                if *what == Dimension::Key {
                     return Ok(Answer::many(report, &["api_key", "key_alias", "total_cost"]));
                 }
                 Answer::many(of_all_days(&report, list, one), &["name", "spend"])

@@ -189,7 +189,7 @@ impl Folder {
 
     /// The next entries, at most `most`, all of this process or none of them: the same ones until they are forgotten.
     pub(super) fn read(&self, most: usize) -> io::Result<Batch> {
-        let mut batch = Batch::default();
+        let (mut batch, mut unread) = (Batch::default(), None);
         for (number, (end, whole)) in self.ends()? {
             let Some(segment) = self.segments.get(&number) else { continue };
             let own = self.first <= number;
@@ -197,27 +197,46 @@ impl Folder {
                 break;
             }
             batch.own = own;
-            if batch.found.entries.len() < most {
-                batch.marks.push((number, segment.read(end, whole, most, &mut batch.found)?));
+            if most <= batch.found.entries.len() {
+                break;
+            }
+            match segment.read(end, whole, most, &mut batch.found) {
+                Ok(at) => batch.marks.push((number, at)),
+                // Those behind it are read all the same.
+                Err(error) => unread = Some(error),
             }
         }
-        Ok(batch)
+        match unread {
+            Some(error) if batch.marks.is_empty() || batch.found.bytes == 0 => Err(error),
+            _ => Ok(batch),
+        }
     }
 
     /// Notes that what was read has been shipped. Files that hold nothing else are removed.
     pub(super) fn forget(&mut self, batch: &Batch) -> io::Result<()> {
-        let ends = self.ends()?;
+        let mut done = Ok(());
         for (number, at) in &batch.marks {
             let Some(segment) = self.segments.get_mut(number) else { continue };
             if segment.left(*at) != 0 {
-                segment.forget(*at)?;
-            }
-            if ends.get(number).is_some_and(|(end, whole)| *whole && segment.left(*end) == 0) {
-                std::fs::remove_file(segment.path())?;
-                self.segments.remove(number);
+                // Each of them, whatever becomes of the others.
+                done = segment.forget(*at).and(done);
             }
         }
-        Ok(())
+        for (number, (end, whole)) in self.ends()? {
+            if whole && self.segments.get(&number).is_some_and(|segment| segment.left(end) == 0) {
+                if let Some(segment) = self.segments.remove(&number) {
+                    std::fs::remove_file(segment.path())?;
+                }
+            }
+        }
+        done
+    }
+
+    /// Whether one of its files has grown long.
+    pub(super) fn is_long(&self) -> bool {
+        self.lanes.iter().flat_map(|lanes| &lanes.0).any(|lane| {
+            SEGMENT < lane.lock().unwrap_or_else(PoisonError::into_inner).pen.len()
+        })
     }
 
     /// Begins new files in place of those that have grown long.

@@ -16,8 +16,14 @@ use crate::receipt::Receipt;
 use crate::store::{Db, StoreError};
 use crate::tasks::Stop;
 
-/// Receipts are gathered for this long before they are shipped.
+/// Receipts are gathered for this long before they are shipped …
 const GATHER: Duration = Duration::from_millis(100);
+/// … and so many times as long where there are many: the more rows go into one transaction, the fewer pages of the
+/// store are written for each.
+const LONGER: u32 = 10;
+/// About a hundred receipts are few, and about 5,000 are enough, in bytes of the journal.
+const FEW: u64 = 64 << 10;
+const ENOUGH: u64 = 3 << 20;
 /// As many receipts go into one transaction, and fewer where the store is slow.
 const MOST: usize = 5_000;
 const FEWEST: usize = 64;
@@ -135,7 +141,7 @@ impl Shipper {
                 () = tokio::time::sleep(if idle { SEARCH } else { TICK.min(self.pause()) }) => false,
             };
             if !stopping && idle {
-                tokio::time::sleep(GATHER).await;
+                self.gather(&mut stop).await;
             }
             self.look_after().await;
             if stopping || self.until <= Instant::now() {
@@ -152,6 +158,20 @@ impl Shipper {
         }
     }
 
+    /// Waits until there are enough receipts for a transaction of their own, or for as long as they may wait.
+    async fn gather(&self, stop: &mut Stop) {
+        for _ in 0..LONGER {
+            tokio::select! {
+                () = stop.asked() => return,
+                () = tokio::time::sleep(GATHER) => {}
+            }
+            let waiting = self.ledger.state().backlog;
+            if !(FEW..ENOUGH).contains(&waiting) {
+                return;
+            }
+        }
+    }
+
     /// How long until something may be shipped again.
     fn pause(&self) -> Duration {
         self.until.saturating_duration_since(Instant::now()).max(GATHER)
@@ -161,6 +181,8 @@ impl Shipper {
         loop {
             match self.ship().await {
                 Ok(0) => break,
+                // Mostly that was all, and need not be looked for.
+                Ok(_) if self.all_shipped() => break,
                 Ok(_) => {}
                 Err(halt) => return self.complain(&halt),
             }
@@ -188,13 +210,17 @@ impl Shipper {
 
     /// Ships the next batch; says how many entries that was.
     async fn ship(&mut self) -> Result<usize, Halt> {
-        let mut taken = Taken::default();
+        let (mut taken, mut unread) = (Taken::default(), None);
         for at in 0..self.folders.len() {
             let most = self.most;
-            taken = self.with_folder(at, move |folder| read(folder, most)).await.map_err(Halt::Journal)?;
-            if taken.batch.found.bytes != 0 {
-                taken.folder = Some(at);
-                break;
+            match self.with_folder(at, move |folder| read(folder, most)).await {
+                Ok(read) if read.batch.found.bytes != 0 => {
+                    taken = Taken { folder: Some(at), ..read };
+                    break;
+                }
+                Ok(_) => {}
+                // The others are shipped all the same.
+                Err(error) => unread = Some(error),
             }
         }
         // Accounts hear of what this process has settled, and of nothing else.
@@ -202,7 +228,7 @@ impl Shipper {
         let frames = if own { self.ledger.recall(self.most) } else { Vec::new() };
         if frames.is_empty() && taken.folder.is_none() {
             self.all_shipped();
-            return Ok(0);
+            return unread.map_or(Ok(0), |error| Err(Halt::Journal(error)));
         }
         let count = frames.len() + taken.receipts.len() + taken.unreadable.len();
         let Taken { folder, batch, mut receipts, unreadable } = taken;
@@ -239,7 +265,12 @@ impl Shipper {
         }
         let Some(folder) = folder else { return };
         let forgotten = self.with_folder(folder, move |folder| {
-            aside.iter().try_for_each(|entry| folder.set_aside(entry))?;
+            for entry in aside {
+                if let Err(error) = folder.set_aside(&entry) {
+                    let entry = String::from_utf8_lossy(&entry);
+                    tracing::error!(%error, %entry, "an entry cannot be put aside: here it is");
+                }
+            }
             folder.forget(&batch)
         });
         if let Err(error) = forgotten.await {
@@ -300,7 +331,7 @@ impl Shipper {
     async fn look_after(&mut self) {
         let lag = self.ledger.state().lag;
         let sync = lag.is_some_and(|lag| TICK.as_millis() <= u128::from(lag.unsigned_abs()));
-        if !self.folders.is_empty() {
+        if self.folders.first().is_some_and(|own| sync || own.is_long()) {
             let done = self.with_folder(0, move |folder| {
                 folder.turn()?;
                 if sync { folder.sync() } else { Ok(()) }
@@ -345,12 +376,14 @@ impl Shipper {
         self.folders.push(folder);
     }
 
-    /// Nothing was left to ship.
-    fn all_shipped(&self) {
+    /// Whether nothing is left to ship.
+    fn all_shipped(&self) -> bool {
         let ledger = &self.ledger;
-        if ledger.backlog.load(Ordering::Relaxed) <= 0 && ledger.in_memory.load(Ordering::Relaxed) <= 0 {
+        let all = [&ledger.backlog, &ledger.in_memory].iter().all(|left| left.load(Ordering::Relaxed) <= 0);
+        if all {
             ledger.since.store(0, Ordering::Relaxed);
         }
+        all
     }
 
     /// Says what was lost, once a minute.

@@ -223,10 +223,11 @@ impl Folder {
             }
         }
         for (number, (end, whole)) in self.ends()? {
-            if whole && self.segments.get(&number).is_some_and(|segment| segment.left(end) == 0) {
-                if let Some(segment) = self.segments.remove(&number) {
-                    std::fs::remove_file(segment.path())?;
-                }
+            if whole
+                && self.segments.get(&number).is_some_and(|segment| segment.left(end) == 0)
+                && let Some(segment) = self.segments.remove(&number)
+            {
+                std::fs::remove_file(segment.path())?;
             }
         }
         done
@@ -234,9 +235,10 @@ impl Folder {
 
     /// Whether one of its files has grown long.
     pub(super) fn is_long(&self) -> bool {
-        self.lanes.iter().flat_map(|lanes| &lanes.0).any(|lane| {
-            SEGMENT < lane.lock().unwrap_or_else(PoisonError::into_inner).pen.len()
-        })
+        self.lanes
+            .iter()
+            .flat_map(|lanes| &lanes.0)
+            .any(|lane| SEGMENT < lane.lock().unwrap_or_else(PoisonError::into_inner).pen.len())
     }
 
     /// Begins new files in place of those that have grown long.

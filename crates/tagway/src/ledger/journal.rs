@@ -234,9 +234,10 @@ impl Folder {
 
     /// Whether one of its files has grown long.
     pub(super) fn is_long(&self) -> bool {
-        self.lanes.iter().flat_map(|lanes| &lanes.0).any(|lane| {
-            SEGMENT < lane.lock().unwrap_or_else(PoisonError::into_inner).pen.len()
-        })
+        self.lanes
+            .iter()
+            .flat_map(|lanes| &lanes.0)
+            .any(|lane| SEGMENT < lane.lock().unwrap_or_else(PoisonError::into_inner).pen.len())
     }
 
     /// Begins new files in place of those that have grown long.

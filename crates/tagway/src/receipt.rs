@@ -1,6 +1,8 @@
 //! What is known of a request when it has ended: the unit of the ledger. It is written to the journal before the
 //! last byte of an answer leaves, and from there to the store, exactly once. Holds no body and no key.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use tagway_core::money::Nanos;
 use tagway_core::usage::Usage;
@@ -98,7 +100,7 @@ pub(crate) struct Counted {
 pub(crate) struct Tagged {
     pub(crate) tag: Box<str>,
     /// Where it came from: `header`, `body`, `key`, `team`, ….
-    pub(crate) origin: Box<str>,
+    pub(crate) origin: Cow<'static, str>,
 }
 
 /// A request that has ended.

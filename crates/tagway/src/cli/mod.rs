@@ -70,7 +70,7 @@ struct Serve {
     /// Seconds that requests in progress have to end when the gateway is told to stop.
     #[arg(long, env = "TAGWAY_SHUTDOWN_GRACE", default_value_t = 30)]
     shutdown_grace: u64,
-    /// Folder for keys, teams and spend; not used with DATABASE_URL. [default: tagway in the XDG data folder]
+    /// Folder for keys, teams and spend; with DATABASE_URL, for what is on its way there. [default: tagway in the XDG data folder]
     #[arg(long, env = "TAGWAY_DATA_DIR")]
     data_dir: Option<PathBuf>,
     /// Log JSON, a line an event.

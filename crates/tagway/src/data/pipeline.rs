@@ -18,7 +18,7 @@ use super::failure::Failure;
 use super::fallback;
 use super::record::Record;
 use super::upstream::Pool;
-use super::{admit, customer, intake, rates};
+use super::{admit, customer, intake, rates, settle};
 use crate::auth::{Caller, Presented};
 use crate::call::Route;
 use crate::directory::Directory;
@@ -74,7 +74,7 @@ async fn proceed(
     let peek = Peek::read(if body.is_empty() { b"{}" } else { &body }).map_err(Failure::Unreadable)?;
     let (call, model) = intake::call(route.endpoint, route.model.as_deref(), &head.headers, peek)?;
     if let Some(customer) = customer::of(&head.headers, &call.peek) {
-        record.owners.customer = Some((&*customer).into());
+        record.owners.customer = Some(settle::cut(&customer));
         if gateway.directory.has_customers() {
             caller.on_behalf_of(&gateway.directory, &customer).await?;
         }

@@ -107,7 +107,8 @@ impl Record {
         self.current.snapshot.deployment(begun.deployment).prices_for(asked)
     }
 
-    fn receipt(&self) -> Receipt {
+    fn receipt(&mut self) -> Receipt {
+        let bookings = self.bookings();
         let took = self.began.elapsed();
         let began = now_millis() - i64::try_from(took.as_millis()).unwrap_or(0);
         let text = |text: &Option<Box<str>>| text.clone();
@@ -132,9 +133,9 @@ impl Record {
             key: bearer.map(|bearer| bearer.id.clone()),
             team: bearer.and_then(|bearer| text(&bearer.team_id)),
             user: bearer.and_then(|bearer| text(&bearer.user_id)),
-            organization: self.owners.organization.clone(),
-            project: self.owners.project.clone(),
-            customer: self.owners.customer.as_deref().map(cut),
+            organization: self.owners.organization.take(),
+            project: self.owners.project.take(),
+            customer: self.owners.customer.take(),
             asked: cut(&self.model),
             group: self.group.as_deref().map(cut),
             deployment: deployment.map(|deployment| deployment.entry.info.id.as_str().into()),
@@ -145,11 +146,11 @@ impl Record {
             error: self.error.as_deref().map(cut),
             usage: None,
             cost: None,
-            tags: self.tagged.clone(),
+            tags: std::mem::take(&mut self.tagged),
             matched: self.matched.as_ref().map(|(via, value)| ((*via).into(), cut(value))),
             retries: self.tries.retries,
             fallbacks: self.tries.fallbacks,
-            bookings: self.bookings(),
+            bookings,
         }
     }
 
@@ -164,6 +165,6 @@ impl Record {
 }
 
 /// The beginning of a text.
-fn cut(text: &str) -> Box<str> {
+pub(super) fn cut(text: &str) -> Box<str> {
     text[..text.floor_char_boundary(LONGEST)].into()
 }

@@ -18,6 +18,11 @@ static POSTGRES: Migrator = sqlx::migrate!("src/store/migrations/postgres");
 /// Waits for a connection no longer than this: a management request then gets an answer, if a bad one.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Kibibytes of the file that its writer keeps in memory, as SQLite wants it said.
+const CACHE: &str = "-16384";
+/// Pages of 4 KiB that the log has before they are copied to the file.
+const CHECKPOINT: &str = "8000";
+
 /// Where the store is.
 #[derive(Debug, Clone)]
 pub(crate) enum Place {
@@ -70,7 +75,7 @@ pub(crate) async fn open(place: &Place) -> anyhow::Result<Db> {
             let write = SqlitePoolOptions::new()
                 .max_connections(1)
                 .acquire_timeout(Duration::from_secs(30))
-                .connect_with(options.clone())
+                .connect_with(for_writing(options.clone()))
                 .await?;
             let read = SqlitePoolOptions::new()
                 .max_connections(4)
@@ -132,6 +137,12 @@ fn sqlite(folder: &Path) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(PATIENCE)
+}
+
+/// The writer books receipts by the thousand into tables with indexes all over: with pages at hand, and copied from the
+/// log to the file seldom, each is written and read less often.
+fn for_writing(options: SqliteConnectOptions) -> SqliteConnectOptions {
+    options.pragma("cache_size", CACHE).pragma("wal_autocheckpoint", CHECKPOINT)
 }
 
 /// Makes the folder, for its owner alone.

@@ -93,18 +93,20 @@ impl Gateway {
 
     /// Starts one on the configuration and the store of another that has ended: `dir` is a clone of its own.
     pub fn start_in(dir: Arc<Folder>, args: &[&str], env: &[(&str, &str)]) -> Self {
-        let mut child = command()
+        let mut command = command();
+        command
             .arg("--config")
             .arg(dir.path().join("config.yaml"))
             .args(["--host", "127.0.0.1", "--port", "0"])
             .env("TAGWAY_DATA_DIR", dir.path().join("data"))
             .envs(dir.database.as_ref().map(Home::env))
             .args(args)
-            .envs(env.iter().copied())
+            .envs(env.iter().copied().filter(|(_, value)| !value.is_empty()))
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .stderr(Stdio::piped());
+        // A variable without a value is one that is not set.
+        env.iter().filter(|(_, value)| value.is_empty()).for_each(|(name, _)| drop(command.env_remove(name)));
+        let mut child = command.spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         let (send, lines) = mpsc::channel();
         std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));

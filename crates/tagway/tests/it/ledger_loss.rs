@@ -9,7 +9,7 @@ use tagway_fake::{Fake, OpenAi};
 use tokio::sync::mpsc;
 
 use crate::books::{by_call, rows, until_rows};
-use crate::gateway::{Folder, Gateway, config};
+use crate::gateway::{Folder, Gateway, command, config, deployment};
 use crate::ledger::{PLAIN, priced, spent};
 use crate::store::key;
 use crate::stores::{Home, Store, Traffic, Way, on_both_stores, until};
@@ -228,4 +228,81 @@ async fn with_a_full_journal_requests_are_refused_where_that_is_wanted() {
     room_for_files(&gateway, None);
     until("service", async || gateway.chat("m", json!({})).send().await.unwrap().status() == 200).await;
     assert_eq!(until_rows(&home, served + 1).await.len(), served + 1);
+}
+
+/// An entry of a journal as the gateway writes it.
+fn entry(payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_le_bytes();
+    [&length[..], &crc32fast::hash(payload).to_le_bytes(), payload].concat()
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_put_aside_and_holds_nobody_up() {
+    let home = Home::new(Store::Postgres);
+    let Home::Database(database) = &home else { panic!("not a database") };
+    let way = Way::to(&database.url);
+    let url = way.through(&database.url);
+    let env = [("DATABASE_URL", url.as_str())];
+    let config = config(&[deployment("m", "one", "model: openai/x, mock_response: a")], PLAIN);
+    let gateway = Gateway::start_with(&config, &["--workers", "1"], &env);
+    way.set(Traffic::Refused);
+    for _ in 0..3 {
+        assert_eq!(gateway.chat("m", json!({})).send().await.unwrap().status(), 200);
+    }
+    gateway.signal("KILL");
+    let folder = gateway.stopped();
+    let journal = folder.path().join("data/journal/0");
+    let file = journal.join("0.log");
+    let held = std::fs::read(&file).unwrap();
+    let (head, receipts) = held.split_at(16);
+    let mut damaged = entry(br#"{"status": 200}"#);
+    *damaged.last_mut().unwrap() ^= 1;
+    let unreadable = entry(br#""no receipt at all""#);
+    std::fs::write(&file, [head, &unreadable, receipts, &damaged, &unreadable[..9]].concat()).unwrap();
+    way.set(Traffic::Flows);
+    let gateway = Gateway::start_in(Arc::clone(&folder), &[], &env);
+    // All of it is in the books before anybody is served.
+    assert_eq!(rows(&home).await.len(), 3);
+    let aside = std::fs::read_to_string(journal.join("unreadable")).unwrap();
+    assert!(aside.contains("no receipt at all") && aside.contains(r#"{"status": 200"#), "{aside}");
+    assert!(!file.exists());
+    drop(gateway);
+}
+
+#[tokio::test]
+async fn without_a_folder_receipts_go_to_the_store_from_memory() {
+    let home = Home::new(Store::Postgres);
+    let (name, value) = home.env();
+    let nowhere =
+        [("TAGWAY_DATA_DIR", ""), ("HOME", "/dev/null"), ("XDG_DATA_HOME", ""), (name, value.as_str())];
+    let config = config(&[deployment("m", "one", "model: openai/x, mock_response: a")], PLAIN);
+    let gateway = Gateway::start_with(&config, &[], &nowhere);
+    for _ in 0..3 {
+        assert_eq!(gateway.chat("m", json!({})).send().await.unwrap().status(), 200);
+    }
+    assert_eq!(until_rows(&home, 3).await.len(), 3);
+    gateway.signal("TERM");
+    assert_eq!(gateway.ended(), Some(0));
+}
+
+#[test]
+fn a_folder_that_was_asked_for_must_hold_a_journal() {
+    let dir = tempfile::TempDir::new().unwrap();
+    std::fs::write(dir.path().join("journal"), "").unwrap();
+    let config_file = dir.path().join("config.yaml");
+    std::fs::write(
+        &config_file,
+        config(&[deployment("m", "one", "model: openai/x, mock_response: a")], PLAIN),
+    )
+    .unwrap();
+    let output = command()
+        .arg("--config")
+        .arg(&config_file)
+        .args(["--host", "127.0.0.1", "--port", "0", "--data-dir"])
+        .arg(dir.path())
+        .output()
+        .unwrap();
+    assert_ne!(output.status.code(), Some(0));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("cannot keep a journal"), "{said}");
 }

@@ -43,7 +43,8 @@ async fn two_gateways_let_in_no_more_than_a_tags_budget_holds(store: Store) {
     let fake = upstream(Duration::from_millis(500)).await;
     for (strict, most) in [(false, 11), (true, 10)] {
         let home = Home::new(store);
-        let gateways = two(&home, &fake.url(), &format!("tags:\n  - {{name: eng, max_budget: 10, strict: {strict}}}"));
+        let gateways =
+            two(&home, &fake.url(), &format!("tags:\n  - {{name: eng, max_budget: 10, strict: {strict}}}"));
         let all = (0..200).map(|n| {
             let request = tagged(&gateways[n % 2]);
             tokio::task::spawn(status(request))

@@ -70,7 +70,7 @@ pub(crate) async fn open(place: &Place) -> anyhow::Result<Db> {
             let write = SqlitePoolOptions::new()
                 .max_connections(1)
                 .acquire_timeout(Duration::from_secs(30))
-                .connect_with(options.clone())
+                .connect_with(writing(options.clone()))
                 .await?;
             let read = SqlitePoolOptions::new()
                 .max_connections(4)
@@ -132,6 +132,16 @@ fn sqlite(folder: &Path) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(PATIENCE)
+}
+
+/// The one connection that writes books every request: pages it comes back to stay in memory, changes reach the file in
+/// large parts, and what was prepared for parts of all lengths is kept.
+fn writing(options: SqliteConnectOptions) -> SqliteConnectOptions {
+    options
+        .pragma("cache_size", "-32768")
+        .pragma("temp_store", "memory")
+        .pragma("wal_autocheckpoint", "8000")
+        .statement_cache_capacity(256)
 }
 
 /// Makes the folder, for its owner alone.

@@ -1,7 +1,7 @@
-//! Keeps the store's log of requests within its bounds of age and length, and forgets amounts whose time is over. What
-//! requests add up to stays. Any gateway may do it, and all of them do.
+//! Keeps the store's log of requests within its bounds of age and length, forgets amounts whose time is over, and has
+//! days that are over rolled up. What requests add up to stays. Any gateway may do it, and all of them do.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tagway_core::config::SpendLogs;
 
@@ -11,6 +11,11 @@ use crate::tasks::Stop;
 
 /// A start is busy enough; and then all gateways do not begin at once.
 const FIRST: Duration = Duration::from_secs(60);
+/// How often there is a look at what is to be done.
+const ROUND: Duration = Duration::from_secs(600);
+/// After so long a day that is over has nearly all of its requests.
+const LATE: Duration = Duration::from_secs(3600);
+const DAY: i64 = 86_400_000;
 /// As many rows go in one transaction: others wait for it where there is one writer.
 const BATCH: i64 = 5_000;
 /// A pause between batches, for those others.
@@ -18,29 +23,51 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Amounts are kept for so long after they stopped to count, for gateways whose clocks are behind.
 const OVER: Duration = Duration::from_secs(24 * 3600);
 
-/// Forgets what may be forgotten until asked to stop. `settings` says what may, each time.
+/// Looks for what may be forgotten, and for days that are over, until asked to stop. `settings` says what may be
+/// forgotten, each time.
 pub(crate) async fn keep(db: Db, settings: impl Fn() -> SpendLogs, mut stop: Stop) {
     let mut wait = FIRST + Duration::from_secs(fastrand::u64(..60));
+    let mut forgotten: Option<Instant> = None;
     loop {
         tokio::select! {
             () = stop.asked() => return,
             () = tokio::time::sleep(wait) => {}
         }
+        wait = ROUND;
         let settings = settings();
-        wait = settings.every;
+        let due = forgotten.is_none_or(|at| settings.every <= at.elapsed());
+        let work = async {
+            roll_up(&db).await?;
+            if due { forget(&db, &settings).await } else { Ok(0) }
+        };
         let done = tokio::select! {
             () = stop.asked() => return,
-            done = forget(&db, &settings) => done,
+            done = work => done,
         };
         match done {
-            Ok(0) => {}
-            Ok(forgotten) => tracing::info!(forgotten, "old requests are deleted from the log"),
+            Ok(count) => {
+                if due {
+                    forgotten = Some(Instant::now());
+                }
+                if 0 < count {
+                    tracing::info!(forgotten = count, "old requests are deleted from the log");
+                }
+            }
             Err(error) => {
-                tracing::warn!(%error, "old requests cannot be deleted from the log now");
-                wait = wait.min(FIRST);
+                tracing::warn!(%error, "the log of requests cannot be tidied now");
+                wait = FIRST;
             }
         }
     }
+}
+
+/// Rolls up the days that are over.
+async fn roll_up(db: &Db) -> Result<(), StoreError> {
+    let last = ago(LATE) / DAY - 1;
+    while db.roll_up(last).await? {
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(())
 }
 
 /// Forgets all that may be forgotten now; says how many requests.

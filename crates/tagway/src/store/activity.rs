@@ -1,14 +1,14 @@
 //! What requests add up to, by anything: one question to the sums of days. Every request counts in one row there, so
 //! that all answers agree. Decides how tags share what a request cost; knows neither endpoints nor who may ask.
 
-use jiff::civil::Date;
 use sqlx::{ColumnIndex, Decode, FromRow, Type};
 use tagway_core::money::Nanos;
 
 use super::StoreError;
-use super::book::{DAY, SUMS};
+use super::book::SUMS;
 use super::db::{Arg, Db};
-use super::terms::clean;
+use super::rolled::{Roll, share};
+use super::slice::{Filters, Slice, Source, date, days};
 
 /// What requests are told apart by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -42,23 +42,6 @@ pub(crate) enum TagView {
     Split,
 }
 
-/// Which requests.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Slice {
-    /// From this day on.
-    pub(crate) from: Option<Date>,
-    /// Up to this day, and including it.
-    pub(crate) to: Option<Date>,
-    /// Only those with one of these values; `None` among them is for those that have none. Not for [`Dim::Day`].
-    pub(crate) only: Vec<(Dim, Vec<Option<String>>)>,
-    /// None with one of these values. For owners alone.
-    pub(crate) not: Vec<(Dim, Vec<String>)>,
-    /// Only those with one of any of these values: what belongs to a user or to one of its teams. For owners alone.
-    pub(crate) any: Vec<(Dim, Vec<String>)>,
-    /// So many groups at most: those that cost the most.
-    pub(crate) most: Option<i64>,
-}
-
 /// What requests add up to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Sums {
@@ -77,21 +60,31 @@ pub(crate) struct Sums {
 pub(crate) type Group = (Vec<Option<String>>, Sums);
 
 impl Dim {
-    /// Its column, as a number.
-    fn column(self) -> &'static str {
+    /// Its column; that of sets of tags is elsewhere.
+    pub(super) fn name(self) -> &'static str {
         match self {
-            Self::Day => "d.day",
-            Self::Key => "d.key_id",
-            Self::Team => "d.team_id",
-            Self::User => "d.user_id",
-            Self::Organization => "d.organization_id",
-            Self::Project => "d.project_id",
-            Self::Customer => "d.customer_id",
-            Self::Group => "d.group_id",
-            Self::Deployment => "d.deployment_id",
-            Self::Provider => "d.provider_id",
-            Self::Model => "d.model_id",
-            Self::Tag => "coalesce(m.tag_id, 0)",
+            Self::Day => "day",
+            Self::Key => "key_id",
+            Self::Team => "team_id",
+            Self::User => "user_id",
+            Self::Organization => "organization_id",
+            Self::Project => "project_id",
+            Self::Customer => "customer_id",
+            Self::Group => "group_id",
+            Self::Deployment => "deployment_id",
+            Self::Provider => "provider_id",
+            Self::Model => "model_id",
+            Self::Tag => "tag_id",
+        }
+    }
+
+    /// What groups of `daily` are made by. Not the bare column: SQLite would walk along its index then, and look up
+    /// every row of the table one by one.
+    pub(super) fn in_days(self) -> String {
+        match self {
+            Self::Day => "d.day".to_owned(),
+            Self::Tag => "coalesce(m.tag_id, 0)".to_owned(),
+            other => format!("+d.{}", other.name()),
         }
     }
 }
@@ -131,38 +124,33 @@ impl Db {
         by: &[Dim],
         view: TagView,
     ) -> Result<Option<Question>, StoreError> {
-        let mut args: Vec<Arg> = Vec::new();
+        let Some(filters) = self.filters(slice).await? else { return Ok(None) };
         let filtered = slice.only.iter().any(|(dim, _)| *dim == Dim::Tag);
         let joined = by.contains(&Dim::Tag) || (filtered && view == TagView::Split);
-        let Some((condition, join)) = self.condition(slice, joined, &mut args).await? else {
-            return Ok(None);
-        };
-        let join = if joined {
-            format!(" {join} tag_set_members m ON m.tag_set = d.tag_set")
-        } else {
-            String::new()
-        };
-        let sums = SUMS.map(|name| {
-            let part = if joined && view == TagView::Split {
-                format!("d.{name} / coalesce(m.size, 1) + CASE WHEN m.position < d.{name} % m.size THEN 1 ELSE 0 END")
-            } else {
-                format!("d.{name}")
-            };
-            format!("CAST(coalesce(sum({part}), 0) AS BIGINT) AS {name}")
-        });
-        let sums = sums.join(", ");
-        let columns: Vec<String> =
-            by.iter().enumerate().map(|(place, dim)| format!("{} AS k{place}", dim.column())).collect();
-        let names: Vec<String> = (0..by.len()).map(|place| format!("k{place}")).collect();
-        let mut inner = format!("SELECT {sums} FROM daily d{join} WHERE {condition}");
+        let split = joined && view == TagView::Split;
+        let mut inner = part(by, split, Source::Days { joined }, &filters, "");
+        let known = filters.dims(joined).map(|dims| [dims.as_slice(), by].concat());
+        if let Some(roll) = known.and_then(|dims| Roll::knowing(&dims)) {
+            let open = self.open_days(roll, slice.from.map(days), slice.to.map(days)).await?;
+            // With more of them nothing is rolled up.
+            if open.len() <= MOST_OPEN {
+                let open: Vec<String> = open.iter().map(i64::to_string).collect();
+                let (among, beside) = match open.join(", ") {
+                    none if none.is_empty() => (None, String::new()),
+                    days => (Some(format!(" AND d.day IN ({days})")), format!(" AND d.day NOT IN ({days})")),
+                };
+                inner = part(by, split, Source::Rolled(roll), &filters, &beside);
+                if let Some(among) = among {
+                    let days = part(by, split, Source::Days { joined }, &filters, &among);
+                    inner = together(&format!("{inner} UNION ALL {days}"), by.len());
+                }
+            }
+        }
+        let mut args = filters.args;
         if by.is_empty() {
             return Ok(Some(Question { sql: inner, args }));
         }
-        inner.insert_str("SELECT ".len(), &format!("{}, ", columns.join(", ")));
-        inner.push_str(&format!(
-            " GROUP BY {}",
-            by.iter().map(|dim| dim.column()).collect::<Vec<_>>().join(", ")
-        ));
+        let names = names(by.len());
         if let Some(most) = slice.most {
             args.push(most.into());
             inner.push_str(&format!(
@@ -173,95 +161,44 @@ impl Db {
         }
         Ok(Some(Question { sql: with_texts(&inner, by, &names), args }))
     }
+}
 
-    /// The condition of a slice, with its arguments, and how tags are joined if they are; nothing where a filter names
-    /// only what no request ever had.
-    pub(super) async fn condition(
-        &self,
-        slice: &Slice,
-        joined: bool,
-        args: &mut Vec<Arg>,
-    ) -> Result<Option<(String, &'static str)>, StoreError> {
-        let mut condition = "1 = 1".to_owned();
-        for (comparison, date) in [(">=", slice.from), ("<=", slice.to)] {
-            if let Some(date) = date {
-                args.push(days(date).into());
-                condition.push_str(&format!(" AND d.day {comparison} ${}", args.len()));
-            }
-        }
-        // An inner join leads from the tags asked for to their rows.
-        let mut join = if joined { "LEFT JOIN" } else { "" };
-        for (dim, values) in &slice.only {
-            let Some((ids, none)) = self.numbers(values).await? else { return Ok(None) };
-            let one_of = match (dim, joined) {
-                (Dim::Tag, true) if none => {
-                    format!("({} OR m.tag_id IS NULL)", listed(args, "m.tag_id", &ids))
-                }
-                (Dim::Tag, true) => {
-                    join = "JOIN";
-                    listed(args, "m.tag_id", &ids)
-                }
-                (Dim::Tag, false) => {
-                    let mut either = Vec::new();
-                    if !ids.is_empty() {
-                        let listed = listed(args, "tag_id", &ids);
-                        either.push(format!(
-                            "d.tag_set IN (SELECT tag_set FROM tag_set_members WHERE {listed})"
-                        ));
-                    }
-                    if none {
-                        either.push("d.tag_set = 0".to_owned());
-                    }
-                    format!("({})", either.join(" OR "))
-                }
-                (dim, _) => {
-                    let ids: Vec<i64> = ids.iter().copied().chain(none.then_some(0)).collect();
-                    listed(args, dim.column(), &ids)
-                }
-            };
-            condition.push_str(" AND ");
-            condition.push_str(&one_of);
-        }
-        let mut either = Vec::new();
-        for (dim, values) in &slice.any {
-            either.extend(self.one_of_owners(*dim, values, args).await?);
-        }
-        if !slice.any.is_empty() {
-            if either.is_empty() {
-                return Ok(None);
-            }
-            condition.push_str(&format!(" AND ({})", either.join(" OR ")));
-        }
-        for (dim, values) in &slice.not {
-            if let Some(inside) = self.one_of_owners(*dim, values, args).await? {
-                condition.push_str(" AND NOT ");
-                condition.push_str(&inside);
-            }
-        }
-        Ok(Some((condition, join)))
-    }
+/// As many days are named in a statement.
+const MOST_OPEN: usize = 400;
 
-    /// A comparison with those of these owners that requests ever had; nothing where there are none.
-    async fn one_of_owners(
-        &self,
-        dim: Dim,
-        values: &[String],
-        args: &mut Vec<Arg>,
-    ) -> Result<Option<String>, StoreError> {
-        let values: Vec<Option<String>> = values.iter().cloned().map(Some).collect();
-        let Some((ids, _)) = self.numbers(&values).await? else { return Ok(None) };
-        Ok(Some(listed(args, dim.column(), &ids)))
-    }
+/// The groups of what one table knows.
+fn part(by: &[Dim], split: bool, source: Source, filters: &Filters, more: &str) -> String {
+    let (condition, join) = filters.condition(source);
+    let (table, group): (_, fn(Dim) -> String) = match source {
+        Source::Days { .. } => ("daily", Dim::in_days),
+        Source::Rolled(roll) => (roll.table, |dim| format!("+d.{}", dim.name())),
+    };
+    let sums = SUMS.map(|name| {
+        let part = match source {
+            Source::Days { .. } if split => share(name),
+            Source::Rolled(_) if split => format!("d.split_{name}"),
+            _ => format!("d.{name}"),
+        };
+        format!("CAST(coalesce(sum({part}), 0) AS BIGINT) AS {name}")
+    });
+    let groups: Vec<String> = by.iter().map(|dim| group(*dim)).collect();
+    let columns: Vec<String> =
+        groups.iter().enumerate().map(|(place, group)| format!("{group} AS k{place}, ")).collect();
+    let by = if groups.is_empty() { String::new() } else { format!(" GROUP BY {}", groups.join(", ")) };
+    format!("SELECT {}{} FROM {table} d{join} WHERE {condition}{more}{by}", columns.concat(), sums.join(", "))
+}
 
-    /// The numbers of values, and whether having none is among them; nothing where none of them is known.
-    async fn numbers(&self, values: &[Option<String>]) -> Result<Option<(Vec<i64>, bool)>, StoreError> {
-        let texts: Vec<&str> = values.iter().flatten().map(String::as_str).collect();
-        let known = self.term_ids(&texts).await?;
-        let ids: Vec<i64> =
-            texts.into_iter().filter_map(|text| known.get(clean(text).as_ref()).copied()).collect();
-        let none = values.iter().any(Option::is_none);
-        Ok((none || !ids.is_empty()).then_some((ids, none)))
-    }
+/// The groups of several parts.
+fn together(parts: &str, width: usize) -> String {
+    let sums = SUMS.map(|name| format!("CAST(coalesce(sum({name}), 0) AS BIGINT) AS {name}"));
+    let names = names(width);
+    let columns: Vec<String> = names.iter().map(|name| format!("{name}, ")).collect();
+    let by = if names.is_empty() { String::new() } else { format!(" GROUP BY {}", names.join(", ")) };
+    format!("SELECT {}{} FROM ({parts}) AS parts{by}", columns.concat(), sums.join(", "))
+}
+
+fn names(width: usize) -> Vec<String> {
+    (0..width).map(|place| format!("k{place}")).collect()
 }
 
 /// A statement with its arguments.
@@ -292,30 +229,6 @@ fn with_texts(inner: &str, by: &[Dim], names: &[String]) -> String {
         SUMS.join(", "),
         order.join(", ")
     )
-}
-
-/// That a column has one of these numbers.
-fn listed(args: &mut Vec<Arg>, column: &str, numbers: &[i64]) -> String {
-    if numbers.is_empty() {
-        return "1 = 0".to_owned();
-    }
-    let first = args.len() + 1;
-    args.extend(numbers.iter().map(|number| Arg::Int(*number)));
-    let places = (first..=args.len()).map(|place| format!("${place}"));
-    format!("{column} IN ({})", places.collect::<Vec<_>>().join(", "))
-}
-
-/// Days since 1970.
-fn days(date: Date) -> i64 {
-    let seconds = date.to_zoned(jiff::tz::TimeZone::UTC).map_or(0, |day| day.timestamp().as_second());
-    seconds.div_euclid(DAY / 1000)
-}
-
-/// The date of a number of days, as text.
-pub(super) fn date(days: i64) -> Option<String> {
-    let seconds = days.checked_mul(DAY / 1000)?;
-    let time = jiff::Timestamp::from_second(seconds).ok()?;
-    Some(time.to_zoned(jiff::tz::TimeZone::UTC).date().to_string())
 }
 
 /// Texts, as many as were asked for, and the sums.

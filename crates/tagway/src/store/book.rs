@@ -210,6 +210,10 @@ async fn add_to_days(tx: &mut Tx, new: &[Entry<'_>]) -> Result<(), StoreError> {
         let sums = days.entry(row).or_default();
         sums.iter_mut().zip(entry.sums()).for_each(|(sum, more)| *sum += more);
     }
+    let today = now_millis().div_euclid(DAY);
+    let mut over: Vec<i64> = days.keys().map(|row| row[0]).filter(|day| *day < today).collect();
+    over.dedup();
+    tx.unroll(&over).await?;
     let added = SUMS.map(|name| format!("{name} = daily.{name} + excluded.{name}")).join(", ");
     let cells = days.iter().flat_map(|(row, sums)| row.iter().chain(sums)).map(|number| (*number).into());
     tx.write(Rows {

@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use sqlx::FromRow;
 use tagway_core::money::Nanos;
 
-use super::activity::{Sums, date};
+use super::StoreError;
+use super::activity::Sums;
 use super::book::SUMS;
 use super::db::{Arg, Db};
-use super::{Slice, StoreError};
+use super::slice::{Slice, Source, date};
 
 /// What tells the rows of a day apart.
 const KEYS: &str = "day, key_id, team_id, user_id, organization_id, project_id, customer_id, group_id, deployment_id, provider_id, model_id, tag_set";
@@ -120,10 +121,9 @@ impl Db {
         after: Option<&DayCursor>,
         limit: i64,
     ) -> Result<(Vec<DayRow>, Option<DayCursor>), StoreError> {
-        let mut args: Vec<Arg> = Vec::new();
-        let Some((mut condition, _)) = self.condition(slice, false, &mut args).await? else {
-            return Ok((Vec::new(), None));
-        };
+        let Some(filters) = self.filters(slice).await? else { return Ok((Vec::new(), None)) };
+        let (mut condition, _) = filters.condition(Source::Days { joined: false });
+        let mut args = filters.args;
         if let Some(DayCursor(after)) = after {
             let first = args.len() + 1;
             let places: Vec<String> = (first..first + WIDTH).map(|place| format!("${place}")).collect();

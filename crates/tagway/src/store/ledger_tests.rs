@@ -7,9 +7,9 @@ use proptest::prelude::*;
 use tagway_core::money::Nanos;
 use tagway_core::usage::Usage;
 
-use super::trial::{Trial, book};
+use super::trial::{Trial, book, booking, receipt};
 use super::{Db, Dim, LogFilter, LogPage, LogStatus, Slice, Sums, TagView};
-use crate::receipt::{Booking, Counted, NEVER, Payer, Receipt, Tagged};
+use crate::receipt::{Counted, NEVER, Payer, Receipt, Tagged};
 
 const DAY: i64 = 86_400_000;
 const DIMS: [Dim; 12] = [
@@ -32,27 +32,8 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
 }
 
-fn receipt(number: u128, began: i64) -> Receipt {
-    Receipt {
-        id: Receipt::first_id(began) + number,
-        call_id: format!("call-{number}").into(),
-        began,
-        took: 1500,
-        endpoint: "/chat/completions".into(),
-        asked: "m".into(),
-        status: 200,
-        usage: Some(Usage { prompt: 10, completion: 5, total: 15, ..Usage::default() }),
-        cost: Some(Nanos(1_000)),
-        ..Receipt::default()
-    }
-}
-
 fn tagged(tag: &str) -> Tagged {
     Tagged { tag: tag.into(), origin: "body".into() }
-}
-
-fn booking(payer: Payer, id: &str, until: i64) -> Booking {
-    Booking { payer, id: id.into(), until }
 }
 
 async fn total(db: &Db) -> Sums {
@@ -243,60 +224,65 @@ async fn a_slice_says_whose_part_is_meant() {
         of(3, 1, "x", &[], 7),
         of(4, 2, "y", &["b", "a", "c"], 1_000),
     ];
+    for trial in Trial::all().await {
+        let db = &trial.db;
+        db.book(&receipts).await.unwrap();
+        for last in [-1, 1, 5] {
+            while db.roll_up(last).await.unwrap() {}
+            slices(db).await;
+        }
+        trial.end().await;
+    }
+}
+
+/// Asks all there is to ask of the four requests of the test above.
+async fn slices(db: &Db) {
     let only = |dim: Dim, values: &[Option<&str>]| Slice {
         only: vec![(dim, values.iter().map(|value| value.map(str::to_owned)).collect())],
         ..Slice::default()
     };
-    for trial in Trial::all().await {
-        let db = &trial.db;
-        db.book(&receipts).await.unwrap();
-        let ask = async |slice: &Slice, dims: &[Dim], view: TagView| -> Vec<(Vec<Option<String>>, i64)> {
-            let groups = db.activity(slice, dims, view).await.unwrap();
-            groups.into_iter().map(|(values, sums)| (values, sums.cost.0)).collect()
-        };
-        let group = |values: &[&str], cost: i64| {
-            let values = values.iter().map(|value| (!value.is_empty()).then(|| (*value).to_owned()));
-            (values.collect::<Vec<_>>(), cost)
-        };
-        let all = Slice::default();
-        let full = ask(&all, &[Dim::Tag], TagView::Full).await;
-        assert_eq!(full, [group(&["a"], 1_111), group(&["b"], 1_101), group(&["c"], 1_000), group(&[""], 7)]);
-        let split = ask(&all, &[Dim::Tag], TagView::Split).await;
-        assert_eq!(split, [group(&["a"], 395), group(&["b"], 383), group(&["c"], 333), group(&[""], 7)]);
-        let days = ask(&all, &[Dim::Day, Dim::Team], TagView::Full).await;
-        assert_eq!(
-            days,
-            [
-                group(&["1970-01-01", "x"], 101),
-                group(&["1970-01-01", ""], 10),
-                group(&["1970-01-02", "x"], 7),
-                group(&["1970-01-03", "y"], 1_000)
-            ]
-        );
-        let a_or_c = only(Dim::Tag, &[Some("a"), Some("c")]);
-        assert_eq!(ask(&a_or_c, &[], TagView::Full).await, [group(&[], 1_111)], "each request once");
-        assert_eq!(ask(&a_or_c, &[], TagView::Split).await, [group(&[], 728)]);
-        assert_eq!(
-            ask(&a_or_c, &[Dim::Tag], TagView::Full).await,
-            [group(&["a"], 1_111), group(&["c"], 1_000)]
-        );
-        let a_or_none = only(Dim::Tag, &[Some("a"), None]);
-        assert_eq!(ask(&a_or_none, &[Dim::Tag], TagView::Split).await, [group(&["a"], 395), group(&[""], 7)]);
-        assert_eq!(ask(&a_or_none, &[], TagView::Full).await, [group(&[], 1_118)]);
-        assert_eq!(ask(&only(Dim::Tag, &[None]), &[], TagView::Split).await, [group(&[], 7)]);
-        assert_eq!(ask(&only(Dim::Team, &[None, Some("y")]), &[], TagView::Full).await, [group(&[], 1_010)]);
-        assert_eq!(ask(&only(Dim::Team, &[Some("nobody")]), &[Dim::Team], TagView::Full).await, []);
-        assert_eq!(ask(&only(Dim::Team, &[]), &[], TagView::Full).await, [group(&[], 0)]);
-        let days = Slice {
-            from: Some("1970-01-02".parse().unwrap()),
-            to: Some("1970-01-02".parse().unwrap()),
-            ..Slice::default()
-        };
-        assert_eq!(ask(&days, &[], TagView::Full).await, [group(&[], 7)]);
-        let dearest = Slice { most: Some(1), ..Slice::default() };
-        assert_eq!(ask(&dearest, &[Dim::Team], TagView::Full).await, [group(&["y"], 1_000)]);
-        trial.end().await;
-    }
+    let ask = async |slice: &Slice, dims: &[Dim], view: TagView| -> Vec<(Vec<Option<String>>, i64)> {
+        let groups = db.activity(slice, dims, view).await.unwrap();
+        groups.into_iter().map(|(values, sums)| (values, sums.cost.0)).collect()
+    };
+    let group = |values: &[&str], cost: i64| {
+        let values = values.iter().map(|value| (!value.is_empty()).then(|| (*value).to_owned()));
+        (values.collect::<Vec<_>>(), cost)
+    };
+    let all = Slice::default();
+    let full = ask(&all, &[Dim::Tag], TagView::Full).await;
+    assert_eq!(full, [group(&["a"], 1_111), group(&["b"], 1_101), group(&["c"], 1_000), group(&[""], 7)]);
+    let split = ask(&all, &[Dim::Tag], TagView::Split).await;
+    assert_eq!(split, [group(&["a"], 395), group(&["b"], 383), group(&["c"], 333), group(&[""], 7)]);
+    let days = ask(&all, &[Dim::Day, Dim::Team], TagView::Full).await;
+    assert_eq!(
+        days,
+        [
+            group(&["1970-01-01", "x"], 101),
+            group(&["1970-01-01", ""], 10),
+            group(&["1970-01-02", "x"], 7),
+            group(&["1970-01-03", "y"], 1_000)
+        ]
+    );
+    let a_or_c = only(Dim::Tag, &[Some("a"), Some("c")]);
+    assert_eq!(ask(&a_or_c, &[], TagView::Full).await, [group(&[], 1_111)], "each request once");
+    assert_eq!(ask(&a_or_c, &[], TagView::Split).await, [group(&[], 728)]);
+    assert_eq!(ask(&a_or_c, &[Dim::Tag], TagView::Full).await, [group(&["a"], 1_111), group(&["c"], 1_000)]);
+    let a_or_none = only(Dim::Tag, &[Some("a"), None]);
+    assert_eq!(ask(&a_or_none, &[Dim::Tag], TagView::Split).await, [group(&["a"], 395), group(&[""], 7)]);
+    assert_eq!(ask(&a_or_none, &[], TagView::Full).await, [group(&[], 1_118)]);
+    assert_eq!(ask(&only(Dim::Tag, &[None]), &[], TagView::Split).await, [group(&[], 7)]);
+    assert_eq!(ask(&only(Dim::Team, &[None, Some("y")]), &[], TagView::Full).await, [group(&[], 1_010)]);
+    assert_eq!(ask(&only(Dim::Team, &[Some("nobody")]), &[Dim::Team], TagView::Full).await, []);
+    assert_eq!(ask(&only(Dim::Team, &[]), &[], TagView::Full).await, [group(&[], 0)]);
+    let days = Slice {
+        from: Some("1970-01-02".parse().unwrap()),
+        to: Some("1970-01-02".parse().unwrap()),
+        ..Slice::default()
+    };
+    assert_eq!(ask(&days, &[], TagView::Full).await, [group(&[], 7)]);
+    let dearest = Slice { most: Some(1), ..Slice::default() };
+    assert_eq!(ask(&dearest, &[Dim::Team], TagView::Full).await, [group(&["y"], 1_000)]);
 }
 
 #[tokio::test]
@@ -435,8 +421,10 @@ fn every_view_of_any_receipts_adds_up() {
                 for trial in Trial::all().await {
                     let db = &trial.db;
                     let mut known: BTreeMap<u128, Receipt> = BTreeMap::new();
-                    for batch in &batches {
+                    for (last, batch) in (0..).zip(&batches) {
                         db.book(batch).await.unwrap();
+                        // Some days are rolled up, some not yet, and some no longer.
+                        while db.roll_up(last).await.unwrap() {}
                         // A batch holds a number twice only when both are the same request: keep the last, as it does.
                         let last: BTreeMap<u128, Receipt> = batch.iter().map(|r| (r.id, r.clone())).collect();
                         for (id, receipt) in last {

@@ -12,6 +12,8 @@ mod db;
 mod edit;
 mod export;
 mod forget;
+#[cfg(test)]
+mod keeping_tests;
 mod keys;
 #[cfg(test)]
 mod ledger_tests;
@@ -20,15 +22,17 @@ mod open;
 mod postgres;
 mod read;
 mod related;
+mod rolled;
 mod row;
 mod rows;
 mod seen;
+mod slice;
 mod spend_logs;
 mod terms;
 #[cfg(test)]
 mod trial;
 
-pub(crate) use activity::{Dim, Slice, Sums, TagView};
+pub(crate) use activity::{Dim, Sums, TagView};
 pub(crate) use audit::{AuditFilter, AuditRow};
 pub(crate) use changes::{Change, Changes, News};
 pub(crate) use db::Db;
@@ -40,6 +44,7 @@ pub(crate) use open::{Migrated, Place, migrate, open};
 pub(crate) use related::KeysOf;
 pub(crate) use row::Stored;
 pub(crate) use seen::SeenTag;
+pub(crate) use slice::Slice;
 pub(crate) use spend_logs::{LogFilter, LogPage, LogStatus};
 
 /// Why the store did not do what was asked.

@@ -142,7 +142,12 @@ fn sqlite(folder: &Path) -> SqliteConnectOptions {
 /// The writer books receipts by the thousand into tables with indexes all over: with pages at hand, and copied from the
 /// log to the file seldom, each is written and read less often.
 fn for_writing(options: SqliteConnectOptions) -> SqliteConnectOptions {
-    options.pragma("cache_size", CACHE).pragma("wal_autocheckpoint", CHECKPOINT)
+    options
+        .pragma("cache_size", CACHE)
+        .pragma("wal_autocheckpoint", CHECKPOINT)
+        .pragma("temp_store", "memory")
+        // What was prepared for parts of all lengths is kept.
+        .statement_cache_capacity(256)
 }
 
 /// Makes the folder, for its owner alone.

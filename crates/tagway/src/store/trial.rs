@@ -3,11 +3,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use tagway_core::money::Nanos;
+use tagway_core::usage::Usage;
 use tempfile::TempDir;
 
 use super::open::{Place, open};
 use super::{Db, StoreError};
-use crate::receipt::Receipt;
+use crate::receipt::{Booking, Payer, Receipt};
 
 /// A fresh store.
 pub(super) struct Trial {
@@ -67,4 +69,24 @@ pub(super) async fn book(db: &Db, receipts: &[Receipt]) {
             booked => break drop(booked.unwrap()),
         }
     }
+}
+
+/// A request that began at a time and cost a thousand nano-dollars.
+pub(super) fn receipt(number: u128, began: i64) -> Receipt {
+    Receipt {
+        id: Receipt::first_id(began) + number,
+        call_id: format!("call-{number}").into(),
+        began,
+        took: 1500,
+        endpoint: "/chat/completions".into(),
+        asked: "m".into(),
+        status: 200,
+        usage: Some(Usage { prompt: 10, completion: 5, total: 15, ..Usage::default() }),
+        cost: Some(Nanos(1_000)),
+        ..Receipt::default()
+    }
+}
+
+pub(super) fn booking(payer: Payer, id: &str, until: i64) -> Booking {
+    Booking { payer, id: id.into(), until }
 }

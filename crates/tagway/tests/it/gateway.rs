@@ -105,7 +105,9 @@ impl Gateway {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         // A variable without a value is one that is not set.
-        env.iter().filter(|(_, value)| value.is_empty()).for_each(|(name, _)| drop(command.env_remove(name)));
+        for (name, _) in env.iter().filter(|(_, value)| value.is_empty()) {
+            command.env_remove(name);
+        }
         let mut child = command.spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         let (send, lines) = mpsc::channel();

@@ -330,9 +330,7 @@ pub(crate) async fn attend(shared: Arc<Shared>, client: Client, mut inbox: Words
         let mut came = false;
         let serving = shared.serve(&client, &mut inbox, || {
             came = true;
-            if told {
-                tracing::info!("Valkey answers again: budgets are shared with the other gateways");
-            }
+            tracing::info!("Valkey answers: budgets are shared with the other gateways");
         });
         let ended = tokio::select! {
             () = stop.asked() => return,

@@ -10,7 +10,7 @@ use crate::customers::{key, ok};
 use crate::gateway::{Answered as _, Gateway, KEY, PATIENCE, chat_body, deployment};
 
 /// A deployment whose answers of 20 tokens cost a dollar.
-fn dollar(model: &str, id: &str, url: &str, more: &str) -> String {
+pub fn dollar(model: &str, id: &str, url: &str, more: &str) -> String {
     let params = format!(
         "model: openai/gpt-4o, api_base: \"{url}/v1\", api_key: sk-upstream, input_cost_per_token: 0, output_cost_per_token: 0.05{more}"
     );
@@ -38,14 +38,14 @@ async fn upstream() -> Fake {
     .await
 }
 
-fn chat(gateway: &Gateway, key: &str, more: Value) -> RequestBuilder {
+pub fn chat(gateway: &Gateway, key: &str, more: Value) -> RequestBuilder {
     let mut body = chat_body("m", json!({"max_tokens": 20}));
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     gateway.client.post(format!("{}/v1/chat/completions", gateway.url)).bearer_auth(key).json(&body)
 }
 
 /// The status, when all of the answer has come.
-async fn status(request: RequestBuilder) -> u16 {
+pub async fn status(request: RequestBuilder) -> u16 {
     let response = request.send().await.unwrap();
     let status = response.status().as_u16();
     response.bytes().await.unwrap();

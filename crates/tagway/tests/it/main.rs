@@ -15,6 +15,7 @@ mod auth;
 mod books;
 mod budgets;
 mod budgets_held;
+mod budgets_shared;
 mod cli_remote;
 mod compatible;
 mod customers;

@@ -69,7 +69,7 @@ pub(super) struct Batch {
 pub(super) struct Folder {
     path: PathBuf,
     /// Held as long as this lives.
-    _lock: File,
+    lock_file: File,
     segments: BTreeMap<u64, Segment>,
     next: u64,
     /// The first file of this process.
@@ -122,15 +122,15 @@ impl Folder {
         let mut of = String::new();
         lock.read_to_string(&mut of)?;
         let mut folder =
-            Self { path, _lock: lock, segments: BTreeMap::new(), next: 0, first: u64::MAX, lanes: None };
+            Self { path, lock_file: lock, segments: BTreeMap::new(), next: 0, first: u64::MAX, lanes: None };
         folder.look()?;
         if of != store {
             if !folder.segments.is_empty() {
                 return Ok(None);
             }
-            folder._lock.set_len(0)?;
-            folder._lock.rewind()?;
-            folder._lock.write_all(store.as_bytes())?;
+            folder.lock_file.set_len(0)?;
+            folder.lock_file.rewind()?;
+            folder.lock_file.write_all(store.as_bytes())?;
         }
         Ok(Some(folder))
     }

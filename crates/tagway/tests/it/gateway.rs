@@ -111,7 +111,9 @@ impl Gateway {
         let mut child = command.spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         let (send, lines) = mpsc::channel();
+        let again = send.clone();
         std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
+        let mut early = Vec::new();
         let url = loop {
             let Ok(line) = lines.recv_timeout(PATIENCE) else {
                 let mut errors = String::new();
@@ -122,7 +124,11 @@ impl Gateway {
             if let Some((_, url)) = line.split_once("serves on ") {
                 break url.split(|c: char| c.is_whitespace() || c == '"').next().unwrap().to_owned();
             }
+            // What was said before is there to be waited for as well.
+            early.push(line);
         };
+        early.into_iter().for_each(|line| again.send(line).unwrap());
+        drop(again);
         let client = Client::builder().timeout(PATIENCE).build().unwrap();
         Self { child, url, dir, client, lines: Mutex::new(lines) }
     }

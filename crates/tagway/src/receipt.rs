@@ -110,64 +110,48 @@ pub(crate) struct Receipt {
     /// The gateway's own number of the request. Its first 48 bits are `began`, so that later ones are larger and a
     /// time is a range of numbers.
     pub(crate) id: u128,
-    /// `x-litellm-call-id`: the client's, or ours.
-    pub(crate) call_id: Box<str>,
+    /// `x-litellm-call-id` as the client gave it; empty where it is the number, see [`Self::call_id`].
+    pub(crate) named: Box<str>,
     /// When it began, in milliseconds since 1970.
     pub(crate) began: i64,
     /// How long all of it took, in microseconds.
     pub(crate) took: u64,
     /// From its beginning to the first byte of the answer, in microseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) first_byte: Option<u64>,
     /// The provider's part of it, in microseconds.
     pub(crate) upstream: u64,
     /// The path of its endpoint: `/chat/completions`.
     pub(crate) endpoint: Box<str>,
     /// The key's stable id (SHA-256 of the key it was made with); none for the master key.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<Box<str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) team: Option<Box<str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) user: Option<Box<str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) organization: Option<Box<str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) project: Option<Box<str>>,
     /// The end user that the request names, known or not.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) customer: Option<Box<str>>,
     /// The model as the client asked for it.
     pub(crate) asked: Box<str>,
     /// The model group that served.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) group: Option<Box<str>>,
     /// `model_info.id` of the deployment that served.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) deployment: Option<Box<str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) provider: Option<Box<str>>,
     /// The provider's model (`litellm_params.model`, wildcards filled).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) model: Option<Box<str>>,
     pub(crate) stream: bool,
     pub(crate) status: u16,
     /// What went wrong, if anything.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<Box<str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) usage: Option<Usage>,
     /// What it cost; none when the price is not known and something was used.
     pub(crate) cost: Option<Nanos>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) tags: Vec<Tagged>,
     /// What chose the deployment: `tags` or `tag_regex`, and its value.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) matched: Option<(Box<str>, Box<str>)>,
     pub(crate) retries: u32,
     pub(crate) fallbacks: u32,
     /// The counters that the cost is added to.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) bookings: Vec<Booking>,
 }
 
@@ -177,8 +161,93 @@ impl Receipt {
         self.error.is_some() || 400 <= self.status
     }
 
+    /// A number for a request that begins now (milliseconds since 1970): the bits of a UUID of version 7. A name and no
+    /// secret: a fast generator is enough.
+    pub(crate) fn new_id(now: i64) -> u128 {
+        const RANDOM: u128 = (0xfff << 64) | ((1 << 62) - 1);
+        Self::first_id(now) | 7 << 76 | 0b10 << 62 | fastrand::u128(..) & RANDOM
+    }
+
+    /// When a request with this number began, in milliseconds since 1970.
+    pub(crate) fn began(id: u128) -> i64 {
+        i64::try_from(id >> 80).unwrap_or_default()
+    }
+
+    /// A number as a name.
+    pub(crate) fn name_of(id: u128, buffer: &mut [u8]) -> &str {
+        uuid::Uuid::from_u128(id).hyphenated().encode_lower(buffer)
+    }
+
+    /// The request's name for clients and logs: `x-litellm-call-id`.
+    pub(crate) fn call_id(&self) -> Cow<'_, str> {
+        if self.named.is_empty() {
+            Cow::Owned(Self::name_of(self.id, &mut uuid::Uuid::encode_buffer()).to_owned())
+        } else {
+            Cow::Borrowed(&self.named)
+        }
+    }
+
     /// The smallest number that a request which began at this time (milliseconds since 1970) may have.
     pub(crate) fn first_id(began: i64) -> u128 {
         u128::from(u64::try_from(began).unwrap_or(0).min((1 << 48) - 1)) << 80
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn numbers_are_unique_and_later_ones_are_larger() {
+        let numbers: Vec<u128> =
+            (0..10_000).map(|at| Receipt::new_id(1_800_000_000_000 + at / 5000)).collect();
+        assert_eq!(numbers.iter().collect::<HashSet<_>>().len(), numbers.len());
+        assert!(numbers[0] < numbers[9_999] && numbers[4_999] < numbers[5_000]);
+        assert_eq!(uuid::Uuid::from_u128(numbers[0]).get_version_num(), 7);
+    }
+
+    /// What stands in a journal outlives the gateway that wrote it: see the format in `ledger/segment.rs`.
+    #[test]
+    fn a_receipt_in_a_journal_reads_as_the_version_that_the_journal_tells() {
+        let receipt = Receipt {
+            id: 7,
+            named: "mine".into(),
+            began: 1_800_000_000_000,
+            took: 300,
+            first_byte: Some(200),
+            upstream: 100,
+            endpoint: "/e".into(),
+            key: Some("k".into()),
+            asked: "m".into(),
+            stream: true,
+            status: 200,
+            usage: Some(Usage { prompt: 3, total: 3, ..Usage::default() }),
+            cost: Some(Nanos(5)),
+            tags: vec![Tagged { tag: "eu".into(), origin: "key".into() }],
+            matched: Some(("tags".into(), "eu".into())),
+            retries: 1,
+            bookings: vec![Booking { payer: Payer::Global, id: "".into(), until: NEVER }],
+            ..Receipt::default()
+        };
+        let bytes = postcard::to_stdvec(&receipt).unwrap();
+        assert_eq!(postcard::from_bytes::<Receipt>(&bytes).unwrap(), receipt);
+        let written: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(
+            written,
+            concat!(
+                "07046d696e6580c0e285e368ac0201c80164022f6501016b0000000000016d0000000001c801000103000300000000000000",
+                "010a01026575036b65790104746167730265750100010c00feffffffffffffffff01"
+            )
+        );
+    }
+
+    #[test]
+    fn a_request_is_called_what_its_client_calls_it_or_by_its_number() {
+        let mut receipt = Receipt { id: Receipt::new_id(1_800_000_000_000), ..Receipt::default() };
+        assert_eq!(uuid::Uuid::parse_str(&receipt.call_id()).unwrap().as_u128(), receipt.id);
+        receipt.named = "mine".into();
+        assert_eq!(receipt.call_id(), "mine");
     }
 }

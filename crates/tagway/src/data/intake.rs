@@ -2,7 +2,7 @@
 //! nothing of deployments.
 
 use std::borrow::Cow;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -262,21 +262,10 @@ fn expression(peek: &Peek<'_>, headers: &HeaderMap) -> Result<Option<Expression>
     parsed.map(Some).map_err(|error| Malformed { name, message: format!("Invalid '{name}': {error}") })
 }
 
-/// The client's own call id, when it is one a header and a log can carry, else a new one.
-pub(crate) fn call_id(headers: &HeaderMap) -> HeaderValue {
-    let own =
-        headers.get(&names::CALL_ID).filter(|id| !id.is_empty() && id.len() <= 128 && id.to_str().is_ok());
-    own.cloned().unwrap_or_else(|| {
-        // A name for a request, not a secret: a fast generator is enough. It begins with the time, so that the log's
-        // index of names grows at its end.
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        let random = std::array::from_fn(|_| fastrand::u8(..));
-        let now = u64::try_from(now).unwrap_or_default();
-        let id = uuid::Builder::from_unix_timestamp_millis(now, &random).into_uuid();
-        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-        HeaderValue::from_str(id.hyphenated().encode_lower(&mut text))
-            .unwrap_or(HeaderValue::from_static("unknown"))
-    })
+/// The client's own call id, when it is one a header and a log can carry.
+pub(crate) fn call_id(headers: &HeaderMap) -> Option<HeaderValue> {
+    let own = headers.get(&names::CALL_ID)?;
+    (!own.is_empty() && own.len() <= 128 && own.to_str().is_ok()).then(|| own.clone())
 }
 
 /// The User-Agent as text.

@@ -45,8 +45,8 @@ pub(crate) async fn serve(gateway: &Gateway, route: Route, request: Request<Inco
     // One configuration for the whole request, whatever is loaded meanwhile.
     let current = gateway.live.current();
     let (head, body) = request.into_parts();
-    let call_id = intake::call_id(&head.headers);
-    let mut record = Record::new(route.endpoint, call_id, Arc::clone(&current), Arc::clone(&gateway.ledger));
+    let own = intake::call_id(&head.headers);
+    let mut record = Record::new(route.endpoint, own, Arc::clone(&current), Arc::clone(&gateway.ledger));
     let mut trail = explain::wanted(&head.headers);
     match proceed(gateway, &current, &route, &head, body, &mut trail, &mut record).await {
         Ok(answer) => answer.with(record),

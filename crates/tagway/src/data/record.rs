@@ -16,11 +16,11 @@ use super::attempt::{Reply, Tries};
 use super::failure::Failure;
 use super::rates::Permits;
 use super::settle::Owners;
-use crate::accounts::Account;
+use crate::accounts::{Account, now_millis};
 use crate::auth::Who;
 use crate::ledger::Writer;
 use crate::live::Current;
-use crate::receipt::Tagged;
+use crate::receipt::{Receipt, Tagged};
 use crate::route::Plan;
 
 /// What is known of a request.
@@ -38,7 +38,11 @@ pub(crate) struct Record {
     pub(super) tagged: Vec<Tagged>,
     /// From its beginning to the provider's first event.
     pub(super) first_byte: Option<Duration>,
+    /// The gateway's own name for it.
+    pub(super) number: u128,
+    /// The client's name for it, or else that one.
     pub(crate) call_id: HeaderValue,
+    pub(super) named_by_client: bool,
     pub(crate) endpoint: Endpoint,
     pub(crate) current: Arc<Current>,
     pub(crate) who: Option<Who>,
@@ -61,13 +65,20 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// A record of a request that begins now.
+    /// A record of a request that begins now, with the client's name for it.
     pub(crate) fn new(
         endpoint: Endpoint,
-        call_id: HeaderValue,
+        own: Option<HeaderValue>,
         current: Arc<Current>,
         writer: Arc<Writer>,
     ) -> Self {
+        let number = Receipt::new_id(now_millis());
+        let named_by_client = own.is_some();
+        let call_id = own.unwrap_or_else(|| {
+            let mut text = uuid::Uuid::encode_buffer();
+            HeaderValue::from_str(Receipt::name_of(number, &mut text))
+                .unwrap_or(HeaderValue::from_static("unknown"))
+        });
         Self {
             began: Instant::now(),
             writer,
@@ -76,7 +87,9 @@ impl Record {
             owners: Owners::default(),
             tagged: Vec::new(),
             first_byte: None,
+            number,
             call_id,
+            named_by_client,
             endpoint,
             current,
             who: None,

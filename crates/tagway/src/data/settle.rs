@@ -10,7 +10,6 @@ use tagway_core::tag::Origin;
 use super::attempt::Begun;
 use super::estimate;
 use super::record::{Record, micros};
-use crate::accounts::now_millis;
 use crate::auth::{Caller, Who};
 use crate::ledger::{Bill, Call, Seen};
 use crate::receipt::{Booking, NEVER, Payer, Receipt};
@@ -110,7 +109,6 @@ impl Record {
     fn receipt(&mut self) -> Receipt {
         let bookings = self.bookings();
         let took = self.began.elapsed();
-        let began = now_millis() - i64::try_from(took.as_millis()).unwrap_or(0);
         let text = |text: &Option<Box<str>>| text.clone();
         let bearer = match &self.who {
             Some(Who::Key(bearer)) => Some(bearer),
@@ -123,9 +121,9 @@ impl Record {
             None => deployment.entry.model.as_str().into(),
         });
         Receipt {
-            id: self.writer.number(began),
-            call_id: cut(self.call_id.to_str().unwrap_or_default()),
-            began,
+            id: self.number,
+            named: if self.named_by_client { self.call_id.to_str().unwrap_or_default() } else { "" }.into(),
+            began: Receipt::began(self.number),
             took: micros(took),
             first_byte: self.first_byte.map(micros),
             upstream: micros(self.upstream),

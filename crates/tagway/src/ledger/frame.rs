@@ -10,19 +10,18 @@ pub(super) const LEAD: usize = 8;
 /// No entry is longer: a length beyond it is damage.
 const LONGEST: usize = 16 << 20;
 /// Most receipts fit.
-const ROOM: usize = 1024;
+const ROOM: usize = 640;
 
 /// One entry, ready to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Frame(Vec<u8>);
 
 impl Frame {
-    /// A value as JSON.
-    pub(super) fn of(value: &impl Serialize) -> serde_json::Result<Self> {
+    /// A value in postcard's format: its fields in their order, without names.
+    pub(super) fn of(value: &impl Serialize) -> postcard::Result<Self> {
         let mut bytes = Vec::with_capacity(ROOM);
         bytes.resize(LEAD, 0);
-        serde_json::to_writer(&mut bytes, value)?;
-        Ok(Self::sealed(bytes))
+        Ok(Self::sealed(postcard::to_extend(value, bytes)?))
     }
 
     /// An entry that says nothing: readers pass over it.

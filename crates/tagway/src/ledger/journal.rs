@@ -313,7 +313,7 @@ mod tests {
     const ALL: usize = 1000;
 
     fn texts(batch: &Batch) -> Vec<String> {
-        batch.found.entries.iter().map(|entry| serde_json::from_slice(entry).unwrap()).collect()
+        batch.found.entries.iter().map(|entry| postcard::from_bytes(entry).unwrap()).collect()
     }
 
     fn write(lanes: &Lanes, lane: usize, text: &str) {

@@ -191,7 +191,7 @@ impl Ledger {
         let frame = match Frame::of(receipt) {
             Ok(frame) => frame,
             Err(error) => {
-                // No receipt holds what JSON cannot.
+                // No receipt holds what the format cannot.
                 tracing::error!(%error, "a receipt cannot be written");
                 self.dropped.fetch_add(1, Ordering::Relaxed);
                 return;
@@ -289,17 +289,12 @@ impl Ledger {
 pub(crate) struct Writer {
     ledger: Arc<Ledger>,
     lane: usize,
-    /// Chosen at random: no other writer has it.
-    node: u64,
-    count: AtomicU64,
 }
 
 impl Writer {
     /// The way of the worker `number`.
     pub(crate) fn new(ledger: Arc<Ledger>, number: usize) -> Self {
-        let random = uuid::Uuid::new_v4().as_u128();
-        #[expect(clippy::cast_possible_truncation, reason = "its lower half is as random as the rest")]
-        Self { ledger, lane: number, node: random as u64, count: AtomicU64::new(0) }
+        Self { ledger, lane: number }
     }
 
     /// Whether a new request may be served.
@@ -308,14 +303,6 @@ impl Writer {
     /// See [`Ledger::admits`].
     pub(crate) fn admits(&self, rules: SpendRules) -> Result<(), Stuck> {
         self.ledger.admits(rules)
-    }
-
-    /// A number for a request that began then (milliseconds since 1970): the bits of a UUID of version 7.
-    pub(crate) fn number(&self, began: i64) -> u128 {
-        let count = self.count.fetch_add(1, Ordering::Relaxed);
-        let time = u128::from(u64::try_from(began).unwrap_or(0) & ((1 << 48) - 1));
-        let unique = u128::from(self.node.wrapping_add(count) & ((1 << 62) - 1));
-        time << 80 | 7 << 76 | u128::from(count & 0xfff) << 64 | 0b10 << 62 | unique
     }
 
     /// Settles a request that has ended: when this returns, its receipt is in the journal; unless its tokens must be
@@ -400,15 +387,5 @@ mod tests {
         ledger.recover();
         assert_eq!((ledger.memory().len(), ledger.state().in_memory), (0, 0));
         assert_eq!(folder.unwrap().read(100).unwrap().found.entries.len(), 6);
-    }
-
-    #[test]
-    fn numbers_are_unique_and_later_ones_are_larger() {
-        let writer = Writer::new(Ledger::off().ledger, 0);
-        let numbers: Vec<u128> = (0..10_000).map(|at| writer.number(1_800_000_000_000 + at / 5000)).collect();
-        let unique: std::collections::HashSet<_> = numbers.iter().collect();
-        assert_eq!(unique.len(), numbers.len());
-        assert!(numbers[9_999] > numbers[0]);
-        assert_eq!(uuid::Uuid::from_u128(numbers[0]).get_version_num(), 7);
     }
 }

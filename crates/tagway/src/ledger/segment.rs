@@ -10,7 +10,9 @@ use super::frame::{self, Frame, Next};
 
 /// The format, and how far all has been shipped.
 const HEAD: u64 = 16;
-const FORMAT: [u8; 8] = *b"tagway\x00\x01";
+/// Its last byte is the version of what entries say: another one where [`crate::receipt::Receipt`] gains or loses a
+/// field.
+const FORMAT: [u8; 8] = *b"tagway\x00\x02";
 /// This much is read at once, and more where one entry is longer.
 const CHUNK: u64 = 1 << 20;
 

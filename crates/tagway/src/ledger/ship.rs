@@ -22,8 +22,8 @@ const GATHER: Duration = Duration::from_millis(100);
 /// store are written for each.
 const LONGER: u32 = 10;
 /// About a hundred receipts are few, and about 5,000 are enough, in bytes of the journal.
-const FEW: u64 = 64 << 10;
-const ENOUGH: u64 = 3 << 20;
+const FEW: u64 = 40 << 10;
+const ENOUGH: u64 = 2 << 20;
 /// As many receipts go into one transaction, and fewer where the store is slow.
 const MOST: usize = 5_000;
 const FEWEST: usize = 64;
@@ -213,9 +213,9 @@ impl Shipper {
         let (mut taken, mut unread) = (Taken::default(), None);
         for at in 0..self.folders.len() {
             let most = self.most;
-            match self.with_folder(at, move |folder| read(folder, most)).await {
-                Ok(read) if read.batch.found.bytes != 0 => {
-                    taken = Taken { folder: Some(at), ..read };
+            match self.with_folder(at, move |folder| folder.read(most)).await {
+                Ok(batch) if batch.found.bytes != 0 => {
+                    taken = Taken { folder: Some(at), ..Taken::of(batch) };
                     break;
                 }
                 Ok(_) => {}
@@ -296,7 +296,7 @@ impl Shipper {
                     }
                     match part {
                         [one] => {
-                            tracing::warn!(%error, call_id = %one.call_id, "the store refuses a receipt");
+                            tracing::warn!(%error, call_id = %one.call_id(), "the store refuses a receipt");
                             refused.push(one.clone());
                         }
                         _ => parts.extend(part.chunks(part.len().div_ceil(2))),
@@ -419,24 +419,26 @@ impl Shipper {
     }
 }
 
-/// Reads what is next in a folder.
-fn read(folder: &Folder, most: usize) -> std::io::Result<Taken> {
-    let mut taken = Taken { batch: folder.read(most)?, ..Taken::default() };
-    taken.unreadable = std::mem::take(&mut taken.batch.found.damaged);
-    for entry in std::mem::take(&mut taken.batch.found.entries) {
-        match parsed(&entry) {
-            Ok(receipt) => taken.receipts.push(receipt),
-            Err(error) => {
-                tracing::error!(%error, "an entry of the journal cannot be read");
-                taken.unreadable.push(entry);
+impl Taken {
+    /// What was read, by the thread that will drop it, which costs less than where another one does.
+    fn of(mut batch: Batch) -> Self {
+        let mut unreadable = std::mem::take(&mut batch.found.damaged);
+        let mut receipts = Vec::with_capacity(batch.found.entries.len());
+        for entry in std::mem::take(&mut batch.found.entries) {
+            match parsed(&entry) {
+                Ok(receipt) => receipts.push(receipt),
+                Err(error) => {
+                    tracing::error!(%error, "an entry of the journal cannot be read");
+                    unreadable.push(entry);
+                }
             }
         }
+        Self { folder: None, batch, receipts, unreadable }
     }
-    Ok(taken)
 }
 
-fn parsed(entry: &[u8]) -> serde_json::Result<Receipt> {
-    let mut receipt = serde_json::from_slice(entry)?;
+fn parsed(entry: &[u8]) -> postcard::Result<Receipt> {
+    let mut receipt = postcard::from_bytes(entry)?;
     implied::complete(&mut receipt);
     Ok(receipt)
 }

@@ -2,8 +2,9 @@
 //! one transaction. Decides that a receipt counts once, however often it is told; knows nothing of budgets themselves.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
+use smallvec::SmallVec;
 use tagway_core::money::Nanos;
 
 use super::StoreError;
@@ -11,8 +12,8 @@ use super::db::{Arg, Db, Tx};
 use super::row::now_millis;
 use super::rows::{Cells, Rows};
 use super::spend_logs;
-use super::terms::{Set, TagSets, Terms, clean};
-use crate::receipt::{Counted, Receipt};
+use super::terms::{Set, Shared, TagSets, Terms, clean};
+use crate::receipt::{Counted, Payer, Receipt};
 
 /// An amount that ended so long ago (in milliseconds) counts for nobody, whoever's clock is behind.
 const OVER: i64 = 3_600_000;
@@ -55,16 +56,21 @@ impl Db {
     /// Books receipts; nothing when they are told once and one of them is there.
     async fn book_as(&self, receipts: &[Receipt], told: Told) -> Result<Option<Vec<Counted>>, StoreError> {
         let mut tx = self.begin().await?;
-        let terms = Terms::resolve(&mut tx, &receipts.iter().flat_map(texts).map(clean).collect()).await?;
-        let sets: Vec<Set> = receipts.iter().map(|receipt| tag_set(receipt, &terms)).collect();
-        let tag_sets = TagSets::resolve(&mut tx, &sets.iter().cloned().collect()).await?;
-        // In the order of their numbers, and each once.
-        let entries: BTreeMap<u128, Entry<'_>> = receipts
-            .iter()
-            .zip(&sets)
-            .map(|(receipt, set)| (receipt.id, Entry::new(receipt, set, &terms, &tag_sets)))
-            .collect();
-        let mut entries: Vec<Entry<'_>> = entries.into_values().collect();
+        let mut texts = Shared::default();
+        let named: Vec<Named> = receipts.iter().map(|receipt| Named::new(receipt, &mut texts)).collect();
+        let terms = Terms::resolve(&mut tx, &texts).await?;
+        let mut sets = Shared::default();
+        let entries = receipts.iter().zip(&named);
+        let mut entries: Vec<Entry<'_>> =
+            entries.map(|(receipt, named)| Entry::new(receipt, named, &terms, &mut sets)).collect();
+        let sets = TagSets::resolve(&mut tx, &sets).await?;
+        for entry in &mut entries {
+            entry.tag_set = sets.id(entry.set);
+        }
+        // In the order of their numbers, and each once, as it was told last.
+        entries.reverse();
+        entries.sort_by_key(|entry| entry.receipt.id);
+        entries.dedup_by_key(|entry| entry.receipt.id);
         if !log(&mut tx, &mut entries, told).await? {
             return Ok(None);
         }
@@ -83,18 +89,38 @@ enum Told {
     Again,
 }
 
+/// The places of a receipt's texts.
+struct Named {
+    owners: [Option<usize>; 10],
+    tags: SmallVec<[usize; 8]>,
+}
+
+impl Named {
+    fn new<'r>(receipt: &'r Receipt, texts: &mut Shared<&'r str>) -> Self {
+        Self {
+            owners: owners(receipt).map(|text| text.map(|text| texts.place(text))),
+            tags: receipt.tags.iter().map(|tagged| texts.place(&tagged.tag)).collect(),
+        }
+    }
+}
+
 /// A receipt with its numbers.
 struct Entry<'r> {
     receipt: &'r Receipt,
     owners: Owners,
-    tags: &'r Set,
+    tags: Set,
+    /// The place of its set of tags, and then its number.
+    set: usize,
     tag_set: i64,
 }
 
 impl<'r> Entry<'r> {
-    fn new(receipt: &'r Receipt, tags: &'r Set, terms: &Terms, tag_sets: &TagSets) -> Self {
-        let owners = owners(receipt).map(|text| text.and_then(|text| terms.id(&clean(text))));
-        Self { receipt, owners, tags, tag_set: tag_sets.id(tags).unwrap_or(0) }
+    fn new(receipt: &'r Receipt, named: &Named, terms: &Terms, sets: &mut Shared<Set>) -> Self {
+        let owners = named.owners.map(|place| place.and_then(|place| terms.id(place)));
+        let mut tags: Set = named.tags.iter().filter_map(|place| terms.id(*place)).collect();
+        tags.sort_unstable();
+        tags.dedup();
+        Self { receipt, owners, set: sets.place(tags.clone()), tags, tag_set: 0 }
     }
 
     fn cost(&self) -> Option<i64> {
@@ -134,17 +160,6 @@ fn owners(receipt: &Receipt) -> [Option<&str>; 10] {
     .map(|text| text.as_deref().filter(|text| !text.is_empty()))
 }
 
-/// All texts of a receipt that stand in the dictionary.
-fn texts(receipt: &Receipt) -> impl Iterator<Item = &str> {
-    let tags = receipt.tags.iter().map(|tagged| tagged.tag.as_ref());
-    owners(receipt).into_iter().flatten().chain(tags)
-}
-
-fn tag_set(receipt: &Receipt, terms: &Terms) -> Set {
-    let ids: BTreeSet<i64> = receipt.tags.iter().filter_map(|tagged| terms.id(&clean(&tagged.tag))).collect();
-    ids.into_iter().collect()
-}
-
 /// Writes the log, and leaves those that were not there; says whether that is all of them, unless they may be told
 /// again. To be told which rows are new costs more than writing them.
 async fn log(tx: &mut Tx, entries: &mut Vec<Entry<'_>>, told: Told) -> Result<bool, StoreError> {
@@ -153,7 +168,7 @@ async fn log(tx: &mut Tx, entries: &mut Vec<Entry<'_>>, told: Told) -> Result<bo
         let receipt = entry.receipt;
         cells.extend([
             receipt.id.to_be_bytes().as_slice().into(),
-            Arg::Text(clean(&receipt.call_id).into_owned()),
+            Arg::Text(clean(&receipt.named).into_owned()),
         ]);
         cells.extend(entry.owners.map(Arg::MaybeInt));
         cells.extend([
@@ -230,14 +245,18 @@ async fn add_to_days(tx: &mut Tx, new: &[Entry<'_>]) -> Result<(), StoreError> {
 /// Adds to what payers have spent, in the order of rows.
 async fn add_to_payers(tx: &mut Tx, new: &[Entry<'_>]) -> Result<Vec<Counted>, StoreError> {
     let over = now_millis() - OVER;
-    let mut amounts: BTreeMap<(&str, Cow<'_, str>, i64), i64> = BTreeMap::new();
+    let mut amounts: HashMap<(Payer, &str, i64), i64, foldhash::fast::RandomState> = HashMap::default();
     for entry in new {
         let Some(cost) = entry.cost().filter(|cost| *cost != 0) else { continue };
         for booking in entry.receipt.bookings.iter().filter(|booking| over < booking.until) {
-            *amounts.entry((booking.payer.as_str(), clean(&booking.id), booking.until)).or_default() += cost;
+            *amounts.entry((booking.payer, &booking.id, booking.until)).or_default() += cost;
         }
     }
-    let cells = amounts.iter().flat_map(|((kind, id, until), amount)| {
+    let mut ordered: BTreeMap<(&str, Cow<'_, str>, i64), i64> = BTreeMap::new();
+    for ((payer, id, until), amount) in amounts {
+        *ordered.entry((payer.as_str(), clean(id), until)).or_default() += amount;
+    }
+    let cells = ordered.iter().flat_map(|((kind, id, until), amount)| {
         [(*kind).into(), id.as_ref().into(), (*until).into(), (*amount).into()]
     });
     let clock = tx.clock();

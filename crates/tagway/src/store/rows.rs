@@ -8,7 +8,7 @@ use super::db::{Arg, Db, PgTx, Row, Tx};
 use super::postgres::{Pools, within};
 
 /// As many rows go into one statement of SQLite's.
-const MOST: usize = 128;
+const MOST: usize = 512;
 /// As many go into one of PostgreSQL's: it is to take no longer than a statement may.
 const MOST_IN_ARRAYS: usize = 5_000;
 

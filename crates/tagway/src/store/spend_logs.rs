@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use sqlx::FromRow;
 use tagway_core::money::Nanos;
-use tagway_core::usage::Usage;
+use tagway_core::usage::{Service, Usage};
 
 use super::StoreError;
 use super::book::Owners;
@@ -41,8 +41,8 @@ struct Rest<'r> {
     stream: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'r str>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "used")]
-    usage: Option<Usage>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Used>,
     #[serde(skip_serializing_if = "<[Tagged]>::is_empty")]
     tags: &'r [Tagged],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,13 +57,58 @@ fn empty<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-#[expect(clippy::ref_option, reason = "serde's signature")]
-fn used<S: Serializer>(usage: &Option<Usage>, to: S) -> Result<S::Ok, S::Error> {
-    let mut fields = serde_json::to_value(usage).map_err(serde::ser::Error::custom)?;
-    if let Some(fields) = fields.as_object_mut() {
-        fields.retain(|_, value| *value != 0 && *value != false);
+/// [`Usage`] without what is nothing.
+#[derive(Serialize)]
+struct Used {
+    #[serde(skip_serializing_if = "empty")]
+    prompt: u64,
+    #[serde(skip_serializing_if = "empty")]
+    completion: u64,
+    #[serde(skip_serializing_if = "empty")]
+    total: u64,
+    #[serde(skip_serializing_if = "empty")]
+    cache_read: u64,
+    #[serde(skip_serializing_if = "empty")]
+    cache_write: u64,
+    #[serde(skip_serializing_if = "empty")]
+    reasoning: u64,
+    #[serde(skip_serializing_if = "empty")]
+    audio_in: u64,
+    #[serde(skip_serializing_if = "empty")]
+    audio_out: u64,
+    #[serde(skip_serializing_if = "empty")]
+    service: Service,
+    #[serde(skip_serializing_if = "empty")]
+    estimated: bool,
+}
+
+impl From<Usage> for Used {
+    fn from(usage: Usage) -> Self {
+        let Usage {
+            prompt,
+            completion,
+            total,
+            cache_read,
+            cache_write,
+            reasoning,
+            audio_in,
+            audio_out,
+            service,
+            estimated,
+        } = usage;
+        Self {
+            prompt,
+            completion,
+            total,
+            cache_read,
+            cache_write,
+            reasoning,
+            audio_in,
+            audio_out,
+            service,
+            estimated,
+        }
     }
-    fields.serialize(to)
 }
 
 /// What of a receipt has no column, as JSON.
@@ -71,7 +116,7 @@ pub(super) fn body(receipt: &Receipt) -> Result<String, StoreError> {
     // Named one by one, so that a new field is not forgotten here.
     let Receipt {
         id,
-        call_id: _,
+        named: _,
         began,
         took,
         first_byte,
@@ -108,7 +153,7 @@ pub(super) fn body(receipt: &Receipt) -> Result<String, StoreError> {
         asked,
         stream: *stream,
         error: error.as_deref(),
-        usage: *usage,
+        usage: usage.map(Used::from),
         tags,
         matched: matched.as_ref().map(|(what, value)| (what.as_ref(), value.as_ref())),
         retries: *retries,
@@ -286,7 +331,8 @@ impl Db {
             and(&format!("{column} ="), (*id).into());
         }
         if let Some(call_id) = filter.call_id {
-            and("l.call_id =", Arg::Text(clean(call_id).into_owned()));
+            // As the index of clients' names has it.
+            and("l.call_id <> '' AND l.call_id =", Arg::Text(clean(call_id).into_owned()));
         }
         for (comparison, cost) in [(">=", filter.costs.0), ("<=", filter.costs.1)] {
             if let Some(cost) = cost {
@@ -341,7 +387,7 @@ fn receipt(row: LogRow, text: &dyn Fn(i64) -> Option<Box<str>>) -> Result<Receip
     let rest: Receipt = serde_json::from_str(&row.body).map_err(|error| unreadable(id, &error))?;
     Ok(Receipt {
         id,
-        call_id: row.call_id.into(),
+        named: row.call_id.into(),
         key,
         team,
         user,

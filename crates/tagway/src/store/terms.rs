@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
+use smallvec::SmallVec;
 use tagway_core::secret;
 
 use super::StoreError;
@@ -31,13 +32,46 @@ fn short_digest(text: &str) -> String {
     secret::digest(text).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Numbers of texts.
+/// Things that many rows share, each once, with the places at which the rows name them: a batch has few of them, and
+/// they are hashed in every row but looked up once.
+#[derive(Debug)]
+pub(super) struct Shared<T> {
+    places: HashMap<T, usize, foldhash::fast::RandomState>,
+}
+
+impl<T> Default for Shared<T> {
+    fn default() -> Self {
+        Self { places: HashMap::default() }
+    }
+}
+
+impl<T: std::hash::Hash + Eq> Shared<T> {
+    /// Where it stands.
+    pub(super) fn place(&mut self, thing: T) -> usize {
+        let next = self.places.len();
+        *self.places.entry(thing).or_insert(next)
+    }
+
+    /// What a number was found for, by place.
+    fn numbers(&self, number: impl Fn(&T) -> Option<i64>) -> Vec<Option<i64>> {
+        let mut numbers = vec![None; self.places.len()];
+        for (thing, place) in &self.places {
+            if let Some(at) = numbers.get_mut(*place) {
+                *at = number(thing);
+            }
+        }
+        numbers
+    }
+}
+
+/// Numbers of texts, by place.
 #[derive(Debug, Default)]
-pub(super) struct Terms(HashMap<String, i64>);
+pub(super) struct Terms(Vec<Option<i64>>);
 
 impl Terms {
-    /// Finds the numbers of texts that are [`clean`], and gives numbers to new ones.
-    pub(super) async fn resolve(tx: &mut Tx, texts: &BTreeSet<Cow<'_, str>>) -> Result<Self, StoreError> {
+    /// Finds the numbers of texts, and gives numbers to new ones.
+    pub(super) async fn resolve(tx: &mut Tx, shared: &Shared<&str>) -> Result<Self, StoreError> {
+        let texts: BTreeSet<Cow<'_, str>> = shared.places.keys().map(|text| clean(text)).collect();
         let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
         let rows = |cells: Vec<Arg>| Rows {
             into: "terms (text)",
@@ -46,12 +80,13 @@ impl Terms {
             more: "",
             then: "ON CONFLICT (text) DO NOTHING RETURNING text, id",
         };
-        Ok(Self(resolve(tx, &texts, FIND, rows, |text| vec![text.into()]).await?.all))
+        let found = resolve(tx, &texts, FIND, rows, |text| vec![text.into()]).await?.all;
+        Ok(Self(shared.numbers(|text| found.get(clean(text).as_ref()).copied())))
     }
 
-    /// The number of a text that is [`clean`].
-    pub(super) fn id(&self, text: &str) -> Option<i64> {
-        self.0.get(text).copied()
+    /// The number of the text at a place.
+    pub(super) fn id(&self, place: usize) -> Option<i64> {
+        self.0.get(place).copied().flatten()
     }
 }
 
@@ -84,17 +119,17 @@ async fn resolve<'c>(
 }
 
 /// A set of tags: their numbers in ascending order, each once.
-pub(super) type Set = Vec<i64>;
+pub(super) type Set = SmallVec<[i64; 8]>;
 
-/// Numbers of sets of tags.
+/// Numbers of sets of tags, by place.
 #[derive(Debug, Default)]
-pub(super) struct TagSets(HashMap<String, i64>);
+pub(super) struct TagSets(Vec<Option<i64>>);
 
 impl TagSets {
     /// Finds the numbers of sets, and gives numbers to new ones.
-    pub(super) async fn resolve(tx: &mut Tx, sets: &BTreeSet<Set>) -> Result<Self, StoreError> {
+    pub(super) async fn resolve(tx: &mut Tx, shared: &Shared<Set>) -> Result<Self, StoreError> {
         let mut named: Vec<(String, &Set)> =
-            sets.iter().filter(|set| !set.is_empty()).map(|set| (name(set), set)).collect();
+            shared.places.keys().filter(|set| !set.is_empty()).map(|set| (name(set), set)).collect();
         named.sort();
         let sets: HashMap<&str, &Set> = named.iter().map(|(name, set)| (name.as_str(), *set)).collect();
         let names: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
@@ -123,12 +158,13 @@ impl TagSets {
             then: "",
         })
         .await?;
-        Ok(Self(resolved.all))
+        let number = |set: &Set| resolved.all.get(&name(set)).copied();
+        Ok(Self(shared.numbers(|set| if set.is_empty() { Some(0) } else { number(set) })))
     }
 
-    /// The number of a set.
-    pub(super) fn id(&self, set: &Set) -> Option<i64> {
-        if set.is_empty() { Some(0) } else { self.0.get(&name(set)).copied() }
+    /// The number of the set at a place.
+    pub(super) fn id(&self, place: usize) -> i64 {
+        self.0.get(place).copied().flatten().unwrap_or(0)
     }
 }
 
@@ -175,7 +211,7 @@ mod tests {
 
     #[test]
     fn sets_are_named_by_their_numbers() {
-        assert_eq!(name(&vec![3, 17]), "3 17");
+        assert_eq!(name(&Set::from_slice(&[3, 17])), "3 17");
         assert_ne!(name(&(0..500).collect()), name(&(0..501).collect()));
         assert!(name(&(0..500).collect()).len() <= LONGEST_SET);
     }

@@ -75,7 +75,7 @@ pub(super) async fn book(db: &Db, receipts: &[Receipt]) {
 pub(super) fn receipt(number: u128, began: i64) -> Receipt {
     Receipt {
         id: Receipt::first_id(began) + number,
-        call_id: format!("call-{number}").into(),
+        named: format!("call-{number}").into(),
         began,
         took: 1500,
         endpoint: "/chat/completions".into(),

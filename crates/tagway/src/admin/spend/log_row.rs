@@ -98,7 +98,7 @@ pub(super) fn shown(receipt: &Receipt, names: &Names) -> Value {
     });
     let known = json!({
         "request_id": id(receipt),
-        "litellm_call_id": receipt.call_id,
+        "litellm_call_id": receipt.call_id(),
         "call_type": call_type(&receipt.endpoint),
         "api_key": key,
         "spend": receipt.cost.unwrap_or_default().dollars(),
@@ -208,7 +208,7 @@ pub(super) fn cells(sheet: &mut Sheet, receipt: &Receipt, names: &Names) {
     let first = receipt.first_byte.map(|micros| millis(micros).to_string());
     sheet
         .plain(id(receipt))
-        .text(&receipt.call_id)
+        .text(&receipt.call_id())
         .plain(after(receipt.began, 0).unwrap_or_default())
         .plain(millis(receipt.took))
         .plain(first.unwrap_or_default())

@@ -96,7 +96,7 @@ pub(super) fn status(text: Option<&str>) -> Result<Option<LogStatus>, Refusal> {
 
 /// The number of a request in a parameter.
 pub(super) fn number(text: &str) -> Option<u128> {
-    (text.len() == 32).then(|| u128::from_str_radix(text, 16).ok()).flatten()
+    matches!(text.len(), 32 | 36).then(|| uuid::Uuid::try_parse(text).ok()).flatten().map(|id| id.as_u128())
 }
 
 pub(super) fn cursor(field: &'static str, text: Option<&str>) -> Result<Option<u128>, Refusal> {

@@ -346,15 +346,15 @@ mod tests {
             let Opened { ledger, folder, .. } = Ledger::open(root.path(), "s", 1).unwrap();
             let rules = rules(failure, 2000);
             let mut kept = 0;
-            while ledger.admits(rules).is_ok() && kept < 100 {
+            while ledger.admits(rules).is_ok() && kept < 200 {
                 ledger.keep(0, &Receipt { id: kept, ..Receipt::default() }, rules);
                 kept += 1;
             }
             let State { backlog, in_memory, dropped, .. } = ledger.state();
             assert_eq!(dropped, 0);
             match failure {
-                SpendFailure::Refuse => assert!(kept < 50 && 2000 < backlog && in_memory == 0),
-                SpendFailure::Serve => assert!(kept == 100 && backlog < 3000 && 2000 < in_memory),
+                SpendFailure::Refuse => assert!(kept < 100 && 2000 < backlog && in_memory == 0),
+                SpendFailure::Serve => assert!(kept == 200 && backlog < 3000 && 2000 < in_memory),
             }
             drop(folder);
         }

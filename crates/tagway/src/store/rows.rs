@@ -291,7 +291,7 @@ mod tests {
         assert_eq!(lengths(0, false), [0; 0]);
         assert_eq!(lengths(1, false), [1]);
         assert_eq!(lengths(7, false), [4, 2, 1]);
-        assert_eq!(lengths(300, false), [128, 128, 32, 8, 4]);
+        assert_eq!(lengths(1_100, false), [512, 512, 64, 8, 4]);
         assert_eq!(lengths(12_000, true), [5_000, 5_000, 2_000]);
     }
 

@@ -68,7 +68,6 @@ impl Db {
         if !log(&mut tx, &mut entries, told).await? {
             return Ok(None);
         }
-        log_tags(&mut tx, &entries).await?;
         add_to_days(&mut tx, &entries).await?;
         let counted = add_to_payers(&mut tx, &entries).await?;
         tx.commit().await?;
@@ -87,14 +86,13 @@ enum Told {
 struct Entry<'r> {
     receipt: &'r Receipt,
     owners: Owners,
-    tags: &'r Set,
     tag_set: i64,
 }
 
 impl<'r> Entry<'r> {
-    fn new(receipt: &'r Receipt, tags: &'r Set, terms: &Terms, tag_sets: &TagSets) -> Self {
+    fn new(receipt: &'r Receipt, tags: &Set, terms: &Terms, tag_sets: &TagSets) -> Self {
         let owners = owners(receipt).map(|text| text.and_then(|text| terms.id(&clean(text))));
-        Self { receipt, owners, tags, tag_set: tag_sets.id(tags).unwrap_or(0) }
+        Self { receipt, owners, tag_set: tag_sets.id(tags).unwrap_or(0) }
     }
 
     fn cost(&self) -> Option<i64> {
@@ -180,22 +178,6 @@ async fn log(tx: &mut Tx, entries: &mut Vec<Entry<'_>>, told: Told) -> Result<bo
     let new: HashSet<u128> = written.iter().filter_map(|(id,)| spend_logs::number(id)).collect();
     entries.retain(|entry| new.contains(&entry.receipt.id));
     Ok(true)
-}
-
-async fn log_tags(tx: &mut Tx, new: &[Entry<'_>]) -> Result<(), StoreError> {
-    let mut rows: Vec<(i64, u128)> =
-        new.iter().flat_map(|entry| entry.tags.iter().map(|tag| (*tag, entry.receipt.id))).collect();
-    rows.sort_unstable();
-    let cells = rows.iter().flat_map(|(tag, id)| [(*tag).into(), id.to_be_bytes().as_slice().into()]);
-    tx.write(Rows {
-        into: "spend_log_tags (tag_id, log_id)",
-        columns: &[Cells::Ints, Cells::Bytes],
-        cells: cells.collect(),
-        more: "",
-        then: "",
-    })
-    .await?;
-    Ok(())
 }
 
 /// Adds to the sums of days; rows in their order, so that gateways that write the same ones wait for each other but

@@ -257,7 +257,8 @@ def objects():
         try:
             ask(path, body)
         except urllib.error.HTTPError as error:
-            if not any(word in (said := error.read()) for word in (b"exist", b"already")):
+            said = error.read()
+            if b"exist" not in said and b"already" not in said:
                 raise SystemExit(f"{path}: {said.decode()}") from error
 
 

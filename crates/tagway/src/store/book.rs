@@ -74,7 +74,6 @@ impl Db {
         if !log(&mut tx, &mut entries, told).await? {
             return Ok(None);
         }
-        log_tags(&mut tx, &entries).await?;
         add_to_days(&mut tx, &entries).await?;
         let counted = add_to_payers(&mut tx, &entries).await?;
         tx.commit().await?;
@@ -108,7 +107,6 @@ impl Named {
 struct Entry<'r> {
     receipt: &'r Receipt,
     owners: Owners,
-    tags: Set,
     /// The place of its set of tags, and then its number.
     set: usize,
     tag_set: i64,
@@ -120,7 +118,7 @@ impl<'r> Entry<'r> {
         let mut tags: Set = named.tags.iter().filter_map(|place| terms.id(*place)).collect();
         tags.sort_unstable();
         tags.dedup();
-        Self { receipt, owners, set: sets.place(tags.clone()), tags, tag_set: 0 }
+        Self { receipt, owners, set: sets.place(tags), tag_set: 0 }
     }
 
     fn cost(&self) -> Option<i64> {
@@ -195,22 +193,6 @@ async fn log(tx: &mut Tx, entries: &mut Vec<Entry<'_>>, told: Told) -> Result<bo
     let new: HashSet<u128> = written.iter().filter_map(|(id,)| spend_logs::number(id)).collect();
     entries.retain(|entry| new.contains(&entry.receipt.id));
     Ok(true)
-}
-
-async fn log_tags(tx: &mut Tx, new: &[Entry<'_>]) -> Result<(), StoreError> {
-    let mut rows: Vec<(i64, u128)> =
-        new.iter().flat_map(|entry| entry.tags.iter().map(|tag| (*tag, entry.receipt.id))).collect();
-    rows.sort_unstable();
-    let cells = rows.iter().flat_map(|(tag, id)| [(*tag).into(), id.to_be_bytes().as_slice().into()]);
-    tx.write(Rows {
-        into: "spend_log_tags (tag_id, log_id)",
-        columns: &[Cells::Ints, Cells::Bytes],
-        cells: cells.collect(),
-        more: "",
-        then: "",
-    })
-    .await?;
-    Ok(())
 }
 
 /// Adds to the sums of days; rows in their order, so that gateways that write the same ones wait for each other but

@@ -1,8 +1,9 @@
-//! The sums of days as they are, row after row: what an export is made of. Pages cost the same however far one has read;
+//! The sums of a day as they are, row after row: what an export is made of. Pages cost the same however far one has read;
 //! every request is in one row.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use jiff::civil::Date;
 use sqlx::FromRow;
 use tagway_core::money::Nanos;
 
@@ -10,11 +11,11 @@ use super::StoreError;
 use super::activity::Sums;
 use super::book::SUMS;
 use super::db::{Arg, Db};
-use super::slice::{Slice, Source, date};
+use super::slice::{Slice, Source, date, days};
 
 /// What tells the rows of a day apart.
-const KEYS: &str = "day, key_id, team_id, user_id, organization_id, project_id, customer_id, group_id, deployment_id, provider_id, model_id, tag_set";
-const WIDTH: usize = 12;
+const KEYS: &str = "key_id, team_id, user_id, organization_id, project_id, customer_id, group_id, deployment_id, provider_id, model_id, tag_set";
+const WIDTH: usize = 11;
 
 /// What requests of one day with everything in common add up to.
 #[derive(Debug, Clone)]
@@ -36,7 +37,7 @@ pub(crate) struct DayRow {
     pub(crate) sums: Sums,
 }
 
-/// Where a page ended.
+/// Where a page of a day ended.
 #[derive(Debug, Clone)]
 pub(crate) struct DayCursor([i64; WIDTH]);
 
@@ -84,7 +85,6 @@ impl Row {
         let [key, team, user, organization, project, customer, group, deployment, provider, model] =
             self.owners();
         DayCursor([
-            self.day,
             key,
             team,
             user,
@@ -114,16 +114,20 @@ impl Row {
 }
 
 impl Db {
-    /// The rows of some days after a page's end, by day; and where they end, unless there are no more.
+    /// The rows of one day after a page's end; and where they end, unless there are no more.
     pub(crate) async fn day_rows(
         &self,
         slice: &Slice,
+        day: Date,
         after: Option<&DayCursor>,
         limit: i64,
     ) -> Result<(Vec<DayRow>, Option<DayCursor>), StoreError> {
-        let Some(filters) = self.filters(slice).await? else { return Ok((Vec::new(), None)) };
+        let slice = Slice { from: None, to: None, ..slice.clone() };
+        let Some(filters) = self.filters(&slice).await? else { return Ok((Vec::new(), None)) };
         let (mut condition, _) = filters.condition(Source::Days { joined: false });
         let mut args = filters.args;
+        args.push(days(day).into());
+        condition.push_str(&format!(" AND d.day = ${}", args.len()));
         if let Some(DayCursor(after)) = after {
             let first = args.len() + 1;
             let places: Vec<String> = (first..first + WIDTH).map(|place| format!("${place}")).collect();
@@ -132,7 +136,7 @@ impl Db {
         }
         args.push(limit.into());
         let sql = format!(
-            "SELECT {KEYS}, {} FROM daily d WHERE {condition} ORDER BY {KEYS} LIMIT ${}",
+            "SELECT day, {KEYS}, {} FROM daily d WHERE {condition} ORDER BY {KEYS} LIMIT ${}",
             SUMS.join(", "),
             args.len()
         );

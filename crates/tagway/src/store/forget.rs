@@ -36,8 +36,6 @@ impl Db {
         let end = next.map_or_else(|| bytes.to_vec(), |(id,)| id);
         let args = [end.as_slice().into()];
         let mut tx = self.begin().await?;
-        let tags = "DELETE FROM spend_log_tags WHERE (tag_id, log_id) IN (SELECT m.tag_id, l.id FROM spend_logs l JOIN tag_set_members m ON m.tag_set = l.tag_set WHERE l.id < $1)";
-        tx.run(tags, &args).await?;
         let forgotten = tx.run("DELETE FROM spend_logs WHERE id < $1", &args).await?;
         tx.commit().await?;
         Ok(forgotten)

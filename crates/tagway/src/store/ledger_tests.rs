@@ -125,7 +125,6 @@ async fn a_batch_told_again_changes_nothing() {
         assert_eq!(amounts(&db.book(&doubled).await.unwrap()), expected(150_000));
         assert_eq!(total(db).await.requests, 150);
         assert_eq!(trial.numbers("SELECT count(*) FROM spend_logs").await.unwrap(), [150]);
-        assert_eq!(trial.numbers("SELECT count(*) FROM spend_log_tags").await.unwrap(), [300]);
         trial.end().await;
     }
 }
@@ -323,14 +322,14 @@ async fn the_log_is_found_by_everything_it_can_be_filtered_by() {
         db.book(&[failed.clone(), plain.clone(), whole.clone()]).await.unwrap();
         let page = LogPage { limit: 10, ..LogPage::default() };
         let find = async |filter: LogFilter<'_>, page: LogPage| -> Vec<u128> {
-            let found = db.spend_logs(&filter, &page).await.unwrap();
-            let count = db.count_spend_logs(&filter, 2).await.unwrap();
+            let found = db.spend_logs(&filter, &page).await.unwrap().receipts;
+            let count = db.count_spend_logs(&filter, 2).await.unwrap().0;
             if page.limit == 10 && page.after.is_none() {
                 assert_eq!(count, i64::try_from(found.len().min(2)).unwrap(), "{filter:?}");
             }
             found.iter().map(|receipt| receipt.id & 0xff).collect()
         };
-        let found = db.spend_logs(&LogFilter::default(), &page).await.unwrap();
+        let found = db.spend_logs(&LogFilter::default(), &page).await.unwrap().receipts;
         let stored = Receipt { bookings: Vec::new(), ..whole.clone() };
         let customer = found[2].customer.clone();
         assert!(customer.is_some_and(|customer| customer.starts_with("nul\u{fffd}")));

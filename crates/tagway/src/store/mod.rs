@@ -18,6 +18,9 @@ mod keys;
 #[cfg(test)]
 mod ledger_tests;
 mod list;
+mod log_days;
+mod log_filter;
+mod log_walk;
 mod open;
 mod postgres;
 mod read;
@@ -40,6 +43,7 @@ pub(crate) use edit::{Actor, Edit};
 pub(crate) use export::{DayCursor, DayRow};
 pub(crate) use keys::Digested;
 pub(crate) use list::{Filter, Order, Page, SeenBy};
+pub(crate) use log_walk::LogPart;
 pub(crate) use open::{Migrated, Place, migrate, open};
 pub(crate) use related::KeysOf;
 pub(crate) use row::Stored;

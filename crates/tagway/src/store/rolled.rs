@@ -19,7 +19,9 @@ pub(super) struct Roll {
 }
 
 /// The smallest come first.
-static ROLLS: [Roll; 4] = [
+static ROLLS: [Roll; 6] = [
+    Roll { table: "daily_models", dims: &[Dim::Group, Dim::Deployment, Dim::Provider, Dim::Model] },
+    Roll { table: "daily_keys", dims: &[Dim::Key, Dim::Team, Dim::User, Dim::Organization, Dim::Project] },
     Roll { table: "daily_tags", dims: &[Dim::Tag, Dim::Group, Dim::Deployment, Dim::Provider, Dim::Model] },
     Roll {
         table: "daily_owners",

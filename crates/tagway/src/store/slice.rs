@@ -186,9 +186,14 @@ pub(super) fn days(date: Date) -> i64 {
     seconds.div_euclid(DAY / 1000)
 }
 
-/// The date of a number of days, as text.
-pub(super) fn date(days: i64) -> Option<String> {
+/// The date of a number of days.
+pub(super) fn date_of(days: i64) -> Option<Date> {
     let seconds = days.checked_mul(DAY / 1000)?;
     let time = jiff::Timestamp::from_second(seconds).ok()?;
-    Some(time.to_zoned(jiff::tz::TimeZone::UTC).date().to_string())
+    Some(time.to_zoned(jiff::tz::TimeZone::UTC).date())
+}
+
+/// The date of a number of days, as text.
+pub(super) fn date(days: i64) -> Option<String> {
+    date_of(days).map(|date| date.to_string())
 }

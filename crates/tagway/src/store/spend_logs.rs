@@ -1,7 +1,5 @@
-//! The log of requests, read: filtered by one index at a time, the newest first, in pages that cost the same however
-//! far one has read. Gives receipts as they were booked, without their bookings.
-
-use std::collections::BTreeSet;
+//! The log of requests: what a row of it holds, and which rows one may ask for. Gives receipts as they were booked,
+//! without their bookings. How they are found is elsewhere.
 
 use serde::Serialize;
 use sqlx::FromRow;
@@ -10,9 +8,7 @@ use tagway_core::usage::{Service, Usage};
 
 use super::StoreError;
 use super::book::Owners;
-use super::db::{Arg, Db};
 use super::rows::Cells;
-use super::terms::clean;
 use crate::receipt::{Receipt, Tagged};
 
 /// The log's table and its columns …
@@ -176,6 +172,8 @@ pub(super) fn number(id: &[u8]) -> Option<u128> {
 pub(crate) struct LogFilter<'a> {
     /// With this key; empty for those with none, which came with the master key.
     pub(crate) key: Option<&'a str>,
+    /// With one of these.
+    pub(crate) keys: Option<&'a [String]>,
     pub(crate) team: Option<&'a str>,
     pub(crate) user: Option<&'a str>,
     pub(crate) customer: Option<&'a str>,
@@ -185,13 +183,15 @@ pub(crate) struct LogFilter<'a> {
     pub(crate) call_id: Option<&'a str>,
     /// The one with this number.
     pub(crate) id: Option<u128>,
-    /// The provider's model. No index leads to it, nor to the deployment: days do, which the sums of days know.
+    /// The provider's model.
     pub(crate) model: Option<&'a str>,
     pub(crate) deployment: Option<&'a str>,
     /// Cost so much at least, and at most.
     pub(crate) costs: (Option<Nanos>, Option<Nanos>),
-    /// Of this user, or of one of these teams. To count by; to list, ask for each of them.
+    /// Of this user, or of one of these teams.
     pub(crate) any: Option<(&'a str, &'a [String])>,
+    /// With this for a key, a team, a user or a customer.
+    pub(crate) text: Option<&'a str>,
     /// Began not before this time, in milliseconds since 1970.
     pub(crate) from: Option<i64>,
     /// Began before this time.
@@ -221,8 +221,8 @@ pub(crate) struct LogPage {
 }
 
 #[derive(FromRow)]
-struct LogRow {
-    id: Vec<u8>,
+pub(super) struct LogRow {
+    pub(super) id: Vec<u8>,
     call_id: String,
     key_id: Option<i64>,
     team_id: Option<i64>,
@@ -240,7 +240,7 @@ struct LogRow {
 }
 
 impl LogRow {
-    fn owners(&self) -> Owners {
+    pub(super) fn owners(&self) -> Owners {
         [
             self.key_id,
             self.team_id,
@@ -256,131 +256,7 @@ impl LogRow {
     }
 }
 
-impl Db {
-    /// A page of the log.
-    pub(crate) async fn spend_logs(
-        &self,
-        filter: &LogFilter<'_>,
-        page: &LogPage,
-    ) -> Result<Vec<Receipt>, StoreError> {
-        let Some((mut from, mut args)) = self.log_condition(filter).await? else { return Ok(Vec::new()) };
-        let id = id_column(filter);
-        let (direction, beyond) = if page.ascending { ("ASC", ">") } else { ("DESC", "<") };
-        if let Some(after) = page.after {
-            args.push(after.to_be_bytes().as_slice().into());
-            from.push_str(&format!(" AND {id} {beyond} ${}", args.len()));
-        }
-        args.extend([page.limit.into(), page.offset.into()]);
-        let sql = format!(
-            "SELECT l.id, call_id, key_id, team_id, user_id, organization_id, project_id, customer_id, group_id, deployment_id, provider_id, model_id, status, cost, body FROM {from} ORDER BY {id} {direction} LIMIT ${} OFFSET ${}",
-            args.len() - 1,
-            args.len()
-        );
-        let rows: Vec<LogRow> = self.all(&sql, &args).await?;
-        let ids: BTreeSet<i64> = rows.iter().flat_map(LogRow::owners).flatten().collect();
-        let texts = self.term_texts(&ids).await?;
-        rows.into_iter()
-            .map(|row| receipt(row, &|id| texts.get(&id).map(|text| text.as_str().into())))
-            .collect()
-    }
-
-    /// How many requests a filter finds; counts no further than `most`.
-    pub(crate) async fn count_spend_logs(
-        &self,
-        filter: &LogFilter<'_>,
-        most: i64,
-    ) -> Result<i64, StoreError> {
-        let Some((from, mut args)) = self.log_condition(filter).await? else { return Ok(0) };
-        args.push(most.into());
-        let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {from} LIMIT ${}) AS found", args.len());
-        Ok(self.one::<(i64,)>(&sql, &args).await?.map_or(0, |(count,)| count))
-    }
-
-    /// The tables and the condition of a filter, with its arguments from `$1` on; nothing where it names what no
-    /// request ever had.
-    async fn log_condition(&self, filter: &LogFilter<'_>) -> Result<Option<(String, Vec<Arg>)>, StoreError> {
-        let named = [
-            ("l.key_id", filter.key.filter(|key| !key.is_empty())),
-            ("l.team_id", filter.team),
-            ("l.user_id", filter.user),
-            ("l.customer_id", filter.customer),
-            ("l.group_id", filter.group),
-            ("l.model_id", filter.model),
-            ("l.deployment_id", filter.deployment),
-            ("t.tag_id", filter.tag),
-        ];
-        let mut texts: Vec<&str> = named.iter().filter_map(|(_, text)| *text).collect();
-        if let Some((user, teams)) = filter.any {
-            texts.push(user);
-            texts.extend(teams.iter().map(String::as_str));
-        }
-        let ids = self.term_ids(&texts).await?;
-        let mut from = "spend_logs l".to_owned();
-        if filter.tag.is_some() {
-            from.push_str(" JOIN spend_log_tags t ON t.log_id = l.id");
-        }
-        from.push_str(if filter.key == Some("") { " WHERE l.key_id IS NULL" } else { " WHERE 1 = 1" });
-        let mut args: Vec<Arg> = Vec::new();
-        let mut and = |comparison: &str, arg: Arg| {
-            args.push(arg);
-            from.push_str(&format!(" AND {comparison} ${}", args.len()));
-        };
-        for (column, text) in named {
-            let Some(text) = text else { continue };
-            let Some(id) = ids.get(clean(text).as_ref()) else { return Ok(None) };
-            and(&format!("{column} ="), (*id).into());
-        }
-        if let Some(call_id) = filter.call_id {
-            // As the index of clients' names has it.
-            and("l.call_id <> '' AND l.call_id =", Arg::Text(clean(call_id).into_owned()));
-        }
-        for (comparison, cost) in [(">=", filter.costs.0), ("<=", filter.costs.1)] {
-            if let Some(cost) = cost {
-                and(&format!("l.cost {comparison}"), cost.0.into());
-            }
-        }
-        let id = id_column(filter);
-        if let Some(number) = filter.id {
-            and(&format!("{id} ="), number.to_be_bytes().as_slice().into());
-        }
-        for (comparison, time) in [(">=", filter.from), ("<", filter.to)] {
-            if let Some(time) = time {
-                let first = Receipt::first_id(time).to_be_bytes();
-                and(&format!("{id} {comparison}"), first.as_slice().into());
-            }
-        }
-        if let Some((user, teams)) = filter.any {
-            let number = |text: &str| ids.get(clean(text).as_ref()).copied();
-            let user = number(user).map(|id| format!("l.user_id = {id}"));
-            let teams = teams.iter().filter_map(|team| number(team)).map(|id| format!("l.team_id = {id}"));
-            let either: Vec<String> = user.into_iter().chain(teams).collect();
-            if either.is_empty() {
-                return Ok(None);
-            }
-            from.push_str(&format!(" AND ({})", either.join(" OR ")));
-        }
-        match filter.status {
-            // Not as an argument: the index of failures is for this text.
-            Some(LogStatus::Failed) => from.push_str(" AND l.failed = 1"),
-            Some(LogStatus::Succeeded) => from.push_str(" AND l.failed = 0"),
-            Some(LogStatus::Code(code)) => {
-                if 400 <= code {
-                    from.push_str(" AND l.failed = 1");
-                }
-                from.push_str(&format!(" AND l.status = {code}"));
-            }
-            None => {}
-        }
-        Ok(Some((from, args)))
-    }
-}
-
-/// The column that has a request's number in the index a filter is served by.
-fn id_column(filter: &LogFilter<'_>) -> &'static str {
-    if filter.tag.is_some() { "t.log_id" } else { "l.id" }
-}
-
-fn receipt(row: LogRow, text: &dyn Fn(i64) -> Option<Box<str>>) -> Result<Receipt, StoreError> {
+pub(super) fn receipt(row: LogRow, text: &dyn Fn(i64) -> Option<Box<str>>) -> Result<Receipt, StoreError> {
     let id = number(&row.id).unwrap_or_default();
     let [key, team, user, organization, project, customer, group, deployment, provider, model] =
         row.owners().map(|id| id.and_then(text));

@@ -10,14 +10,14 @@ use super::super::actor::Actor;
 use super::super::given::Asked;
 use super::super::refusal::{Refusal, Refusals};
 use super::csv::{Sheet, headers};
-use super::days::Range;
+use super::days::{self, Range};
 use super::figures;
 use super::focus::{self, Beside};
 use super::names::{self, Keys};
 use super::read;
 use super::scope::{FIGURES, Reach, key_id};
 use super::stream::{self, Pages};
-use crate::store::{DayCursor, DayRow, Dim, Slice};
+use crate::store::{DayCursor, DayRow, Dim, Slice, TagView};
 
 /// As many rows are written at once.
 const PAGE: i64 = 1000;
@@ -72,7 +72,10 @@ pub(super) async fn export(
     } else {
         (Sheet::new(&COLUMNS).taken(), "spend.csv")
     };
-    let body = stream::begin(head, Export { shared, slice, focus, account, after: None }).await?;
+    let found = read::sums(&shared, &slice, &[Dim::Day], TagView::Full).await?;
+    // The first day comes last: it is taken first.
+    let days = found.iter().rev().map(read::Sum::day).collect();
+    let body = stream::begin(head, Export { shared, slice, focus, account, days, after: None }).await?;
     Ok((headers(name), body).into_response())
 }
 
@@ -82,12 +85,17 @@ struct Export {
     slice: Slice,
     focus: bool,
     account: String,
+    /// The days that are left, the next one last.
+    days: Vec<i64>,
+    /// Where the next one is to be gone on with.
     after: Option<DayCursor>,
 }
 
 impl Pages for Export {
-    async fn page(self) -> Result<(String, Option<Self>), Refusal> {
-        let (rows, end) = self.shared.db.day_rows(&self.slice, self.after.as_ref(), PAGE).await?;
+    async fn page(mut self) -> Result<(String, Option<Self>), Refusal> {
+        let Some(day) = self.days.last().copied() else { return Ok((String::new(), None)) };
+        let day = days::date(day);
+        let (rows, end) = self.shared.db.day_rows(&self.slice, day, self.after.as_ref(), PAGE).await?;
         let keys = Keys::read(&self.shared, rows.iter().filter_map(|row| row.key.as_deref())).await?;
         let teams = rows.iter().filter_map(|row| row.team.as_deref());
         let teams = names::metadata(&self.shared, Dim::Team, teams).await?;
@@ -101,7 +109,12 @@ impl Pages for Export {
             };
             if self.focus { focus::cells(&mut sheet, row, beside) } else { cells(&mut sheet, row, beside) }
         }
-        Ok((sheet.taken(), end.map(|end| Self { after: Some(end), ..self })))
+        if end.is_none() {
+            self.days.pop();
+        }
+        self.after = end;
+        let is_last = self.days.is_empty();
+        Ok((sheet.taken(), (!is_last).then_some(self)))
     }
 }
 

@@ -1,5 +1,5 @@
 //! `/spend/logs/v2` and `/spend/logs/ui`: requests by the page. The first ten thousand have page numbers; beyond, one
-//! goes on from a cursor, which costs the same wherever one is.
+//! goes on from a cursor, which costs the same wherever one is. A page that would take long ends early, with a cursor.
 
 use axum::Json;
 use axum::extract::State;
@@ -22,7 +22,7 @@ use super::scope::{REQUESTS, Reach, key_id};
 use super::search::{MOST_COUNTED, Search};
 use crate::objects::Key;
 use crate::receipt::Receipt;
-use crate::store::{Filter, LogFilter, Page, Stored};
+use crate::store::{Filter, LogFilter, LogPart, Page, Stored};
 
 /// As many keys may have an alias that holds a text.
 const MOST_KEYS: i64 = 50;
@@ -188,10 +188,9 @@ async fn list(shared: &Shared, actor: &Actor, which: &Which, format: Format) -> 
         ..LogFilter::default()
     };
     let keys = aliased(shared, given(which.key_alias.as_ref())).await?;
-    let search = Search::new(filter, &reach, ascending);
-    let search = with_keys(search, keys.as_deref());
-    let search = with_text(with_request(search, request), given(which.search.as_ref()));
-    let search = search.narrowed(shared).await?;
+    let filter = LogFilter { keys: keys.as_deref(), ..filter };
+    let search = with_request(Search::new(filter, &reach, ascending), request);
+    let search = with_text(search, given(which.search.as_ref()));
     answer(shared, which, &search, order, ascending, format).await
 }
 
@@ -206,10 +205,10 @@ async fn answer(
     let after = cursor("cursor", given(which.cursor.as_ref()))?;
     let (total, capped) = search.count(shared).await?;
     let offset = (which.page - 1).saturating_mul(which.page_size);
-    let found = match (order, after) {
+    let LogPart { receipts: found, rest } = match (order, after) {
         (Some(_), _) if capped => {
             let message = format!(
-                "More than {MOST_COUNTED} requests match: only sort_by=startTime is possible. Narrow the dates or add a filter."
+                "{MOST_COUNTED} requests or more match, or they cannot be counted soon: only sort_by=startTime is possible. Narrow the dates or add a filter."
             );
             return Err(Refusal::field("sort_by", message));
         }
@@ -217,7 +216,9 @@ async fn answer(
             let mut all = search.all(shared).await?;
             order.sort(&mut all, ascending);
             let (from, size) = (usize::try_from(offset), usize::try_from(which.page_size));
-            all.into_iter().skip(from.unwrap_or(usize::MAX)).take(size.unwrap_or_default()).collect()
+            let receipts =
+                all.into_iter().skip(from.unwrap_or(usize::MAX)).take(size.unwrap_or_default()).collect();
+            LogPart { receipts, rest: None }
         }
         (None, Some(after)) => search.after(shared, Some(after), which.page_size).await?,
         (None, None) if MOST_COUNTED <= offset => {
@@ -232,8 +233,7 @@ async fn answer(
     if format == Format::Csv {
         return Ok(sheet(&found, &names));
     }
-    let full = i64::try_from(found.len()).is_ok_and(|count| count == which.page_size);
-    let next = found.last().filter(|_| full && order.is_none()).map(log_row::id);
+    let next = rest.map(log_row::number);
     let rows: Vec<Value> = found.iter().map(|receipt| shown(receipt, &names)).collect();
     let body = json!({
         "data": rows,
@@ -260,30 +260,14 @@ async fn aliased(shared: &Shared, part: Option<&str>) -> Result<Option<Vec<Strin
     Ok(Some(found.into_iter().map(|key| key.id).collect()))
 }
 
-fn with_keys<'a>(search: Search<'a>, keys: Option<&'a [String]>) -> Search<'a> {
-    let Some(keys) = keys else { return search };
-    let of: Vec<_> = keys
-        .iter()
-        .map(|key| move |filter: &LogFilter<'a>| LogFilter { key: Some(key), ..filter.clone() })
-        .collect();
-    let of: Vec<&dyn Fn(&LogFilter<'a>) -> LogFilter<'a>> = of.iter().map(|change| change as _).collect();
-    search.any(&of)
-}
-
 /// Of a search, the requests with this text for an id of whatever kind.
 fn with_text<'a>(search: Search<'a>, text: Option<&'a str>) -> Search<'a> {
     let Some(text) = text else { return search };
-    // What a question says already stays.
-    let and =
-        |said: Option<&'a str>| if said.is_none_or(|said| said == text) { Some(text) } else { Some("-") };
     let number = super::logs::number(text);
     search.any(&[
         &|filter| LogFilter { call_id: Some(text), ..filter.clone() },
         &|filter| LogFilter { id: number.or(Some(0)), ..filter.clone() },
-        &|filter| LogFilter { key: and(filter.key), ..filter.clone() },
-        &|filter| LogFilter { team: and(filter.team), ..filter.clone() },
-        &|filter| LogFilter { user: and(filter.user), ..filter.clone() },
-        &|filter| LogFilter { customer: and(filter.customer), ..filter.clone() },
+        &|filter| LogFilter { text: Some(text), ..filter.clone() },
     ])
 }
 

@@ -41,7 +41,12 @@ impl Names {
 
 /// The number of a request as text.
 pub(super) fn id(receipt: &Receipt) -> String {
-    format!("{:032x}", receipt.id)
+    number(receipt.id)
+}
+
+/// The same of the number itself.
+pub(super) fn number(id: u128) -> String {
+    format!("{id:032x}")
 }
 
 /// LiteLLM's name for what an endpoint does.

@@ -21,7 +21,7 @@ use super::read;
 use super::scope::{REQUESTS, Reach, key_id};
 use super::search::Search;
 use crate::receipt::Receipt;
-use crate::store::{Dim, LogFilter, LogStatus, Slice};
+use crate::store::{Dim, LogFilter, LogPart, LogStatus, Slice};
 
 /// As many requests are shown at once.
 pub(super) const MOST: i64 = 1000;
@@ -151,10 +151,14 @@ pub(super) async fn list(
     };
     let search = with_request(Search::new(filter, &reach, false), request);
     let after = cursor("after", given(which.after.as_ref()))?;
-    let mut found = search.after(&shared, after, which.limit + 1).await?;
+    let LogPart { receipts: mut found, rest } = search.after(&shared, after, which.limit + 1).await?;
     let wanted = usize::try_from(which.limit).unwrap_or_default();
-    let more = wanted < found.len();
-    found.truncate(wanted);
+    let rest = if wanted < found.len() {
+        found.truncate(wanted);
+        found.last().map(|last| last.id)
+    } else {
+        rest
+    };
     let names = Names::read(&shared, &found).await?;
     let mut response = match format {
         Format::Csv => sheet(&found, &names),
@@ -163,11 +167,11 @@ pub(super) async fn list(
             Json(rows).into_response()
         }
     };
-    if let Some(last) = found.last().filter(|_| more) {
+    if let Some(rest) = rest {
         let headers = response.headers_mut();
         let truncated = HeaderName::from_static("x-litellm-spend-logs-truncated");
         headers.insert(truncated, HeaderValue::from_static("true"));
-        if let Ok(next) = HeaderValue::try_from(log_row::id(last)) {
+        if let Ok(next) = HeaderValue::try_from(log_row::number(rest)) {
             headers.insert(HeaderName::from_static("x-tagway-next-cursor"), next);
         }
     }

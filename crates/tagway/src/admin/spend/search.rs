@@ -1,110 +1,82 @@
-//! Finds requests in the log for one who may see all of them, or a user's own and those of some teams. What one index
-//! cannot answer is asked of several, and their answers are merged: the newest first, each request once.
+//! Finds requests in the log for one who may see all of them, or a user's own and those of some teams. Those that are
+//! named have indexes of their own: they are asked for apart, and the answers merged, each request once.
 
 use std::collections::BTreeMap;
 
 use super::super::Shared;
 use super::super::refusal::Refusal;
-use super::days::{self, Days};
-use super::read;
 use super::scope::Reach;
 use crate::receipt::Receipt;
-use crate::store::{Dim, LogFilter, LogPage, TagView};
+use crate::store::{LogFilter, LogPage, LogPart};
 
 /// As many requests are counted, and can be reached by the number of their page: beyond, one goes on from a cursor.
 pub(super) const MOST_COUNTED: i64 = 10_000;
 /// As many are read at once.
 const PAGE: i64 = 1000;
-const DAY: i64 = 86_400_000;
 
 /// Questions to the log whose answers are one.
 pub(super) struct Search<'a> {
     either: Vec<LogFilter<'a>>,
-    /// The same as one question, where there is one.
-    whole: Option<LogFilter<'a>>,
     ascending: bool,
 }
 
 impl<'a> Search<'a> {
     /// Those of these requests that somebody may see.
     pub(super) fn new(filter: LogFilter<'a>, reach: &'a Reach, ascending: bool) -> Self {
-        let Reach::Own { user, teams } = reach else {
-            return Self { either: vec![filter.clone()], whole: Some(filter), ascending };
+        let any = match reach {
+            Reach::Everybody => None,
+            Reach::Own { user, teams } => Some((user.as_str(), teams.as_slice())),
         };
-        let mut either = Vec::new();
-        if filter.user.is_none_or(|asked| asked == user) {
-            either.push(LogFilter { user: Some(user), ..filter.clone() });
-        }
-        let open = teams.iter().filter(|team| filter.team.is_none_or(|asked| asked == *team));
-        either.extend(open.map(|team| LogFilter { team: Some(team), ..filter.clone() }));
-        let whole = LogFilter { any: Some((user, teams)), ..filter };
-        Self { either, whole: Some(whole), ascending }
+        Self { either: vec![LogFilter { any, ..filter }], ascending }
     }
 
     /// Those that one of these changes of the question finds.
     pub(super) fn any(self, changes: &[&dyn Fn(&LogFilter<'a>) -> LogFilter<'a>]) -> Self {
         let either = self.either.iter().flat_map(|filter| changes.iter().map(|change| change(filter)));
-        Self { either: either.collect(), whole: None, ascending: self.ascending }
+        Self { either: either.collect(), ascending: self.ascending }
     }
 
-    /// Narrows a question that no index answers to the days on which there were such requests.
-    pub(super) async fn narrowed(mut self, shared: &Shared) -> Result<Self, Refusal> {
-        let needed = |filter: &LogFilter<'_>| filter.model.is_some() || filter.deployment.is_some();
-        let Some(filter) = self.whole.as_ref().filter(|filter| needed(filter)) else { return Ok(self) };
-        let mut slice = read::within(Days {
-            first: filter.from.unwrap_or(0).div_euclid(DAY),
-            last: filter.to.map_or_else(days::today, |to| (to - 1).div_euclid(DAY)),
-        });
-        for (dimension, value) in [(Dim::Model, filter.model), (Dim::Deployment, filter.deployment)] {
-            slice.only.extend(value.map(|value| (dimension, vec![Some(value.to_owned())])));
-        }
-        let found = read::sums(shared, &slice, &[Dim::Day], TagView::Full).await?;
-        let (Some(first), Some(last)) = (found.first(), found.last()) else {
-            return Ok(Self { either: Vec::new(), whole: None, ascending: self.ascending });
-        };
-        let (from, to) = (first.day() * DAY, (last.day() + 1) * DAY);
-        for filter in self.either.iter_mut().chain(&mut self.whole) {
-            filter.from = Some(filter.from.map_or(from, |own| own.max(from)));
-            filter.to = Some(filter.to.map_or(to, |own| own.min(to)));
-        }
-        Ok(self)
-    }
-
-    /// Requests after the one with this number.
+    /// Requests after the one with this number. There may be more, even if there are fewer than wanted.
     pub(super) async fn after(
         &self,
         shared: &Shared,
         after: Option<u128>,
         limit: i64,
-    ) -> Result<Vec<Receipt>, Refusal> {
+    ) -> Result<LogPart, Refusal> {
         let page = LogPage { ascending: self.ascending, after, limit, offset: 0 };
         let wanted = usize::try_from(limit).unwrap_or_default();
         if let [filter] = self.either.as_slice() {
             return Ok(shared.db.spend_logs(filter, &page).await?);
         }
         let mut merged: BTreeMap<u128, Receipt> = BTreeMap::new();
+        let mut rest: Option<u128> = None;
         for filter in &self.either {
-            let found = shared.db.spend_logs(filter, &page).await?;
-            merged.extend(found.into_iter().map(|receipt| (receipt.id, receipt)));
-            while wanted < merged.len() {
-                if self.ascending {
-                    merged.pop_last()
-                } else {
-                    merged.pop_first()
-                };
-            }
+            let part = shared.db.spend_logs(filter, &page).await?;
+            merged.extend(part.receipts.into_iter().map(|receipt| (receipt.id, receipt)));
+            rest = match (rest, part.rest) {
+                (Some(one), Some(other)) => {
+                    Some(if self.ascending { one.min(other) } else { one.max(other) })
+                }
+                (one, other) => one.or(other),
+            };
         }
-        let merged = merged.into_values();
-        Ok(if self.ascending { merged.collect() } else { merged.rev().collect() })
+        // What is beyond the point up to which all of them were followed is for the next page.
+        if let Some(rest) = rest {
+            merged.retain(|id, _| if self.ascending { *id <= rest } else { rest <= *id });
+        }
+        let mut receipts: Vec<Receipt> = merged.into_values().collect();
+        if !self.ascending {
+            receipts.reverse();
+        }
+        if wanted < receipts.len() {
+            receipts.truncate(wanted);
+            rest = receipts.last().map(|last| last.id);
+        }
+        Ok(LogPart { receipts, rest })
     }
 
     /// Requests after so many, which are no more than [`MOST_COUNTED`].
-    pub(super) async fn from(
-        &self,
-        shared: &Shared,
-        offset: i64,
-        limit: i64,
-    ) -> Result<Vec<Receipt>, Refusal> {
+    pub(super) async fn from(&self, shared: &Shared, offset: i64, limit: i64) -> Result<LogPart, Refusal> {
         if let [filter] = self.either.as_slice() {
             let page = LogPage { ascending: self.ascending, after: None, limit, offset };
             return Ok(shared.db.spend_logs(filter, &page).await?);
@@ -112,36 +84,38 @@ impl<'a> Search<'a> {
         let (mut left, mut after) = (offset, None);
         while 0 < left {
             let skipped = self.after(shared, after, left.min(PAGE)).await?;
-            let Some(last) = skipped.last() else { return Ok(Vec::new()) };
-            after = Some(last.id);
-            left -= i64::try_from(skipped.len()).unwrap_or(left);
+            if skipped.rest.is_none() {
+                return Ok(LogPart::default());
+            }
+            after = skipped.rest;
+            left -= i64::try_from(skipped.receipts.len()).unwrap_or(left);
         }
         self.after(shared, after, limit).await
     }
 
-    /// How many there are, and whether counting stopped at [`MOST_COUNTED`].
+    /// How many there are, and whether there may be more: counting stops at [`MOST_COUNTED`], and where it takes long.
     pub(super) async fn count(&self, shared: &Shared) -> Result<(i64, bool), Refusal> {
-        let most = MOST_COUNTED + 1;
-        let count = match (&self.whole, self.either.as_slice()) {
-            (_, []) => 0,
-            (Some(filter), _) | (None, [filter]) => shared.db.count_spend_logs(filter, most).await?,
-            (None, _) => {
-                // Few, or it would not have been asked of several.
-                i64::try_from(self.all(shared).await?.len()).unwrap_or(most)
+        match self.either.as_slice() {
+            [] => Ok((0, false)),
+            [filter] => Ok(shared.db.count_spend_logs(filter, MOST_COUNTED).await?),
+            _ => {
+                let found = self.after(shared, None, MOST_COUNTED + 1).await?;
+                let count = i64::try_from(found.receipts.len()).unwrap_or(MOST_COUNTED);
+                Ok((count.min(MOST_COUNTED), found.rest.is_some()))
             }
-        };
-        Ok((count.min(MOST_COUNTED), MOST_COUNTED < count))
+        }
     }
 
     /// All of them, one more than [`MOST_COUNTED`] at most.
     pub(super) async fn all(&self, shared: &Shared) -> Result<Vec<Receipt>, Refusal> {
         let mut found: Vec<Receipt> = Vec::new();
         let most = usize::try_from(MOST_COUNTED).unwrap_or_default();
+        let mut after = None;
         while found.len() <= most {
-            let part = self.after(shared, found.last().map(|last| last.id), PAGE).await?;
-            let full = i64::try_from(part.len()).is_ok_and(|count| count == PAGE);
-            found.extend(part);
-            if !full {
+            let part = self.after(shared, after, PAGE).await?;
+            found.extend(part.receipts);
+            after = part.rest;
+            if after.is_none() {
                 break;
             }
         }

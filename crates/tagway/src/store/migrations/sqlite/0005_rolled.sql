@@ -1,6 +1,46 @@
 -- Days that are over, added up once more by fewer properties, so that questions about months do not read every row of
 -- `daily`. Made of it by one statement a day; a day that is not in `rolled` is read there.
 
+-- by deployment alone: of all requests
+CREATE TABLE daily_models (
+    day BIGINT NOT NULL,
+    group_id BIGINT NOT NULL,
+    deployment_id BIGINT NOT NULL,
+    provider_id BIGINT NOT NULL,
+    model_id BIGINT NOT NULL,
+    requests BIGINT NOT NULL,
+    failed BIGINT NOT NULL,
+    unpriced BIGINT NOT NULL,
+    prompt_tokens BIGINT NOT NULL,
+    completion_tokens BIGINT NOT NULL,
+    cache_read_tokens BIGINT NOT NULL,
+    cache_write_tokens BIGINT NOT NULL,
+    cost BIGINT NOT NULL,
+    PRIMARY KEY (day, group_id, deployment_id, provider_id, model_id)
+) WITHOUT ROWID;
+
+-- by owner alone
+CREATE TABLE daily_keys (
+    day BIGINT NOT NULL,
+    key_id BIGINT NOT NULL,
+    team_id BIGINT NOT NULL,
+    user_id BIGINT NOT NULL,
+    organization_id BIGINT NOT NULL,
+    project_id BIGINT NOT NULL,
+    requests BIGINT NOT NULL,
+    failed BIGINT NOT NULL,
+    unpriced BIGINT NOT NULL,
+    prompt_tokens BIGINT NOT NULL,
+    completion_tokens BIGINT NOT NULL,
+    cache_read_tokens BIGINT NOT NULL,
+    cache_write_tokens BIGINT NOT NULL,
+    cost BIGINT NOT NULL,
+    PRIMARY KEY (day, key_id, team_id, user_id, organization_id, project_id)
+) WITHOUT ROWID;
+CREATE INDEX daily_keys_by_key ON daily_keys (key_id, day);
+CREATE INDEX daily_keys_by_team ON daily_keys (team_id, day);
+CREATE INDEX daily_keys_by_user ON daily_keys (user_id, day);
+
 -- by tag: all of what requests with it add up to, and its share. Tag 0 is none.
 CREATE TABLE daily_tags (
     day BIGINT NOT NULL,

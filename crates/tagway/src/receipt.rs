@@ -2,6 +2,7 @@
 //! last byte of an answer leaves, and from there to the store, exactly once. Holds no body and no key.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tagway_core::money::Nanos;
@@ -106,7 +107,7 @@ pub(crate) struct Tagged {
 /// A request that has ended.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Receipt {
+pub(crate) struct Receipt<S = Arc<Subject>> {
     /// The gateway's own number of the request. Its first 48 bits are `began`, so that later ones are larger and a
     /// time is a range of numbers.
     pub(crate) id: u128,
@@ -120,7 +121,24 @@ pub(crate) struct Receipt {
     pub(crate) first_byte: Option<u64>,
     /// The provider's part of it, in microseconds.
     pub(crate) upstream: u64,
-    /// The path of its endpoint: `/chat/completions`.
+    pub(crate) stream: bool,
+    pub(crate) status: u16,
+    /// What went wrong, if anything.
+    pub(crate) error: Option<Box<str>>,
+    pub(crate) usage: Option<Usage>,
+    /// What it cost; none when the price is not known and something was used.
+    pub(crate) cost: Option<Nanos>,
+    pub(crate) retries: u32,
+    pub(crate) fallbacks: u32,
+    /// Last, so that a journal's entry ends with it and many that end alike are read once.
+    pub(crate) subject: S,
+}
+
+/// Whose a request was, what it asked for and who served it: what very many requests have in common.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Subject {
+    /// The path of the endpoint: `/chat/completions`.
     pub(crate) endpoint: Box<str>,
     /// The key's stable id (SHA-256 of the key it was made with); none for the master key.
     pub(crate) key: Option<Box<str>>,
@@ -139,20 +157,36 @@ pub(crate) struct Receipt {
     pub(crate) provider: Option<Box<str>>,
     /// The provider's model (`litellm_params.model`, wildcards filled).
     pub(crate) model: Option<Box<str>>,
-    pub(crate) stream: bool,
-    pub(crate) status: u16,
-    /// What went wrong, if anything.
-    pub(crate) error: Option<Box<str>>,
-    pub(crate) usage: Option<Usage>,
-    /// What it cost; none when the price is not known and something was used.
-    pub(crate) cost: Option<Nanos>,
     pub(crate) tags: Vec<Tagged>,
     /// What chose the deployment: `tags` or `tag_regex`, and its value.
     pub(crate) matched: Option<(Box<str>, Box<str>)>,
-    pub(crate) retries: u32,
-    pub(crate) fallbacks: u32,
     /// The counters that the cost is added to.
     pub(crate) bookings: Vec<Booking>,
+}
+
+impl Receipt<()> {
+    /// The receipt with its subject.
+    pub(crate) fn about(self, subject: Arc<Subject>) -> Receipt {
+        let Self { id, named, began, took, first_byte, upstream, stream, status, error, usage, cost, .. } =
+            self;
+        let (retries, fallbacks) = (self.retries, self.fallbacks);
+        Receipt {
+            id,
+            named,
+            began,
+            took,
+            first_byte,
+            upstream,
+            stream,
+            status,
+            error,
+            usage,
+            cost,
+            retries,
+            fallbacks,
+            subject,
+        }
+    }
 }
 
 impl Receipt {
@@ -218,34 +252,40 @@ mod tests {
             took: 300,
             first_byte: Some(200),
             upstream: 100,
-            endpoint: "/e".into(),
-            key: Some("k".into()),
-            asked: "m".into(),
             stream: true,
             status: 200,
             usage: Some(Usage { prompt: 3, total: 3, ..Usage::default() }),
             cost: Some(Nanos(5)),
-            tags: vec![Tagged { tag: "eu".into(), origin: "key".into() }],
-            matched: Some(("tags".into(), "eu".into())),
             retries: 1,
-            bookings: vec![Booking { payer: Payer::Global, id: "".into(), until: NEVER }],
+            subject: Subject {
+                endpoint: "/e".into(),
+                key: Some("k".into()),
+                asked: "m".into(),
+                tags: vec![Tagged { tag: "eu".into(), origin: "key".into() }],
+                matched: Some(("tags".into(), "eu".into())),
+                bookings: vec![Booking { payer: Payer::Global, id: "".into(), until: NEVER }],
+                ..Subject::default()
+            },
             ..Receipt::default()
         };
         let bytes = postcard::to_stdvec(&receipt).unwrap();
-        assert_eq!(postcard::from_bytes::<Receipt>(&bytes).unwrap(), receipt);
+        assert_eq!(postcard::from_bytes::<Receipt<Subject>>(&bytes).unwrap(), receipt);
+        let (alone, about) = postcard::take_from_bytes::<Receipt<()>>(&bytes).unwrap();
+        assert_eq!(postcard::from_bytes::<Subject>(about).unwrap(), receipt.subject);
+        assert_eq!(alone.cost, receipt.cost);
         let written: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(
             written,
             concat!(
-                "07046d696e6580c0e285e368ac0201c80164022f6501016b0000000000016d0000000001c801000103000300000000000000",
-                "010a01026575036b65790104746167730265750100010c00feffffffffffffffff01"
+                "07046d696e6580c0e285e368ac0201c8016401c801000103000300000000000000010a0100022f650101",
+                "6b0000000000016d0000000001026575036b6579010474616773026575010c00feffffffffffffffff01"
             )
         );
     }
 
     #[test]
     fn a_request_is_called_what_its_client_calls_it_or_by_its_number() {
-        let mut receipt = Receipt { id: Receipt::new_id(1_800_000_000_000), ..Receipt::default() };
+        let mut receipt: Receipt = Receipt { id: Receipt::new_id(1_800_000_000_000), ..Receipt::default() };
         assert_eq!(uuid::Uuid::parse_str(&receipt.call_id()).unwrap().as_u128(), receipt.id);
         receipt.named = "mine".into();
         assert_eq!(receipt.call_id(), "mine");

@@ -177,16 +177,16 @@ impl Accounts {
     /// Takes note that these receipts are in the store, which now counts these amounts. Under [`Self::turn`].
     pub(crate) fn shipped(&self, receipts: &[Receipt], counted: &[Counted]) {
         // Many receipts go to the same few accounts.
-        let mut amounts: HashMap<(Payer, &str, i64), Nanos, foldhash::fast::RandomState> = HashMap::default();
+        let mut costs: HashMap<_, (&Receipt, Nanos), foldhash::fast::RandomState> = HashMap::default();
         for receipt in receipts {
             let Some(cost) = receipt.cost else { continue };
-            for booking in &receipt.bookings {
-                *amounts.entry((booking.payer, &booking.id, booking.until)).or_default() += cost;
-            }
+            costs.entry(Arc::as_ptr(&receipt.subject)).or_insert((receipt, Nanos::ZERO)).1 += cost;
         }
-        for ((payer, id, until), amount) in amounts {
-            if let Some(account) = self.find(payer, id) {
-                account.shipped(until, amount);
+        for (receipt, cost) in costs.into_values() {
+            for booking in &receipt.subject.bookings {
+                if let Some(account) = self.find(booking.payer, &booking.id) {
+                    account.shipped(booking.until, cost);
+                }
             }
         }
         self.counted(counted);

@@ -12,7 +12,7 @@ use super::estimate;
 use super::record::{Record, micros};
 use crate::auth::{Caller, Who};
 use crate::ledger::{Bill, Call, Seen};
-use crate::receipt::{Booking, NEVER, Payer, Receipt};
+use crate::receipt::{Booking, NEVER, Payer, Receipt, Subject};
 
 /// Longer texts of clients and providers are cut.
 const LONGEST: usize = 1024;
@@ -106,7 +106,7 @@ impl Record {
         self.current.snapshot.deployment(begun.deployment).prices_for(asked)
     }
 
-    fn receipt(&mut self) -> Receipt {
+    fn receipt(&mut self) -> Receipt<Subject> {
         let bookings = self.bookings();
         let took = self.began.elapsed();
         let text = |text: &Option<Box<str>>| text.clone();
@@ -120,13 +120,7 @@ impl Record {
             Some(asked) => deployment.model_for(asked).into(),
             None => deployment.entry.model.as_str().into(),
         });
-        Receipt {
-            id: self.number,
-            named: if self.named_by_client { self.call_id.to_str().unwrap_or_default() } else { "" }.into(),
-            began: Receipt::began(self.number),
-            took: micros(took),
-            first_byte: self.first_byte.map(micros),
-            upstream: micros(self.upstream),
+        let subject = Subject {
             endpoint: self.endpoint.path().into(),
             key: bearer.map(|bearer| bearer.id.clone()),
             team: bearer.and_then(|bearer| text(&bearer.team_id)),
@@ -139,16 +133,25 @@ impl Record {
             deployment: deployment.map(|deployment| deployment.entry.info.id.as_str().into()),
             provider: deployment.map(|deployment| deployment.entry.provider.name.into()),
             model,
+            tags: std::mem::take(&mut self.tagged),
+            matched: self.matched.as_ref().map(|(via, value)| ((*via).into(), cut(value))),
+            bookings,
+        };
+        Receipt {
+            id: self.number,
+            named: if self.named_by_client { self.call_id.to_str().unwrap_or_default() } else { "" }.into(),
+            began: Receipt::began(self.number),
+            took: micros(took),
+            first_byte: self.first_byte.map(micros),
+            upstream: micros(self.upstream),
             stream: self.stream,
             status: self.status.as_u16(),
             error: self.error.as_deref().map(cut),
             usage: None,
             cost: None,
-            tags: std::mem::take(&mut self.tagged),
-            matched: self.matched.as_ref().map(|(via, value)| ((*via).into(), cut(value))),
             retries: self.tries.retries,
             fallbacks: self.tries.fallbacks,
-            bookings,
+            subject,
         }
     }
 

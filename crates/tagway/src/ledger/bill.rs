@@ -13,7 +13,7 @@ use tagway_core::wire::reply;
 use tagway_core::wire::sse::SseMap;
 
 use crate::accounts::Holds;
-use crate::receipt::Receipt;
+use crate::receipt::{Receipt, Subject};
 
 /// Texts up to this size are counted at once, before the last byte of an answer leaves.
 const COUNTED_AT_ONCE: usize = 32 << 10;
@@ -39,7 +39,7 @@ pub(crate) struct Call {
 /// A request that has ended, before its cost is known.
 pub(crate) struct Bill {
     /// Without usage and cost; its bookings are those that no budget asks for.
-    pub(crate) receipt: Receipt,
+    pub(crate) receipt: Receipt<Subject>,
     pub(crate) holds: Holds,
     /// The body of the request.
     pub(crate) request: Bytes,
@@ -73,7 +73,7 @@ impl Bill {
     }
 
     /// The receipt, complete. The cost takes the place of what the request held of budgets.
-    pub(super) fn receipt(self, count: Count, now: i64) -> Receipt {
+    pub(super) fn receipt(self, count: Count, now: i64) -> Receipt<Subject> {
         let Self { mut receipt, holds, request, calls, .. } = self;
         let mut prompt = None;
         let (mut total, mut cost) = (Usage::default(), Some(Nanos::ZERO));
@@ -94,9 +94,10 @@ impl Bill {
                 let crate::receipt::Booking { payer, id, .. } = &**other;
                 (*payer, id) == (booking.payer, &booking.id)
             };
-            match receipt.bookings.iter_mut().find(same) {
+            let bookings = &mut receipt.subject.bookings;
+            match bookings.iter_mut().find(same) {
                 Some(known) => *known = booking,
-                None => receipt.bookings.push(booking),
+                None => bookings.push(booking),
             }
         }
         receipt

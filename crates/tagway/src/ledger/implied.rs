@@ -2,27 +2,27 @@
 //! booked when the request ended; this follows from the receipt alone and is added when it is shipped, which spares
 //! the path of requests the writing.
 
-use crate::receipt::{Booking, NEVER, Payer, Receipt};
+use crate::receipt::{Booking, NEVER, Payer, Subject};
 
-/// Adds the bookings that follow from a receipt and are not there yet.
-pub(super) fn complete(receipt: &mut Receipt) {
+/// Adds the bookings that follow from a subject and are not there yet.
+pub(super) fn complete(subject: &mut Subject) {
     let member =
-        receipt.team.as_deref().zip(receipt.user.as_deref()).map(|(team, user)| format!("{team}/{user}"));
+        subject.team.as_deref().zip(subject.user.as_deref()).map(|(team, user)| format!("{team}/{user}"));
     let owners = [
-        (Payer::Key, receipt.key.clone()),
-        (Payer::Team, receipt.team.clone()),
-        (Payer::User, receipt.user.clone()),
-        (Payer::Organization, receipt.organization.clone()),
-        (Payer::Project, receipt.project.clone()),
+        (Payer::Key, subject.key.clone()),
+        (Payer::Team, subject.team.clone()),
+        (Payer::User, subject.user.clone()),
+        (Payer::Organization, subject.organization.clone()),
+        (Payer::Project, subject.project.clone()),
         (Payer::Member, member.map(Into::into)),
-        (Payer::Deployment, receipt.deployment.clone()),
-        (Payer::Provider, receipt.provider.clone()),
+        (Payer::Deployment, subject.deployment.clone()),
+        (Payer::Provider, subject.provider.clone()),
         (Payer::Global, Some("".into())),
     ];
     for (payer, id) in owners {
         let Some(id) = id else { continue };
-        if !receipt.bookings.iter().any(|booking| booking.payer == payer && booking.id == id) {
-            receipt.bookings.push(Booking { payer, id, until: NEVER });
+        if !subject.bookings.iter().any(|booking| booking.payer == payer && booking.id == id) {
+            subject.bookings.push(Booking { payer, id, until: NEVER });
         }
     }
 }
@@ -33,16 +33,16 @@ mod tests {
 
     #[test]
     fn every_owner_is_booked_once() {
-        let mut receipt = Receipt {
+        let mut subject = Subject {
             key: Some("k".into()),
             team: Some("t".into()),
             user: Some("u".into()),
             bookings: vec![Booking { payer: Payer::Team, id: "t".into(), until: 7 }],
-            ..Receipt::default()
+            ..Subject::default()
         };
-        complete(&mut receipt);
-        complete(&mut receipt);
-        let booked: Vec<_> = receipt.bookings.iter().map(|b| (b.payer, &*b.id, b.until == NEVER)).collect();
+        complete(&mut subject);
+        complete(&mut subject);
+        let booked: Vec<_> = subject.bookings.iter().map(|b| (b.payer, &*b.id, b.until == NEVER)).collect();
         assert_eq!(
             booked,
             [

@@ -29,7 +29,7 @@ use frame::Frame;
 use journal::{Folder, Lanes};
 
 use crate::accounts::now_millis;
-use crate::receipt::Receipt;
+use crate::receipt::{Receipt, Subject};
 
 /// As many bytes of receipts are kept in memory when the journal does not take them.
 const MOST_IN_MEMORY: u64 = 64 << 20;
@@ -184,7 +184,7 @@ impl Ledger {
     }
 
     /// Keeps a receipt.
-    fn keep(&self, lane: usize, receipt: &Receipt, rules: SpendRules) {
+    fn keep(&self, lane: usize, receipt: &Receipt<Subject>, rules: SpendRules) {
         if self.off || !rules.kept {
             return;
         }

@@ -2,7 +2,7 @@
 //! are there. A store that does not answer is asked again until it does; a receipt that cannot be read, or that the
 //! store refuses whatever the others say, is put aside and holds nobody up.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,7 +12,7 @@ use super::frame::Frame;
 use super::journal::{Batch, Folder};
 use super::{Ledger, Opened, implied};
 use crate::accounts::{Accounts, now_millis};
-use crate::receipt::Receipt;
+use crate::receipt::{Receipt, Subject};
 use crate::store::{Db, StoreError};
 use crate::tasks::Stop;
 
@@ -233,8 +233,9 @@ impl Shipper {
         let count = frames.len() + taken.receipts.len() + taken.unreadable.len();
         let Taken { folder, batch, mut receipts, unreadable } = taken;
         let mut aside = unreadable;
+        let mut subjects = Subjects::default();
         for frame in &frames {
-            match parsed(frame.payload()) {
+            match subjects.parsed(frame.payload()) {
                 Ok(receipt) => receipts.push(receipt),
                 Err(_) => aside.push(frame.payload().to_vec()),
             }
@@ -423,13 +424,14 @@ impl Taken {
     /// What was read, by the thread that will drop it, which costs less than where another one does.
     fn of(mut batch: Batch) -> Self {
         let mut unreadable = std::mem::take(&mut batch.found.damaged);
-        let mut receipts = Vec::with_capacity(batch.found.entries.len());
-        for entry in std::mem::take(&mut batch.found.entries) {
-            match parsed(&entry) {
+        let entries = std::mem::take(&mut batch.found.entries);
+        let (mut receipts, mut subjects) = (Vec::with_capacity(entries.len()), Subjects::default());
+        for entry in &entries {
+            match subjects.parsed(entry) {
                 Ok(receipt) => receipts.push(receipt),
                 Err(error) => {
                     tracing::error!(%error, "an entry of the journal cannot be read");
-                    unreadable.push(entry);
+                    unreadable.push(entry.clone());
                 }
             }
         }
@@ -437,8 +439,22 @@ impl Taken {
     }
 }
 
-fn parsed(entry: &[u8]) -> postcard::Result<Receipt> {
-    let mut receipt = postcard::from_bytes(entry)?;
-    implied::complete(&mut receipt);
-    Ok(receipt)
+/// The subjects of a batch by how they are written: requests of one kind end alike, and what they have in common is
+/// read and booked once.
+#[derive(Default)]
+struct Subjects<'e>(HashMap<&'e [u8], Arc<Subject>, foldhash::fast::RandomState>);
+
+impl<'e> Subjects<'e> {
+    fn parsed(&mut self, entry: &'e [u8]) -> postcard::Result<Receipt> {
+        let (receipt, about) = postcard::take_from_bytes::<Receipt<()>>(entry)?;
+        let subject = match self.0.get(about) {
+            Some(subject) => Arc::clone(subject),
+            None => {
+                let mut subject = postcard::from_bytes(about)?;
+                implied::complete(&mut subject);
+                Arc::clone(self.0.entry(about).or_insert(Arc::new(subject)))
+            }
+        };
+        Ok(receipt.about(subject))
+    }
 }

@@ -4,7 +4,6 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use smallvec::SmallVec;
 use tagway_core::money::Nanos;
 
 use super::StoreError;
@@ -12,8 +11,9 @@ use super::db::{Arg, Db, Tx};
 use super::row::now_millis;
 use super::rows::{Cells, Rows};
 use super::spend_logs;
-use super::terms::{Set, Shared, TagSets, Terms, clean};
-use crate::receipt::{Counted, Payer, Receipt};
+use super::subjects::{self, Known};
+use super::terms::clean;
+use crate::receipt::{Counted, Receipt};
 
 /// An amount that ended so long ago (in milliseconds) counts for nobody, whoever's clock is behind.
 const OVER: i64 = 3_600_000;
@@ -36,9 +36,6 @@ pub(super) const SUMS: [&str; 8] = [
     "cost",
 ];
 
-/// Owner and origin of a request, as numbers, in the order of [`DAILY`].
-pub(super) type Owners = [Option<i64>; 10];
-
 impl Db {
     /// Books receipts: each of them once, however often it is told, be it after a commit whose outcome is not known.
     /// Gives what is counted now for the payers whose amounts changed.
@@ -56,26 +53,19 @@ impl Db {
     /// Books receipts; nothing when they are told once and one of them is there.
     async fn book_as(&self, receipts: &[Receipt], told: Told) -> Result<Option<Vec<Counted>>, StoreError> {
         let mut tx = self.begin().await?;
-        let mut texts = Shared::default();
-        let named: Vec<Named> = receipts.iter().map(|receipt| Named::new(receipt, &mut texts)).collect();
-        let terms = Terms::resolve(&mut tx, &texts).await?;
-        let mut sets = Shared::default();
-        let entries = receipts.iter().zip(&named);
+        let (subjects, places) = subjects::known(&mut tx, receipts).await?;
+        let entries = receipts.iter().zip(places);
         let mut entries: Vec<Entry<'_>> =
-            entries.map(|(receipt, named)| Entry::new(receipt, named, &terms, &mut sets)).collect();
-        let sets = TagSets::resolve(&mut tx, &sets).await?;
-        for entry in &mut entries {
-            entry.tag_set = sets.id(entry.set);
-        }
+            entries.map(|(receipt, subject)| Entry { receipt, subject }).collect();
         // In the order of their numbers, and each once, as it was told last.
         entries.reverse();
         entries.sort_by_key(|entry| entry.receipt.id);
         entries.dedup_by_key(|entry| entry.receipt.id);
-        if !log(&mut tx, &mut entries, told).await? {
+        if !log(&mut tx, &mut entries, &subjects, told).await? {
             return Ok(None);
         }
-        add_to_days(&mut tx, &entries).await?;
-        let counted = add_to_payers(&mut tx, &entries).await?;
+        add_to_days(&mut tx, &entries, &subjects).await?;
+        let counted = add_to_payers(&mut tx, &entries, &subjects).await?;
         tx.commit().await?;
         Ok(Some(counted))
     }
@@ -88,44 +78,18 @@ enum Told {
     Again,
 }
 
-/// The places of a receipt's texts.
-struct Named {
-    owners: [Option<usize>; 10],
-    tags: SmallVec<[usize; 8]>,
-}
-
-impl Named {
-    fn new<'r>(receipt: &'r Receipt, texts: &mut Shared<&'r str>) -> Self {
-        Self {
-            owners: owners(receipt).map(|text| text.map(|text| texts.place(text))),
-            tags: receipt.tags.iter().map(|tagged| texts.place(&tagged.tag)).collect(),
-        }
-    }
-}
-
-/// A receipt with its numbers.
+/// A receipt, and the place of its subject.
 struct Entry<'r> {
     receipt: &'r Receipt,
-    owners: Owners,
-    /// The place of its set of tags, and then its number.
-    set: usize,
-    tag_set: i64,
+    subject: usize,
 }
 
-impl<'r> Entry<'r> {
-    fn new(receipt: &'r Receipt, named: &Named, terms: &Terms, sets: &mut Shared<Set>) -> Self {
-        let owners = named.owners.map(|place| place.and_then(|place| terms.id(place)));
-        let mut tags: Set = named.tags.iter().filter_map(|place| terms.id(*place)).collect();
-        tags.sort_unstable();
-        tags.dedup();
-        Self { receipt, owners, set: sets.place(tags), tag_set: 0 }
-    }
-
+impl Entry<'_> {
     fn cost(&self) -> Option<i64> {
         self.receipt.cost.map(|cost| cost.0.clamp(0, MOST_COST))
     }
 
-    fn sums(&self) -> [i64; SUMS.len()] {
+    fn sums(&self) -> Sums {
         let usage = self.receipt.usage.unwrap_or_default();
         let tokens = |count: u64| i64::try_from(count.min(MOST_TOKENS)).unwrap_or(i64::MAX);
         [
@@ -141,40 +105,29 @@ impl<'r> Entry<'r> {
     }
 }
 
-/// The texts of a receipt that stand in the dictionary, in the order of [`Owners`].
-fn owners(receipt: &Receipt) -> [Option<&str>; 10] {
-    [
-        &receipt.key,
-        &receipt.team,
-        &receipt.user,
-        &receipt.organization,
-        &receipt.project,
-        &receipt.customer,
-        &receipt.group,
-        &receipt.deployment,
-        &receipt.provider,
-        &receipt.model,
-    ]
-    .map(|text| text.as_deref().filter(|text| !text.is_empty()))
-}
-
 /// Writes the log, and leaves those that were not there; says whether that is all of them, unless they may be told
 /// again. To be told which rows are new costs more than writing them.
-async fn log(tx: &mut Tx, entries: &mut Vec<Entry<'_>>, told: Told) -> Result<bool, StoreError> {
+async fn log(
+    tx: &mut Tx,
+    entries: &mut Vec<Entry<'_>>,
+    subjects: &[Known<'_>],
+    told: Told,
+) -> Result<bool, StoreError> {
     let mut cells: Vec<Arg> = Vec::with_capacity(entries.len() * spend_logs::COLUMNS.len());
     for entry in entries.iter() {
         let receipt = entry.receipt;
+        let Some(subject) = subjects.get(entry.subject) else { continue };
         cells.extend([
             receipt.id.to_be_bytes().as_slice().into(),
             Arg::Text(clean(&receipt.named).into_owned()),
         ]);
-        cells.extend(entry.owners.map(Arg::MaybeInt));
+        cells.extend(subject.owners.map(Arg::MaybeInt));
         cells.extend([
-            entry.tag_set.into(),
+            subject.tag_set.into(),
             i64::from(receipt.status).into(),
             i64::from(receipt.failed()).into(),
             entry.cost().into(),
-            Arg::Text(spend_logs::body(receipt)?),
+            Arg::Text(spend_logs::body(receipt, &subject.body)?),
         ]);
     }
     let mut rows = Rows {
@@ -197,15 +150,20 @@ async fn log(tx: &mut Tx, entries: &mut Vec<Entry<'_>>, told: Told) -> Result<bo
 
 /// Adds to the sums of days; rows in their order, so that gateways that write the same ones wait for each other but
 /// never both.
-async fn add_to_days(tx: &mut Tx, new: &[Entry<'_>]) -> Result<(), StoreError> {
-    let mut days: BTreeMap<[i64; 12], [i64; SUMS.len()]> = BTreeMap::new();
+async fn add_to_days(tx: &mut Tx, new: &[Entry<'_>], subjects: &[Known<'_>]) -> Result<(), StoreError> {
+    let mut sums: HashMap<(i64, usize), Sums, foldhash::fast::RandomState> = HashMap::default();
     for entry in new {
+        let of = sums.entry((entry.receipt.began.div_euclid(DAY), entry.subject)).or_default();
+        add(of, &entry.sums());
+    }
+    let mut days: BTreeMap<[i64; 12], Sums> = BTreeMap::new();
+    for ((day, subject), sums) in sums {
+        let Some(subject) = subjects.get(subject) else { continue };
         let mut row = [0; 12];
-        let of = entry.owners.map(|id| id.unwrap_or(0));
-        let numbers = std::iter::once(entry.receipt.began.div_euclid(DAY)).chain(of).chain([entry.tag_set]);
+        let of = subject.owners.map(|id| id.unwrap_or(0));
+        let numbers = std::iter::once(day).chain(of).chain([subject.tag_set]);
         row.iter_mut().zip(numbers).for_each(|(place, number)| *place = number);
-        let sums = days.entry(row).or_default();
-        sums.iter_mut().zip(entry.sums()).for_each(|(sum, more)| *sum += more);
+        add(days.entry(row).or_default(), &sums);
     }
     let today = now_millis().div_euclid(DAY);
     let mut over: Vec<i64> = days.keys().map(|row| row[0]).filter(|day| *day < today).collect();
@@ -224,19 +182,31 @@ async fn add_to_days(tx: &mut Tx, new: &[Entry<'_>]) -> Result<(), StoreError> {
     Ok(())
 }
 
+type Sums = [i64; SUMS.len()];
+
+fn add(to: &mut Sums, more: &Sums) {
+    to.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+}
+
 /// Adds to what payers have spent, in the order of rows.
-async fn add_to_payers(tx: &mut Tx, new: &[Entry<'_>]) -> Result<Vec<Counted>, StoreError> {
+async fn add_to_payers(
+    tx: &mut Tx,
+    new: &[Entry<'_>],
+    subjects: &[Known<'_>],
+) -> Result<Vec<Counted>, StoreError> {
     let over = now_millis() - OVER;
-    let mut amounts: HashMap<(Payer, &str, i64), i64, foldhash::fast::RandomState> = HashMap::default();
+    let mut costs = vec![0; subjects.len()];
     for entry in new {
-        let Some(cost) = entry.cost().filter(|cost| *cost != 0) else { continue };
-        for booking in entry.receipt.bookings.iter().filter(|booking| over < booking.until) {
-            *amounts.entry((booking.payer, &booking.id, booking.until)).or_default() += cost;
+        if let (Some(sum), Some(cost)) = (costs.get_mut(entry.subject), entry.cost()) {
+            *sum += cost;
         }
     }
     let mut ordered: BTreeMap<(&str, Cow<'_, str>, i64), i64> = BTreeMap::new();
-    for ((payer, id, until), amount) in amounts {
-        *ordered.entry((payer.as_str(), clean(id), until)).or_default() += amount;
+    for (known, cost) in subjects.iter().zip(costs).filter(|(_, cost)| *cost != 0) {
+        for booking in known.subject.bookings.iter().filter(|booking| over < booking.until) {
+            let row = (booking.payer.as_str(), clean(&booking.id), booking.until);
+            *ordered.entry(row).or_default() += cost;
+        }
     }
     let cells = ordered.iter().flat_map(|((kind, id, until), amount)| {
         [(*kind).into(), id.as_ref().into(), (*until).into(), (*amount).into()]

@@ -1,6 +1,6 @@
 //! What is set, ended and forgotten of the ledger, on both databases.
 
-use super::trial::{Trial, booking, receipt};
+use super::trial::{Trial, booking, receipt, subject};
 use super::{Actor, Db, Dim, Edit, LogFilter, LogPage, Slice, TagView};
 use crate::objects::{Key, Kind, Object as _};
 use crate::receipt::{NEVER, Payer, Receipt, Tagged};
@@ -23,7 +23,9 @@ async fn an_amount_set_by_hand_takes_the_place_of_all_others_and_ends_with_its_w
     let now = super::row::now_millis();
     let (soon, later) = (now + 60_000, now + 120_000);
     let spent = |n: u128, until: i64| Receipt {
-        bookings: vec![booking(Payer::Team, "t", until), booking(Payer::Team, "other", until)],
+        subject: subject(|s| {
+            s.bookings = vec![booking(Payer::Team, "t", until), booking(Payer::Team, "other", until)]
+        }),
         ..receipt(n, now)
     };
     for trial in Trial::all().await {
@@ -57,7 +59,7 @@ async fn new_windows_take_along_what_counts_in_the_old_ones() {
     let now = super::row::now_millis();
     let (over, soon, later) = (now - 1, now + 60_000, now + 120_000);
     let spent = |n: u128, id: &str, until: i64| Receipt {
-        bookings: vec![booking(Payer::Team, id, until)],
+        subject: subject(|s| s.bookings = vec![booking(Payer::Team, id, until)]),
         ..receipt(n, now)
     };
     for trial in Trial::all().await {
@@ -96,8 +98,10 @@ async fn a_key_that_goes_takes_its_own_spend_and_nobody_elses() {
             (Payer::Tag, "x"),
         ];
         let spent = Receipt {
-            key: Some("k".into()),
-            bookings: payers.iter().map(|(payer, id)| booking(*payer, id, NEVER)).collect(),
+            subject: subject(|s| {
+                s.key = Some("k".into());
+                s.bookings = payers.iter().map(|(payer, id)| booking(*payer, id, NEVER)).collect();
+            }),
             ..receipt(1, now)
         };
         db.book(&[spent]).await.unwrap();
@@ -119,7 +123,10 @@ async fn a_key_that_goes_takes_its_own_spend_and_nobody_elses() {
 #[tokio::test]
 async fn the_log_is_cut_from_its_old_end_and_totals_stay() {
     let tags = |n: u128| vec![Tagged { tag: format!("t{}", n % 3).into(), origin: "body".into() }];
-    let logged = |n: u128| Receipt { tags: tags(n), ..receipt(n, 1_000_000 + i64::try_from(n).unwrap()) };
+    let logged = |n: u128| Receipt {
+        subject: subject(|s| s.tags = tags(n)),
+        ..receipt(n, 1_000_000 + i64::try_from(n).unwrap())
+    };
     for trial in Trial::all().await {
         let db = &trial.db;
         let all: Vec<Receipt> = (0..100).map(logged).collect();
@@ -148,8 +155,10 @@ async fn the_log_is_cut_from_its_old_end_and_totals_stay() {
 #[tokio::test]
 async fn amounts_whose_time_is_over_are_forgotten() {
     let now = super::row::now_millis();
-    let spent =
-        |n: u128, until: i64| Receipt { bookings: vec![booking(Payer::Team, "t", until)], ..receipt(n, now) };
+    let spent = |n: u128, until: i64| Receipt {
+        subject: subject(|s| s.bookings = vec![booking(Payer::Team, "t", until)]),
+        ..receipt(n, now)
+    };
     for trial in Trial::all().await {
         let db = &trial.db;
         db.book(&[spent(1, now - 1_000), spent(2, now - 2_000), spent(3, now + 60_000), spent(4, NEVER)])

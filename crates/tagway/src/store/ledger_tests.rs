@@ -1,15 +1,16 @@
 //! The ledger on both databases: what is booked is counted once, and everything that is read adds up.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tagway_core::money::Nanos;
 use tagway_core::usage::Usage;
 
-use super::trial::{Trial, book, booking, receipt};
+use super::trial::{Trial, book, booking, receipt, subject};
 use super::{Db, Dim, LogFilter, LogPage, LogStatus, Slice, Sums, TagView};
-use crate::receipt::{Counted, NEVER, Payer, Receipt, Tagged};
+use crate::receipt::{Counted, NEVER, Payer, Receipt, Subject, Tagged};
 
 const DAY: i64 = 86_400_000;
 const DIMS: [Dim; 12] = [
@@ -69,15 +70,17 @@ fn amounts(counted: &[Counted]) -> BTreeMap<(String, String, i64), i64> {
 async fn ten_thousand_rows_of_one_flush_add_up_in_every_view() {
     let receipts: Vec<Receipt> = (0..10_000_u32)
         .map(|n| Receipt {
-            key: Some(format!("key-{}", n % 25).into()),
-            team: (n % 25 < 20).then(|| format!("team-{}", n % 5).into()),
-            model: Some(format!("openai/m{}", n / 25 % 20).into()),
-            tags: match n / 500 {
-                0 => Vec::new(),
-                1..10 => vec![tagged(&format!("tag-{}", n / 500)), tagged("shared")],
-                more => vec![tagged(&format!("tag-{more}"))],
-            },
             cost: Some(Nanos(i64::from(n) * 37 + 1)),
+            subject: subject(|s| {
+                s.key = Some(format!("key-{}", n % 25).into());
+                s.team = (n % 25 < 20).then(|| format!("team-{}", n % 5).into());
+                s.model = Some(format!("openai/m{}", n / 25 % 20).into());
+                s.tags = match n / 500 {
+                    0 => Vec::new(),
+                    1..10 => vec![tagged(&format!("tag-{}", n / 500)), tagged("shared")],
+                    more => vec![tagged(&format!("tag-{more}"))],
+                };
+            }),
             ..receipt(n.into(), 20_000 * DAY)
         })
         .collect();
@@ -103,9 +106,11 @@ async fn ten_thousand_rows_of_one_flush_add_up_in_every_view() {
 #[tokio::test]
 async fn a_batch_told_again_changes_nothing() {
     let booked = |n: u32| Receipt {
-        key: Some("k".into()),
-        tags: vec![tagged("a"), tagged("b")],
-        bookings: vec![booking(Payer::Key, "k", NEVER), booking(Payer::Tag, "a", NEVER)],
+        subject: subject(|s| {
+            s.key = Some("k".into());
+            s.tags = vec![tagged("a"), tagged("b")];
+            s.bookings = vec![booking(Payer::Key, "k", NEVER), booking(Payer::Tag, "a", NEVER)];
+        }),
         ..receipt(n.into(), 20_000 * DAY)
     };
     let first: Vec<Receipt> = (0..100).map(booked).collect();
@@ -133,14 +138,16 @@ async fn a_batch_told_again_changes_nothing() {
 async fn two_who_book_the_same_at_once_count_it_once() {
     let of = |from: u32| -> Vec<Receipt> {
         let booked = |n: u32| Receipt {
-            key: Some(format!("key-{}", n % 97).into()),
-            customer: Some(format!("customer-{n}").into()),
-            tags: vec![tagged(&format!("t{}", n % 50)), tagged(&format!("u{}", n % 7))],
-            bookings: vec![
-                booking(Payer::Global, "", NEVER),
-                booking(Payer::Key, &format!("key-{}", n % 97), NEVER),
-                booking(Payer::Customer, &format!("customer-{n}"), NEVER),
-            ],
+            subject: subject(|s| {
+                s.key = Some(format!("key-{}", n % 97).into());
+                s.customer = Some(format!("customer-{n}").into());
+                s.tags = vec![tagged(&format!("t{}", n % 50)), tagged(&format!("u{}", n % 7))];
+                s.bookings = vec![
+                    booking(Payer::Global, "", NEVER),
+                    booking(Payer::Key, &format!("key-{}", n % 97), NEVER),
+                    booking(Payer::Customer, &format!("customer-{n}"), NEVER),
+                ];
+            }),
             ..receipt(n.into(), 20_000 * DAY)
         };
         (from..from + 1_000).map(booked).collect()
@@ -178,7 +185,7 @@ async fn amounts_end_by_themselves_and_costs_that_are_not_known_count_nowhere() 
     let now = super::row::now_millis();
     let at = |n: u32, cost: Option<i64>, until: i64| Receipt {
         cost: cost.map(Nanos),
-        bookings: vec![booking(Payer::Team, "t", until)],
+        subject: subject(|s| s.bookings = vec![booking(Payer::Team, "t", until)]),
         ..receipt(n.into(), now)
     };
     let soon = now + 3_600_000;
@@ -212,9 +219,11 @@ async fn amounts_end_by_themselves_and_costs_that_are_not_known_count_nowhere() 
 #[tokio::test]
 async fn a_slice_says_whose_part_is_meant() {
     let of = |n: u32, day: i64, team: &str, tags: &[&str], cost: i64| Receipt {
-        team: (!team.is_empty()).then(|| team.into()),
-        tags: tags.iter().map(|tag| tagged(tag)).collect(),
         cost: Some(Nanos(cost)),
+        subject: subject(|s| {
+            s.team = (!team.is_empty()).then(|| team.into());
+            s.tags = tags.iter().map(|tag| tagged(tag)).collect();
+        }),
         ..receipt(n.into(), day * DAY)
     };
     let receipts = [
@@ -289,23 +298,25 @@ async fn the_log_is_found_by_everything_it_can_be_filtered_by() {
     let whole = Receipt {
         first_byte: Some(700),
         upstream: 600,
-        key: Some("k".into()),
-        team: Some("t".into()),
-        user: Some("u".into()),
-        organization: Some("o".into()),
-        project: Some("p".into()),
-        customer: Some("nul\0".into()),
-        group: Some("g".into()),
-        deployment: Some("d".into()),
-        provider: Some("openai".into()),
-        model: Some("openai/x".into()),
         stream: true,
-        tags: vec![tagged("b"), tagged("a")],
-        matched: Some(("tags".into(), "a".into())),
         retries: 1,
         fallbacks: 2,
         usage: Some(Usage { prompt: 3, estimated: true, ..Usage::default() }),
-        bookings: vec![booking(Payer::Key, "k", NEVER)],
+        subject: subject(|s| {
+            s.key = Some("k".into());
+            s.team = Some("t".into());
+            s.user = Some("u".into());
+            s.organization = Some("o".into());
+            s.project = Some("p".into());
+            s.customer = Some("nul\0".into());
+            s.group = Some("g".into());
+            s.deployment = Some("d".into());
+            s.provider = Some("openai".into());
+            s.model = Some("openai/x".into());
+            s.tags = vec![tagged("b"), tagged("a")];
+            s.matched = Some(("tags".into(), "a".into()));
+            s.bookings = vec![booking(Payer::Key, "k", NEVER)];
+        }),
         ..receipt(1, 1_000)
     };
     let failed = Receipt {
@@ -313,7 +324,7 @@ async fn the_log_is_found_by_everything_it_can_be_filtered_by() {
         error: Some("too many".into()),
         cost: None,
         usage: None,
-        tags: vec![tagged("a")],
+        subject: subject(|s| s.tags = vec![tagged("a")]),
         ..receipt(2, 2_000)
     };
     let plain = receipt(3, 3_000);
@@ -330,14 +341,16 @@ async fn the_log_is_found_by_everything_it_can_be_filtered_by() {
             found.iter().map(|receipt| receipt.id & 0xff).collect()
         };
         let found = db.spend_logs(&LogFilter::default(), &page).await.unwrap().receipts;
-        let stored = Receipt { bookings: Vec::new(), ..whole.clone() };
-        let customer = found[2].customer.clone();
+        let with = |mut receipt: Receipt, change: &dyn Fn(&mut Subject)| {
+            change(Arc::make_mut(&mut receipt.subject));
+            receipt
+        };
+        let stored = with(whole.clone(), &|subject| subject.bookings.clear());
+        let customer = found[2].subject.customer.clone();
         assert!(customer.is_some_and(|customer| customer.starts_with("nul\u{fffd}")));
-        let found: Vec<Receipt> = found
-            .into_iter()
-            .map(|r| Receipt { customer: r.customer.and(Some("nul\0".into())), ..r })
-            .collect();
-        assert_eq!(found, [plain.clone(), failed.clone(), stored]);
+        let nul = |s: &mut Subject| s.customer = s.customer.take().and(Some("nul\0".into()));
+        let found = found.into_iter().map(|r| with(r, &nul));
+        assert_eq!(found.collect::<Vec<_>>(), [plain.clone(), failed.clone(), stored]);
         let any = LogFilter::default;
         for filter in [
             LogFilter { key: Some("k"), ..any() },
@@ -383,17 +396,6 @@ fn any_receipt() -> impl Strategy<Value = Receipt> {
     );
     (owners, served, tags, usage, rest).prop_map(
         |(owners, served, tags, usage, (day, cost, number, status))| Receipt {
-            key: owners.0,
-            team: owners.1,
-            user: owners.2,
-            organization: owners.3,
-            project: owners.4,
-            customer: owners.5,
-            group: served.0,
-            deployment: served.1,
-            provider: served.2,
-            model: served.3,
-            tags,
             status,
             cost: cost.map(Nanos),
             usage: usage.map(|(prompt, completion, cache_read, cache_write)| Usage {
@@ -402,6 +404,19 @@ fn any_receipt() -> impl Strategy<Value = Receipt> {
                 cache_read,
                 cache_write,
                 ..Usage::default()
+            }),
+            subject: subject(|s| {
+                s.tags = tags;
+                s.key = owners.0;
+                s.team = owners.1;
+                s.user = owners.2;
+                s.organization = owners.3;
+                s.project = owners.4;
+                s.customer = owners.5;
+                s.group = served.0;
+                s.deployment = served.1;
+                s.provider = served.2;
+                s.model = served.3;
             }),
             ..receipt(number, day * DAY)
         },
@@ -465,8 +480,8 @@ fn every_view_of_any_receipts_adds_up() {
                     }
                     for (tag, sums) in by(db, &[Dim::Tag], TagView::Full).await {
                         let carries = |r: &&Receipt| match &tag[0] {
-                            Some(tag) => r.tags.iter().any(|tagged| *tagged.tag == **tag),
-                            None => r.tags.is_empty(),
+                            Some(tag) => r.subject.tags.iter().any(|tagged| *tagged.tag == **tag),
+                            None => r.subject.tags.is_empty(),
                         };
                         let cost: Nanos = known.values().filter(carries).filter_map(|r| r.cost).sum();
                         assert_eq!(sums.cost, cost, "{tag:?}");

@@ -31,6 +31,7 @@ mod rows;
 mod seen;
 mod slice;
 mod spend_logs;
+mod subjects;
 mod terms;
 #[cfg(test)]
 mod trial;

@@ -1,15 +1,17 @@
 //! The log of requests: what a row of it holds, and which rows one may ask for. Gives receipts as they were booked,
 //! without their bookings. How they are found is elsewhere.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use sqlx::FromRow;
 use tagway_core::money::Nanos;
 use tagway_core::usage::{Service, Usage};
 
 use super::StoreError;
-use super::book::Owners;
 use super::rows::Cells;
-use crate::receipt::{Receipt, Tagged};
+use super::subjects::Owners;
+use crate::receipt::{Receipt, Subject, Tagged};
 
 /// The log's table and its columns …
 pub(super) const TABLE: &str = "spend_logs (id, call_id, key_id, team_id, user_id, organization_id, project_id, customer_id, group_id, deployment_id, provider_id, model_id, tag_set, status, failed, cost, body)";
@@ -22,7 +24,7 @@ pub(super) const COLUMNS: [Cells; 17] = {
     columns
 };
 
-/// What of a receipt has no column. Empty fields are left out: [`Receipt`] has a default for each.
+/// What of a receipt has no column, but for its subject. Empty fields are left out: [`Receipt`] has a default for each.
 #[derive(Serialize)]
 struct Rest<'r> {
     began: i64,
@@ -31,23 +33,31 @@ struct Rest<'r> {
     first_byte: Option<u64>,
     #[serde(skip_serializing_if = "empty")]
     upstream: u64,
-    endpoint: &'r str,
-    asked: &'r str,
     #[serde(skip_serializing_if = "empty")]
     stream: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'r str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<Used>,
-    #[serde(skip_serializing_if = "<[Tagged]>::is_empty")]
-    tags: &'r [Tagged],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    matched: Option<(&'r str, &'r str)>,
     #[serde(skip_serializing_if = "empty")]
     retries: u32,
     #[serde(skip_serializing_if = "empty")]
     fallbacks: u32,
 }
+
+/// What of a subject has no column.
+#[derive(Serialize)]
+struct About<'r> {
+    endpoint: &'r str,
+    asked: &'r str,
+    #[serde(skip_serializing_if = "<[Tagged]>::is_empty")]
+    tags: &'r [Tagged],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    matched: Option<(&'r str, &'r str)>,
+}
+
+/// Most bodies fit, but for their subjects.
+const ROOM: usize = 256;
 
 fn empty<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
@@ -107,16 +117,10 @@ impl From<Usage> for Used {
     }
 }
 
-/// What of a receipt has no column, as JSON.
-pub(super) fn body(receipt: &Receipt) -> Result<String, StoreError> {
+/// What of a subject has no column, as JSON.
+pub(super) fn about(subject: &Subject) -> Result<String, StoreError> {
     // Named one by one, so that a new field is not forgotten here.
-    let Receipt {
-        id,
-        named: _,
-        began,
-        took,
-        first_byte,
-        upstream,
+    let Subject {
         endpoint,
         key: _,
         team: _,
@@ -129,33 +133,51 @@ pub(super) fn body(receipt: &Receipt) -> Result<String, StoreError> {
         deployment: _,
         provider: _,
         model: _,
+        tags,
+        matched,
+        bookings: _,
+    } = subject;
+    let matched = matched.as_ref().map(|(what, value)| (what.as_ref(), value.as_ref()));
+    let about = About { endpoint, asked, tags, matched };
+    serde_json::to_string(&about).map_err(|error| unreadable(0, &error))
+}
+
+/// What of a receipt has no column, as one object of JSON, with what [`about`] gave for its subject.
+pub(super) fn body(receipt: &Receipt, about: &str) -> Result<String, StoreError> {
+    let Receipt {
+        id,
+        named: _,
+        began,
+        took,
+        first_byte,
+        upstream,
         stream,
         status: _,
         error,
         usage,
         cost: _,
-        tags,
-        matched,
         retries,
         fallbacks,
-        bookings: _,
+        subject: _,
     } = receipt;
     let rest = Rest {
         began: *began,
         took: *took,
         first_byte: *first_byte,
         upstream: *upstream,
-        endpoint,
-        asked,
         stream: *stream,
         error: error.as_deref(),
         usage: usage.map(Used::from),
-        tags,
-        matched: matched.as_ref().map(|(what, value)| (what.as_ref(), value.as_ref())),
         retries: *retries,
         fallbacks: *fallbacks,
     };
-    serde_json::to_string(&rest).map_err(|error| unreadable(*id, &error))
+    let mut body = Vec::with_capacity(ROOM + about.len());
+    serde_json::to_writer(&mut body, &rest).map_err(|error| unreadable(*id, &error))?;
+    // Both have fields, and theirs differ.
+    body.pop();
+    body.push(b',');
+    body.extend_from_slice(about.get(1..).unwrap_or_default().as_bytes());
+    String::from_utf8(body).map_err(|error| unreadable(*id, &error))
 }
 
 fn unreadable(id: u128, why: &dyn std::fmt::Display) -> StoreError {
@@ -260,10 +282,10 @@ pub(super) fn receipt(row: LogRow, text: &dyn Fn(i64) -> Option<Box<str>>) -> Re
     let id = number(&row.id).unwrap_or_default();
     let [key, team, user, organization, project, customer, group, deployment, provider, model] =
         row.owners().map(|id| id.and_then(text));
-    let rest: Receipt = serde_json::from_str(&row.body).map_err(|error| unreadable(id, &error))?;
-    Ok(Receipt {
-        id,
-        named: row.call_id.into(),
+    let error = |error: serde_json::Error| unreadable(id, &error);
+    let rest: Receipt<()> = serde_json::from_str(&row.body).map_err(error)?;
+    let about: Subject = serde_json::from_str(&row.body).map_err(error)?;
+    let subject = Subject {
         key,
         team,
         user,
@@ -274,8 +296,9 @@ pub(super) fn receipt(row: LogRow, text: &dyn Fn(i64) -> Option<Box<str>>) -> Re
         deployment,
         provider,
         model,
-        status: u16::try_from(row.status).unwrap_or_default(),
-        cost: row.cost.map(Nanos),
-        ..rest
-    })
+        ..about
+    };
+    let (status, cost) = (u16::try_from(row.status).unwrap_or_default(), row.cost.map(Nanos));
+    let named = row.call_id.into();
+    Ok(Receipt { id, named, status, cost, ..rest.about(Arc::new(subject)) })
 }

@@ -1,5 +1,6 @@
 //! Stores for tests of this module: a file, and a database of its own where PostgreSQL is given.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
@@ -9,7 +10,7 @@ use tempfile::TempDir;
 
 use super::open::{Place, open};
 use super::{Db, StoreError};
-use crate::receipt::{Booking, Payer, Receipt};
+use crate::receipt::{Booking, Payer, Receipt, Subject};
 
 /// A fresh store.
 pub(super) struct Trial {
@@ -78,13 +79,20 @@ pub(super) fn receipt(number: u128, began: i64) -> Receipt {
         named: format!("call-{number}").into(),
         began,
         took: 1500,
-        endpoint: "/chat/completions".into(),
-        asked: "m".into(),
         status: 200,
         usage: Some(Usage { prompt: 10, completion: 5, total: 15, ..Usage::default() }),
         cost: Some(Nanos(1_000)),
+        subject: subject(|_| {}),
         ..Receipt::default()
     }
+}
+
+/// What a request was about, but for some of it.
+pub(super) fn subject(change: impl FnOnce(&mut Subject)) -> Arc<Subject> {
+    let mut subject =
+        Subject { endpoint: "/chat/completions".into(), asked: "m".into(), ..Subject::default() };
+    change(&mut subject);
+    Arc::new(subject)
 }
 
 pub(super) fn booking(payer: Payer, id: &str, until: i64) -> Booking {

@@ -298,7 +298,7 @@ impl Order {
         };
         log.sort_by(|one, other| {
             let models = match self {
-                Self::Model => one.model.cmp(&other.model),
+                Self::Model => one.subject.model.cmp(&other.subject.model),
                 _ => std::cmp::Ordering::Equal,
             };
             let order = models.then_with(|| key(one).cmp(&key(other)));

@@ -22,8 +22,8 @@ pub(super) struct Names {
 
 impl Names {
     pub(super) async fn read(shared: &Shared, log: &[Receipt]) -> Result<Self, Refusal> {
-        let keys = log.iter().filter_map(|receipt| receipt.key.as_deref());
-        let teams = log.iter().filter_map(|receipt| receipt.team.as_deref());
+        let keys = log.iter().filter_map(|receipt| receipt.subject.key.as_deref());
+        let teams = log.iter().filter_map(|receipt| receipt.subject.team.as_deref());
         Ok(Self {
             keys: Keys::read(shared, keys).await?,
             teams: names::metadata(shared, Dim::Team, teams).await?,
@@ -31,11 +31,11 @@ impl Names {
     }
 
     fn key(&self, receipt: &Receipt) -> Option<&str> {
-        self.keys.alias(receipt.key.as_deref()?)
+        self.keys.alias(receipt.subject.key.as_deref()?)
     }
 
     fn team(&self, receipt: &Receipt) -> Option<&str> {
-        self.teams.get(receipt.team.as_deref()?)?.get("team_alias")?.as_str()
+        self.teams.get(receipt.subject.team.as_deref()?)?.get("team_alias")?.as_str()
     }
 }
 
@@ -78,33 +78,33 @@ fn millis(micros: u64) -> u64 {
 /// A row of the log.
 pub(super) fn shown(receipt: &Receipt, names: &Names) -> Value {
     let usage = receipt.usage.unwrap_or_default();
-    let tags: Vec<&str> = receipt.tags.iter().map(|tagged| &*tagged.tag).collect();
+    let tags: Vec<&str> = receipt.subject.tags.iter().map(|tagged| &*tagged.tag).collect();
     let error = receipt
         .error
         .as_deref()
         .map(|message| json!({"error_code": receipt.status.to_string(), "error_message": message}));
     let first = receipt.first_byte.and_then(|micros| after(receipt.began, micros));
-    let key = names::key(receipt.key.as_deref());
+    let key = names::key(receipt.subject.key.as_deref());
     let metadata = json!({
         "user_api_key": key,
         "user_api_key_alias": names.key(receipt),
-        "user_api_key_team_id": receipt.team,
+        "user_api_key_team_id": receipt.subject.team,
         "user_api_key_team_alias": names.team(receipt),
-        "user_api_key_user_id": receipt.user,
-        "user_api_key_org_id": receipt.organization,
-        "user_api_key_project_id": receipt.project,
+        "user_api_key_user_id": receipt.subject.user,
+        "user_api_key_org_id": receipt.subject.organization,
+        "user_api_key_project_id": receipt.subject.project,
         "status": status(receipt),
         "error_information": error,
         "usage_object": receipt.usage.map(|_| used(receipt)),
         "attempted_retries": receipt.retries,
         "attempted_fallbacks": receipt.fallbacks,
-        "original_model_group": receipt.asked,
+        "original_model_group": receipt.subject.asked,
         "tags": tags,
     });
     let known = json!({
         "request_id": id(receipt),
         "litellm_call_id": receipt.call_id(),
-        "call_type": call_type(&receipt.endpoint),
+        "call_type": call_type(&receipt.subject.endpoint),
         "api_key": key,
         "spend": receipt.cost.unwrap_or_default().dollars(),
         "total_tokens": usage.prompt.saturating_add(usage.completion),
@@ -114,20 +114,20 @@ pub(super) fn shown(receipt: &Receipt, names: &Names) -> Value {
         "endTime": after(receipt.began, receipt.took),
         "completionStartTime": first,
         "request_duration_ms": millis(receipt.took),
-        "model": receipt.model.as_deref().unwrap_or(&receipt.asked),
-        "model_id": receipt.deployment.as_deref().unwrap_or_default(),
-        "model_group": receipt.group,
-        "custom_llm_provider": receipt.provider,
+        "model": receipt.subject.model.as_deref().unwrap_or(&receipt.subject.asked),
+        "model_id": receipt.subject.deployment.as_deref().unwrap_or_default(),
+        "model_group": receipt.subject.group,
+        "custom_llm_provider": receipt.subject.provider,
         "api_base": "",
-        "user": receipt.user.as_deref().unwrap_or_default(),
+        "user": receipt.subject.user.as_deref().unwrap_or_default(),
         "metadata": metadata,
         "cache_hit": "False",
         "cache_key": "",
         "request_tags": tags,
-        "team_id": receipt.team,
-        "organization_id": receipt.organization,
-        "project_id": receipt.project,
-        "end_user": receipt.customer,
+        "team_id": receipt.subject.team,
+        "organization_id": receipt.subject.organization,
+        "project_id": receipt.subject.project,
+        "end_user": receipt.subject.customer,
         "requester_ip_address": null,
         "session_id": null,
         "status": status(receipt),
@@ -137,14 +137,14 @@ pub(super) fn shown(receipt: &Receipt, names: &Names) -> Value {
         "mcp_namespaced_tool_name": null,
         "agent_id": null,
     });
-    let tags = receipt.tags.iter().map(|tagged| json!({"tag": tagged.tag, "origin": tagged.origin}));
+    let tags = receipt.subject.tags.iter().map(|tagged| json!({"tag": tagged.tag, "origin": tagged.origin}));
     let own = json!({
         "cost": receipt.cost.map(tagway_core::money::Nanos::dollars),
         "status_code": receipt.status,
         "stream": receipt.stream,
-        "asked_model": receipt.asked,
+        "asked_model": receipt.subject.asked,
         "tags": tags.collect::<Vec<_>>(),
-        "matched_by": receipt.matched.as_ref().map(|(what, value)| json!({"kind": what, "value": value})),
+        "matched_by": receipt.subject.matched.as_ref().map(|(what, value)| json!({"kind": what, "value": value})),
         "ttft_ms": receipt.first_byte.filter(|_| receipt.stream).map(millis),
         "upstream_duration_ms": millis(receipt.upstream),
         "estimated_usage": usage.estimated,
@@ -209,7 +209,7 @@ pub(super) const COLUMNS: [&str; 29] = [
 /// A row of a sheet of the log. What it cost is empty where no price is known.
 pub(super) fn cells(sheet: &mut Sheet, receipt: &Receipt, names: &Names) {
     let usage = receipt.usage.unwrap_or_default();
-    let tags: Vec<&str> = receipt.tags.iter().map(|tagged| &*tagged.tag).collect();
+    let tags: Vec<&str> = receipt.subject.tags.iter().map(|tagged| &*tagged.tag).collect();
     let first = receipt.first_byte.map(|micros| millis(micros).to_string());
     sheet
         .plain(id(receipt))
@@ -217,22 +217,22 @@ pub(super) fn cells(sheet: &mut Sheet, receipt: &Receipt, names: &Names) {
         .plain(after(receipt.began, 0).unwrap_or_default())
         .plain(millis(receipt.took))
         .plain(first.unwrap_or_default())
-        .text(&receipt.endpoint)
+        .text(&receipt.subject.endpoint)
         .plain(status(receipt))
         .plain(receipt.status)
-        .text(names::key(receipt.key.as_deref()))
+        .text(names::key(receipt.subject.key.as_deref()))
         .maybe(names.key(receipt))
-        .maybe(receipt.team.as_deref())
+        .maybe(receipt.subject.team.as_deref())
         .maybe(names.team(receipt))
-        .maybe(receipt.user.as_deref())
-        .maybe(receipt.organization.as_deref())
-        .maybe(receipt.project.as_deref())
-        .maybe(receipt.customer.as_deref())
-        .text(&receipt.asked)
-        .maybe(receipt.group.as_deref())
-        .maybe(receipt.model.as_deref())
-        .maybe(receipt.deployment.as_deref())
-        .maybe(receipt.provider.as_deref())
+        .maybe(receipt.subject.user.as_deref())
+        .maybe(receipt.subject.organization.as_deref())
+        .maybe(receipt.subject.project.as_deref())
+        .maybe(receipt.subject.customer.as_deref())
+        .text(&receipt.subject.asked)
+        .maybe(receipt.subject.group.as_deref())
+        .maybe(receipt.subject.model.as_deref())
+        .maybe(receipt.subject.deployment.as_deref())
+        .maybe(receipt.subject.provider.as_deref())
         .plain(receipt.cost.map(super::csv::decimal).unwrap_or_default())
         .plain(usage.prompt)
         .plain(usage.completion)

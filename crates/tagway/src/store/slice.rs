@@ -133,7 +133,6 @@ impl Filters {
             condition.push_str(" AND ");
             condition.push_str(&one_of.condition(source));
             if one_of.dim == Dim::Tag && !one_of.none && matches!(source, Source::Days { joined: true }) {
-                // This way it leads from the tags asked for to their rows.
                 join = " JOIN tag_set_members m ON m.tag_set = d.tag_set";
             }
         }
@@ -157,9 +156,10 @@ impl OneOf {
                 "m.tag_id IS NULL".to_owned()
             }
             (Dim::Tag, Source::Days { joined: true }) if *none => {
-                format!("({} OR m.tag_id IS NULL)", listed("m.tag_id"))
+                format!("({} OR m.tag_id IS NULL)", listed("+m.tag_id"))
             }
-            (Dim::Tag, Source::Days { joined: true }) => listed("m.tag_id"),
+            // Not the bare column: SQLite would begin with the tags' sets, and look through the days for each of them.
+            (Dim::Tag, Source::Days { joined: true }) => listed("+m.tag_id"),
             (Dim::Tag, Source::Days { joined: false }) => {
                 let mut either = Vec::new();
                 if *count != 0 {

@@ -10,6 +10,9 @@ use super::db::{Arg, Db};
 use super::rolled::Roll;
 use super::terms::clean;
 
+/// An index is of use for no more values at once.
+const FEW: usize = 200;
+
 /// Which requests.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Slice {
@@ -174,7 +177,9 @@ impl OneOf {
             (dim, _) => {
                 let zero = if *none { "0" } else { "" };
                 let comma = if *none && *count != 0 { ", " } else { "" };
-                format!("d.{} IN ({places}{comma}{zero})", dim.name())
+                // For very many, an index would be gone to more often than there are rows.
+                let bare = if FEW < *count { "+" } else { "" };
+                format!("{bare}d.{} IN ({places}{comma}{zero})", dim.name())
             }
         }
     }

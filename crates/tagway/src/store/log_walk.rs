@@ -19,7 +19,7 @@ const FIRST: i64 = if cfg!(test) { 7 } else { 20_000 };
 /// … and so many by one statement then.
 const STEP: i64 = if cfg!(test) { 11 } else { 200_000 };
 /// A page is looked for no longer than this, but for one statement.
-const PATIENCE: Duration = Duration::from_millis(150);
+const PATIENCE: Duration = Duration::from_millis(if cfg!(test) { 600_000 } else { 150 });
 
 const COLUMNS: &str = "id, call_id, key_id, team_id, user_id, organization_id, project_id, customer_id, group_id, deployment_id, provider_id, model_id, status, cost, body";
 /// What the index has.

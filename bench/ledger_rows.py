@@ -276,7 +276,7 @@ def watch(store, what, sql, done):
 
 
 def questions():
-    """What is asked, by the bound it is held to: pages of the log, answers from sums, and answers without a bound in size."""
+    """What is asked, by the bound it is held to: pages of the log, sums, and answers written day by day, of any length."""
     date = lambda at: datetime.datetime.fromtimestamp(at / 1000, datetime.timezone.utc).strftime("%Y-%m-%d")
     days = f"start_date={date(START)}&end_date={date(END)}"
     month = f"start_date={date(END - 40 * DAY)}&end_date={date(END - 20 * DAY)}"
@@ -306,7 +306,6 @@ def questions():
         (USER, log), (USER, f"{log}&status_filter=failure"), (USER, f"{log}&model=rare-model"), (USER, f"{log}&min_spend=5"),
     ]
     sums += [
-        f"/spend/logs?{days}", f"/spend/logs?{days}&team_id=team-0", f"/spend/logs?{days}&tag=customer:123",
         "/spend/tags", f"/spend/tags?{days}", f"/spend/tags?{days}&view=split", (USER, f"/spend/tags?{days}"),
         f"/tag/summary?{days}", f"/tag/summary?{days}&tag_filter=feature", f"/tag/summary?{days}&tag_filters=customer:123,env:prod",
         f"/global/spend/tags?{days}", f"/global/spend/tags?{days}&tags=customer:123,env:prod", "/global/spend", "/global/spend/logs",
@@ -327,6 +326,7 @@ def questions():
     for group in ("team", "customer", "api_key", "tag", "model", "model_group", "deployment", "provider", "user", "organization", "project"):
         files.append(f"/global/spend/report?{days}&group_by={group}")
     files += [
+        f"/spend/logs?{days}", f"/spend/logs?{days}&team_id=team-0", f"/spend/logs?{days}&tag=customer:123",
         f"/global/spend/report?{days}&team_id=team-1", f"/global/spend/report?{days}&customer_id=customer-1",
         f"/global/spend/report?{days}&group_by=tag&view=split", f"/global/spend/report?{days}&group_by=tag&team_id=team-1",
         f"/spend/export?{days}", f"/spend/export?{days}&format=focus", f"/spend/export?{days}&tag=customer:123",

@@ -118,7 +118,7 @@ impl Db {
     }
 
     /// The statement; nothing where a filter names only what no request ever had.
-    async fn question(
+    pub(super) async fn question(
         &self,
         slice: &Slice,
         by: &[Dim],
@@ -202,9 +202,9 @@ fn names(width: usize) -> Vec<String> {
 }
 
 /// A statement with its arguments.
-struct Question {
-    sql: String,
-    args: Vec<Arg>,
+pub(super) struct Question {
+    pub(super) sql: String,
+    pub(super) args: Vec<Arg>,
 }
 
 /// Groups with texts in place of numbers, in order.

@@ -112,7 +112,7 @@ impl Db {
 
     /// The condition that a request carried a tag. Never one by which a database would rather begin with the tag's sets.
     async fn with_tag(&self, tag: i64) -> Result<String, StoreError> {
-        let sql = "SELECT count(*) FROM (SELECT 1 FROM tag_set_members WHERE tag_id = $1 LIMIT $2) AS some";
+        let sql = "SELECT count(*) FROM (SELECT 1 FROM tag_set_members WHERE tag_id = $1 LIMIT $2) AS found";
         let count = self.one::<(i64,)>(sql, &[tag.into(), (MANY + 1).into()]).await?;
         let sets = format!("SELECT tag_set FROM tag_set_members WHERE tag_id = {tag}");
         if count.is_some_and(|(count,)| MANY < count) {

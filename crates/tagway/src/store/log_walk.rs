@@ -15,11 +15,11 @@ use super::spend_logs::{LogFilter, LogPage, LogRow, LogStatus, number, receipt};
 use crate::receipt::Receipt;
 
 /// So many requests are looked at before days are asked for; what is frequent is found among them …
-const FIRST: i64 = 20_000;
+const FIRST: i64 = if cfg!(test) { 7 } else { 20_000 };
 /// … and so many by one statement then.
-const STEP: i64 = 200_000;
+const STEP: i64 = if cfg!(test) { 11 } else { 200_000 };
 /// A page is looked for no longer than this, but for one statement.
-const PATIENCE: Duration = Duration::from_millis(150);
+const PATIENCE: Duration = Duration::from_millis(if cfg!(test) { 600_000 } else { 150 });
 
 const COLUMNS: &str = "id, call_id, key_id, team_id, user_id, organization_id, project_id, customer_id, group_id, deployment_id, provider_id, model_id, status, cost, body";
 /// What the index has.
@@ -41,13 +41,19 @@ struct Walk<'f> {
     /// The numbers that were not looked at.
     left: Range<u128>,
     wanted: usize,
+    /// Those found; when they are only counted, how many.
     found: Vec<u128>,
+    counted: Option<usize>,
     began: Instant,
 }
 
 impl Walk<'_> {
     fn is_full(&self) -> bool {
-        self.wanted <= self.found.len()
+        self.wanted <= self.count()
+    }
+
+    fn count(&self) -> usize {
+        self.counted.unwrap_or(self.found.len())
     }
 
     /// The number after which to go on.
@@ -103,6 +109,7 @@ impl Db {
         let wanted = usize::try_from(most).unwrap_or_default().saturating_add(1);
         let Some(mut walk) = self.walk(filter, None, false, wanted).await? else { return Ok((0, false)) };
         let mut known = 0;
+        walk.counted = (!is_direct(filter)).then_some(0);
         if is_direct(filter) {
             self.look_up(&mut walk).await?;
         } else if !self.begin_walk(&mut walk).await? {
@@ -114,8 +121,8 @@ impl Db {
             let others = days.of.keys().filter(|day| !is_known(**day)).copied().collect();
             self.follow_days(&mut walk, &others).await?;
         }
-        let count = known.saturating_add(i64::try_from(walk.found.len()).unwrap_or(most));
-        Ok((count.min(most), most < count || (walk.rest().is_some() && !is_direct(filter))))
+        let count = known.saturating_add(i64::try_from(walk.count()).unwrap_or(most));
+        Ok((count.min(most), most < count || walk.rest().is_some()))
     }
 
     /// Begins a question; nothing where a filter names what no request ever had.
@@ -135,7 +142,8 @@ impl Db {
             None => {}
         }
         let began = Instant::now();
-        Ok(Some(Walk { filter, condition, ascending, left, wanted, found: Vec::new(), began }))
+        let (found, counted) = (Vec::new(), None);
+        Ok(Some(Walk { filter, condition, ascending, left, wanted, found, counted, began }))
     }
 
     /// Finds what is frequent, or the only one there is; says whether that was all that was wanted.
@@ -187,7 +195,7 @@ impl Db {
 
     /// Looks at so many requests of a part.
     async fn step(&self, walk: &mut Walk<'_>, part: &mut Range<u128>, most: i64) -> Result<(), StoreError> {
-        let wanted = i64::try_from(walk.wanted - walk.found.len()).unwrap_or(i64::MAX);
+        let wanted = i64::try_from(walk.wanted - walk.count()).unwrap_or(i64::MAX);
         // Every one of them is found.
         let most = if walk.condition.sql.is_empty() { most.min(wanted) } else { most };
         let (index, more) = self.index(walk.filter);
@@ -201,16 +209,23 @@ impl Db {
         let mut args = between.to_vec();
         args.extend([most.into(), wanted.into()]);
         args.extend(walk.condition.args.iter().cloned());
-        let rows: Vec<(Vec<u8>,)> = self.all(&sql, &args).await?;
-        let mut found: Vec<u128> = rows.iter().filter_map(|(id,)| number(id)).collect();
-        // As they were looked at, though nothing but habit makes databases give them so.
-        found.sort_unstable();
-        if !walk.ascending {
-            found.reverse();
+        if let Some(counted) = &mut walk.counted {
+            let sql = format!("SELECT count(*) FROM ({sql}) AS found");
+            let count = self.one::<(i64,)>(&sql, &args).await?.map_or(0, |(count,)| count);
+            *counted += usize::try_from(count).unwrap_or_default();
+        } else {
+            let rows: Vec<(Vec<u8>,)> = self.all(&sql, &args).await?;
+            let mut found: Vec<u128> = rows.iter().filter_map(|(id,)| number(id)).collect();
+            // As they were looked at, though nothing but habit makes databases give them so.
+            found.sort_unstable();
+            if !walk.ascending {
+                found.reverse();
+            }
+            walk.found.extend(found);
         }
-        walk.found.extend(found);
         let up_to = if walk.is_full() {
-            walk.found.last().copied()
+            // Nobody goes on from a count.
+            Some(walk.found.last().copied().unwrap_or(part.start))
         } else {
             let [first, last] = between;
             let sql = format!("SELECT id {order} LIMIT 1 OFFSET $3");

@@ -20,6 +20,8 @@ mod ledger_tests;
 mod list;
 mod log_days;
 mod log_filter;
+#[cfg(test)]
+mod log_tests;
 mod log_walk;
 mod open;
 mod postgres;

@@ -10,6 +10,9 @@ use super::db::{Arg, Db};
 use super::rolled::Roll;
 use super::terms::clean;
 
+/// An index is of use for no more values at once.
+const FEW: usize = 200;
+
 /// Which requests.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Slice {
@@ -133,7 +136,6 @@ impl Filters {
             condition.push_str(" AND ");
             condition.push_str(&one_of.condition(source));
             if one_of.dim == Dim::Tag && !one_of.none && matches!(source, Source::Days { joined: true }) {
-                // This way it leads from the tags asked for to their rows.
                 join = " JOIN tag_set_members m ON m.tag_set = d.tag_set";
             }
         }
@@ -157,9 +159,10 @@ impl OneOf {
                 "m.tag_id IS NULL".to_owned()
             }
             (Dim::Tag, Source::Days { joined: true }) if *none => {
-                format!("({} OR m.tag_id IS NULL)", listed("m.tag_id"))
+                format!("({} OR m.tag_id IS NULL)", listed("+m.tag_id"))
             }
-            (Dim::Tag, Source::Days { joined: true }) => listed("m.tag_id"),
+            // Not the bare column: SQLite would begin with the tags' sets, and look through the days for each of them.
+            (Dim::Tag, Source::Days { joined: true }) => listed("+m.tag_id"),
             (Dim::Tag, Source::Days { joined: false }) => {
                 let mut either = Vec::new();
                 if *count != 0 {
@@ -174,7 +177,9 @@ impl OneOf {
             (dim, _) => {
                 let zero = if *none { "0" } else { "" };
                 let comma = if *none && *count != 0 { ", " } else { "" };
-                format!("d.{} IN ({places}{comma}{zero})", dim.name())
+                // For very many, an index would be gone to more often than there are rows.
+                let bare = if FEW < *count { "+" } else { "" };
+                format!("{bare}d.{} IN ({places}{comma}{zero})", dim.name())
             }
         }
     }

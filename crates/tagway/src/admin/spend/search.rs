@@ -98,7 +98,18 @@ impl<'a> Search<'a> {
         match self.either.as_slice() {
             [] => Ok((0, false)),
             [filter] => Ok(shared.db.count_spend_logs(filter, MOST_COUNTED).await?),
-            _ => {
+            either => {
+                let (mut counts, mut named) = (Vec::new(), 0);
+                for filter in either {
+                    counts.push(shared.db.count_spend_logs(filter, MOST_COUNTED).await?);
+                    let is_named = filter.call_id.is_some() || filter.id.is_some();
+                    named += if is_named { counts.last().map_or(0, |(count, _)| *count) } else { 0 };
+                }
+                // What has no such name is not found twice.
+                if named == 0 {
+                    let count: i64 = counts.iter().map(|(count, _)| *count).sum();
+                    return Ok((count.min(MOST_COUNTED), counts.iter().any(|(_, more)| *more)));
+                }
                 let found = self.after(shared, None, MOST_COUNTED + 1).await?;
                 let count = i64::try_from(found.receipts.len()).unwrap_or(MOST_COUNTED);
                 Ok((count.min(MOST_COUNTED), found.rest.is_some()))

@@ -210,7 +210,11 @@ pub(super) async fn summary(
     if format == Format::Csv {
         return Ok(tags.sheet());
     }
-    let users = read::few(&shared, &slice, &[Dim::Tag, Dim::User], TagView::Full).await?.map(|sums| {
+    let mut asked = slice;
+    if !only.is_empty() {
+        asked.only.push((Dim::Tag, only.into_iter().map(Some).collect()));
+    }
+    let users = read::few(&shared, &asked, &[Dim::Tag, Dim::User], TagView::Full).await?.map(|sums| {
         let mut users: HashMap<Option<String>, i64> = HashMap::new();
         for sum in sums.iter().filter(|sum| sum.of(1).is_some()) {
             *users.entry(sum.of(0).map(str::to_owned)).or_default() += 1;

@@ -87,12 +87,12 @@ pub const GATEWAYS: Family = family(
     &[],
     "Gateways that meet at Valkey, this one among them, as of some seconds ago; only where one is configured.",
 );
-/// `tagway_config_rejected_reloads_total`
+/// `tagway_config_rejected_reloads`
 pub const REJECTED: Family = family(
-    "tagway_config_rejected_reloads_total",
-    Counter,
+    "tagway_config_rejected_reloads",
+    Gauge,
     &[],
-    "Changes of the configuration file that were not put in force since it had problems.",
+    "Reloads that were rejected in a row: above 0, the configuration file has problems and is not what is in force.",
 );
 /// `tagway_metrics_label_sets`
 pub const LABEL_SETS: Family = family(

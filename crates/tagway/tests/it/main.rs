@@ -27,6 +27,7 @@ mod ledger;
 mod ledger_loss;
 mod ledger_usage;
 mod limits;
+mod metrics;
 mod openapi;
 mod orders;
 mod organizations;

@@ -35,6 +35,7 @@ mod outage;
 mod peers;
 mod prices;
 mod projects;
+mod prometheus;
 mod rates;
 mod reach;
 mod reload;

@@ -9,6 +9,7 @@ use crate::customers::{chat_with, key, key_of, ok};
 use crate::gateway::{Answered as _, Gateway, at, config, deployment, error};
 use crate::ledger::priced;
 use crate::prometheus::{Metrics, metrics};
+use crate::stores::{Home, Store, Traffic, Way, given};
 
 const ON: &str = "litellm_settings: {callbacks: [prometheus]}\n";
 
@@ -366,8 +367,46 @@ async fn callbacks_and_labels_that_cannot_be_are_problems_of_the_configuration()
         let path = dir.path().join("config.yaml");
         let text = config(&[priced("m", "one", &fake.url())], &format!("litellm_settings: {{{setting}}}\n"));
         std::fs::write(&path, text).unwrap();
-        let ended = crate::gateway::command().args(["check", "--config"]).arg(&path).output().unwrap();
+        let ended = crate::gateway::command().arg("check").arg(&path).output().unwrap();
         let shown = String::from_utf8([ended.stdout, ended.stderr].concat()).unwrap();
         assert!(!ended.status.success() && shown.contains(said), "{setting}: {shown}");
     }
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_shows_and_so_does_what_waits_for_it() {
+    let home = Home::new(Store::Postgres);
+    let Home::Database(database) = &home else { panic!("not a database") };
+    let way = Way::to(&database.url);
+    let url = way.through(&database.url);
+    let fake = Fake::start().await;
+    let config = config(&[priced("m", "one", &fake.url())], ON);
+    let gateway = Gateway::start_with(&config, &[], &[("DATABASE_URL", url.as_str())]);
+    way.set(Traffic::Refused);
+    ok(gateway.chat("m", json!({}))).await;
+    let away = until(&gateway, |told| told.sum("tagway_store_up", &[]) == 0.0).await;
+    assert!(away.sum("tagway_ledger_backlog_bytes", &[]) > 0.0, "{}", away.text);
+    let told = until(&gateway, |told| told.sum("tagway_ledger_lag_seconds", &[]) > 1.0).await;
+    assert_eq!(told.sum("tagway_ledger_dropped_receipts_total", &[]), 0.0);
+    way.set(Traffic::Flows);
+    let shipped = |told: &Metrics| told.sum("tagway_ledger_shipped_receipts_total", &[]) == 1.0;
+    let told = until(&gateway, |told| shipped(told) && told.sum("tagway_store_up", &[]) == 1.0).await;
+    assert_eq!(
+        told.sum("tagway_ledger_backlog_bytes", &[]) + told.sum("tagway_ledger_lag_seconds", &[]),
+        0.0
+    );
+}
+
+#[tokio::test]
+async fn gateways_that_meet_at_a_valkey_are_counted() {
+    let home = Home::new(Store::Postgres);
+    let Home::Database(database) = &home else { panic!("not a database") };
+    let valkey = given("TAGWAY_TEST_VALKEY_URL");
+    let env = [("DATABASE_URL", database.url.as_str()), ("REDIS_URL", valkey.as_str())];
+    let fake = Fake::start().await;
+    let config = config(&[priced("m", "one", &fake.url())], ON);
+    let gateways = [Gateway::start_with(&config, &[], &env), Gateway::start_with(&config, &[], &env)];
+    // The last to come sees the others at once.
+    let told = until(&gateways[1], |told| told.sum("tagway_gateways", &[]) == 2.0).await;
+    assert_eq!(told.sum("tagway_valkey_up", &[]), 1.0);
 }

@@ -6,6 +6,9 @@ use super::yaml::Kind;
 use crate::metrics::requests::REQUESTS;
 use crate::metrics::{self, ALL, EVERY_LABEL, Family, Label};
 
+/// A metric, and the labels it is to have if not all of its own.
+type Only = (&'static Family, Option<Vec<Label>>);
+
 /// Which metrics are kept and told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetricRules {
@@ -20,7 +23,7 @@ pub struct MetricRules {
     /// `prometheus_emit_stream_label`
     pub stream: bool,
     /// `prometheus_metrics_config`: of LiteLLM's metrics only these, by these labels.
-    only: Option<Vec<(&'static Family, Option<Vec<Label>>)>>,
+    only: Option<Vec<Only>>,
     /// `prometheus_exclude_metrics`
     without: Vec<&'static Family>,
     /// `prometheus_exclude_labels`
@@ -57,9 +60,11 @@ impl MetricRules {
         {
             (_, included) = only.iter().find(|(listed, _)| *listed == family)?.clone();
         }
+        // Gauges cannot be added up: without one of its labels, two of them would be the same.
         let told = |label: &Label| {
-            !self.without_labels.contains(label)
-                && included.as_ref().is_none_or(|included| included.contains(label))
+            family.kind == metrics::Kind::Gauge
+                || !self.without_labels.contains(label)
+                    && included.as_ref().is_none_or(|included| included.contains(label))
         };
         let stream = (self.stream && *family == REQUESTS).then_some(Label::Stream);
         Some(family.labels.iter().copied().chain(stream).filter(told).collect())

@@ -64,9 +64,12 @@ fn write(shared: &Shared, current: &Current, format: Format) -> String {
     page.finish()
 }
 
-/// Numbers by their labels, each family's together.
+/// A number and its labels.
+type Number = (Vec<(Label, String)>, f64);
+
+/// Numbers by the names of their families.
 #[derive(Default)]
-struct Gauges(HashMap<&'static str, Vec<(Vec<(Label, String)>, f64)>>);
+struct Gauges(HashMap<&'static str, Vec<Number>>);
 
 impl Gauges {
     fn add(&mut self, family: &Family, labels: Vec<(Label, String)>, value: f64) {
@@ -81,14 +84,16 @@ impl Gauges {
     fn tell(&mut self, page: &mut Page, rules: &MetricRules) {
         for family in tagway_core::metrics::ALL {
             let Some(mut numbers) = self.0.remove(family.name) else { continue };
-            let Some(told) = rules.labels(family) else { continue };
+            if rules.labels(family).is_none() {
+                continue;
+            }
             numbers.sort_by(|(one, _), (other, _)| {
                 one.iter().map(|(_, value)| value).cmp(other.iter().map(|(_, value)| value))
             });
             page.begin(family);
             for (labels, value) in numbers.iter().take(rules.most_series) {
-                let pairs = labels.iter().filter(|(label, _)| told.contains(label));
-                let pairs: Vec<_> = pairs.map(|(label, value)| (label.name(), value.as_str())).collect();
+                let pairs: Vec<_> =
+                    labels.iter().map(|(label, value)| (label.name(), value.as_str())).collect();
                 page.number(family, &pairs, *value);
             }
         }

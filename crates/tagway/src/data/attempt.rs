@@ -13,9 +13,9 @@ use tagway_core::tag::Members;
 
 use super::budgets;
 use super::content::{self, Content};
+use super::detours::Told;
 use super::failure::{Failure, Retry};
 use super::intake::Call;
-use super::measure::Told;
 use super::upstream::Pool;
 use crate::accounts::{Accounts, Holds, Table};
 use crate::health::{Board, Fault};

@@ -8,7 +8,7 @@ use tagway_core::snapshot::{DeploymentId, Snapshot};
 use tagway_core::tag::name::covers;
 
 use super::class::Class;
-use super::failure::Failure;
+use super::detours::Told;
 use super::record::Record;
 use crate::auth::Who;
 use crate::directory::Bearer;
@@ -16,56 +16,6 @@ use crate::metrics::{Due, Labels, Meter, Name, Took, What};
 
 /// The tag of deployments for requests that match nothing.
 const DEFAULT_TAG: &str = "default";
-
-/// What happened on the way to an answer.
-#[derive(Debug, Default)]
-pub(crate) struct Told {
-    failed: Vec<Missed>,
-    fallbacks: Vec<Fallback>,
-}
-
-/// A call that failed.
-#[derive(Debug)]
-struct Missed {
-    deployment: DeploymentId,
-    status: StatusCode,
-    class: Class,
-    /// The deployment cools down for it.
-    cools: bool,
-    /// There was another attempt.
-    retried: bool,
-}
-
-/// A change to another model group.
-#[derive(Debug)]
-struct Fallback {
-    to: Box<str>,
-    served: bool,
-    /// What made it necessary.
-    status: StatusCode,
-    class: Class,
-}
-
-impl Told {
-    /// A call failed.
-    pub(crate) fn failed(&mut self, deployment: DeploymentId, failure: &Failure, cools: bool) {
-        let (status, class) = (failure.status(), Class::of(failure));
-        self.failed.push(Missed { deployment, status, class, cools, retried: false });
-    }
-
-    /// There is another attempt.
-    pub(crate) fn retried(&mut self) {
-        if let Some(last) = self.failed.last_mut() {
-            last.retried = true;
-        }
-    }
-
-    /// Another model group was asked.
-    pub(crate) fn fell_back(&mut self, to: &str, failure: &Failure, served: bool) {
-        let (status, class) = (failure.status(), Class::of(failure));
-        self.fallbacks.push(Fallback { to: to.into(), served, status, class });
-    }
-}
 
 /// Where a request's numbers go.
 struct Scale<'r> {

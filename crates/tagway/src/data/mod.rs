@@ -8,6 +8,7 @@ mod class;
 pub(crate) mod content;
 mod cost;
 mod customer;
+mod detours;
 mod estimate;
 pub(crate) mod explain;
 pub(crate) mod failure;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tagway_core::metrics::Label;
 use tagway_core::money::Nanos;
 use tagway_core::usage::Usage;
+
+use super::name::{Labels, What};
 
 /// Buckets of a histogram, the one without a bound among them.
 pub(super) const BUCKETS: usize = 18;
@@ -41,158 +42,6 @@ pub(super) const OVERHEAD: Bounds = [
     50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
     2_500_000, 5_000_000, 10_000_000,
 ];
-
-/// What is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum What {
-    /// Requests with a complete answer, and the usage of all that a deployment has worked for.
-    Served,
-    /// Requests without one.
-    Failed,
-    /// Calls of deployments that failed.
-    CallFailed,
-    /// Calls that made a deployment cool down.
-    Cooled,
-    FellBack,
-    FellBackInVain,
-    Retried,
-    /// Requests that no deployment was left for.
-    Undecided,
-    /// Requests with a tag.
-    Tag,
-}
-
-impl What {
-    fn has_usage(self) -> bool {
-        matches!(self, Self::Served | Self::Tag)
-    }
-}
-
-/// The labels by which cells are told apart. The others follow from these.
-const IDENTITY: [Label; 15] = [
-    Label::HashedApiKey,
-    Label::RequestedModel,
-    Label::ModelId,
-    Label::StatusCode,
-    Label::Tag,
-    Label::ApiKeyAlias,
-    Label::Team,
-    Label::User,
-    Label::ModelGroup,
-    Label::LitellmModelName,
-    Label::Route,
-    Label::Stream,
-    Label::ExceptionClass,
-    Label::FallbackModel,
-    Label::MatchedVia,
-];
-
-/// The first of them tell most apart.
-const HASHED: usize = 5;
-
-/// Of these, requests bring ever new values.
-const UNBOUND: [Label; 7] = [
-    Label::HashedApiKey,
-    Label::ApiKeyAlias,
-    Label::Team,
-    Label::User,
-    Label::RequestedModel,
-    Label::FallbackModel,
-    Label::Tag,
-];
-
-/// What stands for values beyond the bound.
-pub(super) const OTHER: &str = "other";
-
-/// The labels of a cell that is looked for.
-#[derive(Clone, Copy)]
-pub(crate) struct Name<'a> {
-    pub(super) what: What,
-    /// Which of the listed tags there are, by bits.
-    pub(super) tags: u32,
-    of: [&'a str; Label::COUNT],
-}
-
-impl<'a> Name<'a> {
-    /// One without labels.
-    pub(crate) fn new(what: What) -> Self {
-        Self { what, tags: 0, of: [""; Label::COUNT] }
-    }
-
-    /// One with this label, too.
-    pub(crate) fn with(mut self, label: Label, value: &'a str) -> Self {
-        self.of[label as usize] = value;
-        self
-    }
-
-    /// One with these of the listed tags.
-    pub(crate) fn tagged(mut self, tags: u32) -> Self {
-        self.tags = tags;
-        self
-    }
-
-    /// The same for whatever has no room of its own.
-    pub(super) fn of_others(mut self) -> Self {
-        for label in UNBOUND {
-            self.of[label as usize] = OTHER;
-        }
-        self.tags = u32::MAX;
-        self
-    }
-
-    pub(super) fn hash(&self) -> u64 {
-        use std::hash::BuildHasher as _;
-        let hashed: [&str; HASHED] = std::array::from_fn(|at| self.of[IDENTITY[at] as usize]);
-        super::HASHER.hash_one((self.what, self.tags, hashed))
-    }
-}
-
-/// The labels of a cell.
-#[derive(Debug)]
-pub(crate) struct Labels {
-    pub(super) what: What,
-    pub(super) tags: u32,
-    pub(super) hash: u64,
-    /// Stands for whatever has no room of its own.
-    pub(super) others: bool,
-    of: [Box<str>; Label::COUNT],
-}
-
-impl Labels {
-    pub(super) fn new(name: &Name<'_>, others: bool, fill: impl FnOnce(&mut Self)) -> Self {
-        let of = std::array::from_fn(|at| name.of[at].into());
-        let mut labels = Self { what: name.what, tags: name.tags, hash: name.hash(), others, of };
-        fill(&mut labels);
-        if others {
-            labels.set(Label::TeamAlias, OTHER);
-        }
-        labels
-    }
-
-    pub(super) fn is(&self, name: &Name<'_>) -> bool {
-        let same = |label: &Label| *self.of[*label as usize] == *name.of[*label as usize];
-        self.what == name.what && self.tags == name.tags && IDENTITY.iter().all(same)
-    }
-
-    /// A label that follows from the others.
-    pub(crate) fn set(&mut self, label: Label, value: &str) {
-        self.of[label as usize] = value.into();
-    }
-
-    /// What is told of a label.
-    pub(super) fn get(&self, label: Label) -> &str {
-        let value = match label {
-            Label::ExceptionStatus => &self.of[Label::StatusCode as usize],
-            Label::Outcome if self.what == What::Served => "served",
-            Label::Outcome => &self.of[Label::ExceptionClass as usize],
-            // LiteLLM's word for it.
-            Label::Reason => "missing_pricing_key",
-            other => &self.of[other as usize],
-        };
-        // Python's None as text, as dashboards know it.
-        if value.is_empty() { "None" } else { value }
-    }
-}
 
 /// Numbers under some labels.
 #[derive(Debug)]

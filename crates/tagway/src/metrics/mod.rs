@@ -3,6 +3,7 @@
 //! nor how anything else of the gateway is; [`tagway_core::metrics`] has the names.
 
 mod cell;
+mod name;
 mod page;
 mod process;
 mod told;
@@ -13,7 +14,8 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-pub(crate) use cell::{Cell, Due, Labels, Name, Took, What};
+pub(crate) use cell::{Cell, Due, Took};
+pub(crate) use name::{Labels, Name, What};
 pub(crate) use page::{Format, Page};
 pub(crate) use process::tell as tell_process;
 pub(crate) use told::tell as tell_requests;
@@ -26,8 +28,8 @@ const MOST_REFUSED: usize = 4096;
 /// All that is counted.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
-    all: Mutex<All>,
-    workers: Mutex<Vec<Arc<Worker>>>,
+    all: Arc<Mutex<All>>,
+    workers: Mutex<Vec<Meter>>,
 }
 
 #[derive(Debug, Default)]
@@ -39,9 +41,15 @@ struct All {
     cells: Vec<Arc<Cell>>,
 }
 
-/// One worker's part. Nobody else takes its lock.
-#[derive(Debug, Default)]
+/// A worker's way to the metrics.
+pub(crate) type Meter = Arc<Worker>;
+
+/// One worker's part.
+#[derive(Debug)]
 pub(crate) struct Worker {
+    /// Only for what it has not met yet.
+    all: Arc<Mutex<All>>,
+    /// Nobody else takes this.
     local: Mutex<Local>,
     in_flight: AtomicI64,
 }
@@ -51,13 +59,8 @@ struct Local {
     cells: HashTable<Arc<Cell>>,
     /// Hashes of names that had no room.
     refused: HashSet<u64>,
-}
-
-/// A worker's way to the metrics.
-#[derive(Clone)]
-pub(crate) struct Meter {
-    metrics: Arc<Metrics>,
-    worker: Arc<Worker>,
+    /// As many names had room when these were refused.
+    most: usize,
 }
 
 /// A request in progress.
@@ -75,10 +78,11 @@ impl Metrics {
     }
 
     /// A new worker's way.
-    pub(crate) fn meter(self: &Arc<Self>) -> Meter {
-        let worker = Arc::<Worker>::default();
-        lock(&self.workers).push(Arc::clone(&worker));
-        Meter { metrics: Arc::clone(self), worker }
+    pub(crate) fn meter(&self) -> Meter {
+        let (local, in_flight) = (Mutex::default(), AtomicI64::new(0));
+        let meter = Arc::new(Worker { all: Arc::clone(&self.all), local, in_flight });
+        lock(&self.workers).push(Arc::clone(&meter));
+        meter
     }
 
     /// Requests in progress.
@@ -94,63 +98,81 @@ impl Metrics {
     fn cells(&self) -> Vec<Arc<Cell>> {
         lock(&self.all).cells.clone()
     }
+}
 
-    /// A new cell of this name, or of what stands for it: there is room for `most` names.
-    fn cell(&self, name: &Name<'_>, most: usize, fill: impl FnOnce(&mut Labels)) -> Arc<Cell> {
-        let mut all = lock(&self.all);
-        let mut name = *name;
-        let mut known = all.labels.find(name.hash(), |labels| labels.is(&name)).cloned();
-        let room = all.own < most;
-        if known.is_none() && !room {
-            name = name.of_others();
-            known = all.labels.find(name.hash(), |labels| labels.is(&name)).cloned();
+impl All {
+    /// The labels of a name, or those of others where `most` have room and this is one more.
+    fn labels(&mut self, name: &Name<'_>, most: usize, fill: impl FnOnce(&mut Labels)) -> Arc<Labels> {
+        if let Some(labels) = self.find(name) {
+            return labels;
         }
-        let labels = known.unwrap_or_else(|| {
-            let labels = Arc::new(Labels::new(&name, !room, fill));
-            all.own += usize::from(room);
-            all.labels.insert_unique(labels.hash, Arc::clone(&labels), |labels| labels.hash);
-            labels
-        });
-        let cell = Arc::new(Cell::new(labels));
-        all.cells.push(Arc::clone(&cell));
-        cell
+        if self.own < most {
+            self.own += 1;
+            return self.add(Labels::new(name, false, fill));
+        }
+        let name = name.of_others();
+        self.find(&name).unwrap_or_else(|| self.add(Labels::new(&name, true, fill)))
+    }
+
+    fn find(&self, name: &Name<'_>) -> Option<Arc<Labels>> {
+        let hash = name.hash();
+        self.labels.find(hash, |labels| labels.is(name, hash)).cloned()
+    }
+
+    fn add(&mut self, labels: Labels) -> Arc<Labels> {
+        let labels = Arc::new(labels);
+        self.labels.insert_unique(labels.hash, Arc::clone(&labels), |labels| labels.hash);
+        labels
     }
 }
 
-impl Meter {
+impl Worker {
     /// A request has begun.
-    pub(crate) fn begin(&self) -> Progress {
-        self.worker.in_flight.fetch_add(1, Ordering::Relaxed);
-        Progress(self.clone())
+    pub(crate) fn begin(self: &Arc<Self>) -> Progress {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        Progress(Arc::clone(self))
     }
 
     /// The cell of this name. Where there are `most` names already, a new one is counted with others. `fill` sets the
     /// labels that follow from those of the name.
     pub(crate) fn cell(&self, name: &Name<'_>, most: usize, fill: impl FnOnce(&mut Labels)) -> Arc<Cell> {
         let hash = name.hash();
-        let mut local = lock(&self.worker.local);
-        if let Some(cell) = local.cells.find(hash, |cell| cell.labels.is(name)) {
-            return Arc::clone(cell);
+        let mut local = lock(&self.local);
+        if let Some(cell) = local.find(name, hash) {
+            return cell;
         }
-        if local.refused.contains(&hash) {
-            let name = name.of_others();
-            if let Some(cell) = local.cells.find(name.hash(), |cell| cell.labels.is(&name)) {
-                return Arc::clone(cell);
+        if local.most == most && local.refused.contains(&hash) {
+            let others = name.of_others();
+            if let Some(cell) = local.find(&others, others.hash()) {
+                return cell;
             }
         }
-        let cell = self.metrics.cell(name, most, fill);
-        if cell.labels.others {
-            if MOST_REFUSED <= local.refused.len() {
-                local.refused.clear();
-            }
-            local.refused.insert(hash);
-            let name = name.of_others();
-            if let Some(cell) = local.cells.find(name.hash(), |cell| cell.labels.is(&name)) {
-                return Arc::clone(cell);
+        let labels = lock(&self.all).labels(name, most, fill);
+        if labels.others {
+            local.refuse(hash, most);
+            let others = name.of_others();
+            if let Some(cell) = local.find(&others, others.hash()) {
+                return cell;
             }
         }
+        let cell = Arc::new(Cell::new(labels));
+        lock(&self.all).cells.push(Arc::clone(&cell));
         local.cells.insert_unique(cell.labels.hash, Arc::clone(&cell), |cell| cell.labels.hash);
         cell
+    }
+}
+
+impl Local {
+    fn find(&self, name: &Name<'_>, hash: u64) -> Option<Arc<Cell>> {
+        self.cells.find(hash, |cell| cell.labels.is(name, hash)).cloned()
+    }
+
+    fn refuse(&mut self, hash: u64, most: usize) {
+        if self.most != most || MOST_REFUSED <= self.refused.len() {
+            self.refused.clear();
+        }
+        self.most = most;
+        self.refused.insert(hash);
     }
 }
 
@@ -163,6 +185,50 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.0.worker.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tagway_core::metrics::Label;
+
+    use super::*;
+
+    #[test]
+    fn names_beyond_the_bound_share_cells_and_take_no_memory() {
+        let metrics = Metrics::new();
+        let workers = [metrics.meter(), metrics.meter()];
+        let count = |most| {
+            for number in 0..10_000 {
+                let model = number.to_string();
+                let name = Name::new(What::Failed).with(Label::RequestedModel, &model);
+                workers.iter().for_each(|worker| worker.cell(&name, most, |_| {}).one_more());
+            }
+        };
+        count(10);
+        // Ten names and the others, on each of two workers.
+        assert_eq!((metrics.label_sets(), metrics.cells().len()), (10, 22));
+        let total = |metrics: &Metrics| -> u64 {
+            metrics.cells().iter().map(|cell| cell.count.load(Ordering::Relaxed)).sum()
+        };
+        assert_eq!(total(&metrics), 20_000);
+        // Where there is more room, names have it at once.
+        count(20);
+        assert_eq!((metrics.label_sets(), metrics.cells().len()), (20, 42));
+        assert_eq!(total(&metrics), 40_000);
+    }
+
+    #[test]
+    fn names_that_differ_in_any_label_are_counted_apart() {
+        let (metrics, labels) = (Metrics::new(), tagway_core::metrics::EVERY_LABEL);
+        let meter = metrics.meter();
+        for label in name::IDENTITY {
+            assert!(labels.contains(&label));
+            meter.cell(&Name::new(What::Served).with(label, "x"), 100, |_| {});
+        }
+        meter.cell(&Name::new(What::Served).tagged(1), 100, |_| {});
+        meter.cell(&Name::new(What::Failed), 100, |_| {});
+        assert_eq!(metrics.label_sets(), name::IDENTITY.len() + 2);
     }
 }

@@ -10,7 +10,8 @@ use tagway_core::config::MetricRules;
 use tagway_core::metrics::{Family, Label, requests, tag_label};
 
 use super::Metrics;
-use super::cell::{BUCKETS, Bounds, Cell, Histogram, LATENCY, OTHER, OVERHEAD, Times, Used, What};
+use super::cell::{BUCKETS, Bounds, Cell, Histogram, LATENCY, OVERHEAD, Times, Used};
+use super::name::{OTHER, What};
 use super::page::{Page, float};
 
 /// Where a metric's numbers are.

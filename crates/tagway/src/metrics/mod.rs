@@ -12,7 +12,8 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 
 pub(crate) use cell::{Cell, Due, Took};
 pub(crate) use name::{Labels, Name, What};
@@ -20,7 +21,7 @@ pub(crate) use page::{Format, Page};
 pub(crate) use process::tell as tell_process;
 pub(crate) use told::tell as tell_requests;
 
-static HASHER: LazyLock<DefaultHashBuilder> = LazyLock::new(DefaultHashBuilder::default);
+static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::default);
 
 /// A worker remembers as many names that have no room.
 const MOST_REFUSED: usize = 4096;

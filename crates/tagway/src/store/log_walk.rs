@@ -186,22 +186,18 @@ impl Db {
     }
 
     /// Looks at so many requests of a part.
-    async fn step(
-        &self,
-        walk: &mut Walk<'_>,
-        part: &mut Range<u128>,
-        most: i64,
-    ) -> Result<(), StoreError> {
+    async fn step(&self, walk: &mut Walk<'_>, part: &mut Range<u128>, most: i64) -> Result<(), StoreError> {
         let wanted = i64::try_from(walk.wanted - walk.found.len()).unwrap_or(i64::MAX);
         // Every one of them is found.
         let most = if walk.condition.sql.is_empty() { most.min(wanted) } else { most };
         let (index, more) = self.index(walk.filter);
         let direction = if walk.ascending { "ASC" } else { "DESC" };
-        let order = format!("FROM spend_logs{index} WHERE $1 <= id AND id < $2{more} ORDER BY id {direction}");
+        let order =
+            format!("FROM spend_logs{index} WHERE $1 <= id AND id < $2{more} ORDER BY id {direction}");
         let condition = if walk.condition.sql.is_empty() { "1 = 1" } else { &walk.condition.sql };
-        let sql = format!("SELECT l.id FROM (SELECT {INDEXED} {order} LIMIT $3) AS l WHERE {condition} LIMIT $4");
-        let between: [Arg; 2] =
-            [part.start, part.end].map(|number| number.to_be_bytes().as_slice().into());
+        let sql =
+            format!("SELECT l.id FROM (SELECT {INDEXED} {order} LIMIT $3) AS l WHERE {condition} LIMIT $4");
+        let between: [Arg; 2] = [part.start, part.end].map(|number| number.to_be_bytes().as_slice().into());
         let mut args = between.to_vec();
         args.extend([most.into(), wanted.into()]);
         args.extend(walk.condition.args.iter().cloned());

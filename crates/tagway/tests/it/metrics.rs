@@ -410,3 +410,13 @@ async fn gateways_that_meet_at_a_valkey_are_counted() {
     let told = until(&gateways[1], |told| told.sum("tagway_gateways", &[]) == 2.0).await;
     assert_eq!(told.sum("tagway_valkey_up", &[]), 1.0);
 }
+
+#[test]
+fn the_readme_has_every_metric() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
+    for family in tagway_core::metrics::ALL {
+        let ending = if family.kind == tagway_core::metrics::Kind::Counter { "_total" } else { "" };
+        let told = format!("`{}{ending}`", family.stem());
+        assert!(readme.contains(&told), "{told}");
+    }
+}

@@ -14,6 +14,7 @@ pub mod catalogue;
 pub mod config;
 pub mod dialect;
 pub mod limits;
+pub mod metrics;
 pub mod money;
 pub mod price;
 pub mod secret;

@@ -108,6 +108,11 @@ impl Deployment {
         if endpoint == Endpoint::Responses { &self.response_defaults } else { &self.defaults }
     }
 
+    /// Where it is called, as clients may know.
+    pub fn shown_base(&self) -> &str {
+        headers::shown_base(&self.entry)
+    }
+
     /// What `litellm_params.model` stands for when a client asks for `asked`: a `*` takes what the group's
     /// wildcard matched.
     pub fn model_for(&self, asked: &str) -> String {

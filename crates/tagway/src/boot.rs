@@ -23,6 +23,7 @@ use crate::ledger::{self, Ledger, Shipper};
 use crate::listen::{self, Common, Workers};
 use crate::live::{self, Live};
 use crate::meter::NamedMeters;
+use crate::metrics::Metrics;
 use crate::objects::Kind;
 use crate::peers::{self, Meeting, Peers};
 use crate::seal::Seal;
@@ -138,6 +139,7 @@ async fn serve(
     let catalog = Arc::new(Catalog::new(db.clone(), Arc::clone(&live), seal, Arc::clone(&accounts)));
     let peers = Arc::new(Peers::new());
     let seen = Seen::new();
+    let metrics = Metrics::new();
     if !matches!(db, Db::Absent) {
         directory.prepare(&db).await.context("cannot read the store")?;
     }
@@ -153,6 +155,7 @@ async fn serve(
         peers: Arc::clone(&peers),
         db: db.clone(),
         ledger: Arc::clone(&ledger),
+        metrics: Arc::clone(&metrics),
         draining: Arc::new(AtomicBool::new(false)),
         probe: |current, id| {
             Box::pin(async move { probe::call(current, id).await.map_err(|failure| failure.to_string()) })
@@ -166,6 +169,7 @@ async fn serve(
         seen: Arc::clone(&seen),
         ledger: Arc::clone(&ledger),
         tag_meters: NamedMeters::new(),
+        metrics,
     };
     let workers = Workers::start(count, &common, &admin, &stop, plan.grace)?;
     let renewed = Arc::clone(&catalog);

@@ -23,6 +23,7 @@ use crate::directory::Directory;
 use crate::ledger::{Ledger, Writer};
 use crate::live::Live;
 use crate::meter::NamedMeters;
+use crate::metrics::Metrics;
 use crate::seen::{Notes, Seen};
 use crate::tasks::{Stop, Tasks};
 use crate::{call, cors};
@@ -48,6 +49,7 @@ pub(crate) struct Common {
     pub(crate) ledger: Arc<Ledger>,
     /// What was used of the limits of tags.
     pub(crate) tag_meters: Arc<NamedMeters>,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 /// The worker threads.
@@ -71,9 +73,10 @@ impl Workers {
             let load = Arc::new(AtomicUsize::new(0));
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let pool = Arc::new(upstream::Pool::default());
-            let Common { live, directory, seen, ledger, tag_meters } = common.clone();
+            let Common { live, directory, seen, ledger, tag_meters, metrics } = common.clone();
             let (seen, ledger) = (Notes::new(seen), Arc::new(Writer::new(ledger, number)));
-            let gateway = Gateway { live, directory, seen, pool, ledger, tag_meters };
+            let meter = metrics.meter();
+            let gateway = Gateway { live, directory, seen, pool, ledger, tag_meters, meter };
             let (admin, stop, of) = (admin.clone(), stop.clone(), Arc::clone(&load));
             threads.push(
                 std::thread::Builder::new()

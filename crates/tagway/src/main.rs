@@ -22,6 +22,7 @@ mod ledger;
 mod listen;
 mod live;
 mod meter;
+mod metrics;
 mod objects;
 mod peers;
 mod receipt;

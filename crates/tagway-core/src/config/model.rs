@@ -252,6 +252,8 @@ pub struct Proxy {
     pub estimated_output_tokens: Option<u64>,
     /// `price_catalog`: prices that go before the built-in ones.
     pub price_catalog: Option<PriceCatalog>,
+    /// The metrics at `/metrics`.
+    pub metrics: super::MetricRules,
 }
 
 /// Where prices come from, in the format of LiteLLM's `model_prices_and_context_window.json`.

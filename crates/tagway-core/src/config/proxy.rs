@@ -84,7 +84,7 @@ const WATCHERS: &[&str] = &[
 ];
 
 /// `callbacks`: those that watch are ignored; one that may refuse or change a request is not.
-pub(super) fn callbacks(_: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
+pub(super) fn callbacks(draft: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
     let one = [at.node.clone()];
     let items = match &at.node.kind {
         Kind::List(items) => items.as_slice(),
@@ -93,6 +93,10 @@ pub(super) fn callbacks(_: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
     for (index, node) in items.iter().enumerate() {
         let item = if let Kind::List(_) = at.node.kind { at.item(index, node) } else { at.clone() };
         let Some(name) = scope.text(&item) else { continue };
+        if name == "prometheus" {
+            draft.proxy.metrics.on = true;
+            continue;
+        }
         if WATCHERS.contains(&name.as_str()) {
             scope.report.ignored(&format!("{} ({name})", at.path));
             continue;

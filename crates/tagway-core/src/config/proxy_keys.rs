@@ -1,11 +1,11 @@
 //! Every key of `litellm_settings` and its rule.
 
-use super::budgets;
 use super::new_keys::{bounds, defaults};
 use super::prices;
 use super::proxy::{Draft, callbacks};
 use super::routing::fallbacks;
 use super::scope::{Rule, Table};
+use super::{budgets, metrics};
 
 const NO_BUDGETS: &str = "remove it, and give the budget to each key, user or customer";
 const NO_GUARD: &str = "remove it only if requests may pass without this check";
@@ -33,6 +33,19 @@ pub(super) const PROXY_KEYS: Table<Draft> = &[
     ("json_logs", Rule::Works(|d, at, s| d.proxy.json_logs = s.bool(at).unwrap_or(false))),
     ("extra_spend_tag_headers", Rule::Missed("headers do not become tags yet")),
     ("callbacks", Rule::Works(callbacks)),
+    ("success_callback", Rule::Works(metrics::watchers)),
+    ("failure_callback", Rule::Works(metrics::watchers)),
+    ("require_auth_for_metrics_endpoint", Rule::Works(metrics::auth)),
+    ("custom_prometheus_tags", Rule::Works(metrics::tags)),
+    ("custom_prometheus_metadata_labels", Rule::Works(metrics::metadata_labels)),
+    (
+        "prometheus_emit_stream_label",
+        Rule::Works(|d, at, s| d.proxy.metrics.stream = s.bool(at).unwrap_or(false)),
+    ),
+    ("prometheus_metrics_config", Rule::Works(metrics::groups)),
+    ("prometheus_exclude_metrics", Rule::Works(metrics::without_metrics)),
+    ("prometheus_exclude_labels", Rule::Works(metrics::without_labels)),
+    ("prometheus_metrics_max_series_per_metric", Rule::Works(metrics::most)),
     ("upperbound_key_generate_params", Rule::Works(|d, at, s| bounds(&mut d.proxy.new_keys, at, s))),
     ("default_key_generate_params", Rule::Works(|d, at, s| defaults(&mut d.proxy.new_keys, at, s))),
     // What would change who may do what, or what is enforced.
@@ -53,10 +66,6 @@ pub(super) const PROXY_KEYS: Table<Draft> = &[
     (
         "default_estimated_output_tokens",
         Rule::Works(|d, at, s| d.proxy.estimated_output_tokens = s.count(at).map(u64::from)),
-    ),
-    (
-        "require_auth_for_metrics_endpoint",
-        Rule::Refused("remove it, and keep `/metrics` from those who may not read it"),
     ),
     ("max_user_budget", Rule::Refused(NO_BUDGETS)),
     ("default_max_internal_user_budget", Rule::Refused(NO_BUDGETS)),
@@ -103,6 +112,21 @@ pub(super) const PROXY_KEYS: Table<Draft> = &[
     ("return_response_headers", Rule::Missed("response headers are always returned")),
     ("num_retries_per_request", Rule::Missed("use `num_retries`")),
     ("model_group_settings", Rule::Missed(AS_SENT)),
+    (
+        "prometheus_deployment_and_latency_caller_identity",
+        Rule::Missed("keys are told by their names: addresses of persons are no labels"),
+    ),
+    ("prometheus_emit_input_sequence_length_label", Rule::Missed("there is no such label")),
+    ("prometheus_emit_rate_limit_labels", Rule::Missed("there are no such labels")),
+    (
+        "enable_end_user_cost_tracking_prometheus_only",
+        Rule::Missed(
+            "customers are no labels, since their number has no bound: ask `/customer/daily/activity`",
+        ),
+    ),
+    ("prometheus_latency_buckets", Rule::Missed("the buckets are LiteLLM's default ones")),
+    ("prometheus_metrics_ttl_seconds", Rule::Missed("what was counted is told until the gateway ends")),
+    ("prometheus_user_budget_label_include_email_alias", Rule::Missed("addresses of persons are no labels")),
     // What means nothing here.
     ("add_function_to_prompt", Rule::Ignored),
     ("agent_search_embedding_model", Rule::Ignored),
@@ -129,8 +153,6 @@ pub(super) const PROXY_KEYS: Table<Draft> = &[
     ("cold_storage_custom_logger", Rule::Ignored),
     ("config_path", Rule::Ignored),
     ("credential_list", Rule::Ignored),
-    ("custom_prometheus_metadata_labels", Rule::Ignored),
-    ("custom_prometheus_tags", Rule::Ignored),
     ("custom_provider_map", Rule::Ignored),
     ("datadog_llm_observability_params", Rule::Ignored),
     ("datadog_params", Rule::Ignored),
@@ -161,14 +183,12 @@ pub(super) const PROXY_KEYS: Table<Draft> = &[
     ("enable_anthropic_prompt_caching", Rule::Ignored),
     ("enable_azure_ad_token_refresh", Rule::Ignored),
     ("enable_caching_on_provider_specific_optional_params", Rule::Ignored),
-    ("enable_end_user_cost_tracking_prometheus_only", Rule::Ignored),
     ("enable_gemini_default_thinking_level_low", Rule::Ignored),
     ("enable_loadbalancing_on_batch_endpoints", Rule::Ignored),
     ("enable_model_config_credential_overrides", Rule::Ignored),
     ("enable_preview_features", Rule::Ignored),
     ("enable_redis_auth_cache", Rule::Ignored),
     ("expose_router_debug_in_errors", Rule::Ignored),
-    ("failure_callback", Rule::Ignored),
     ("filter_invalid_headers", Rule::Ignored),
     ("force_redis_hash_tag_grouping", Rule::Ignored),
     ("forward_traceparent_to_llm_provider", Rule::Ignored),
@@ -210,22 +230,11 @@ pub(super) const PROXY_KEYS: Table<Draft> = &[
     ("predibase_tenant_id", Rule::Ignored),
     ("presidio_ad_hoc_recognizers", Rule::Ignored),
     ("presidio_logging_only", Rule::Ignored),
-    ("prometheus_deployment_and_latency_caller_identity", Rule::Ignored),
-    ("prometheus_emit_input_sequence_length_label", Rule::Ignored),
-    ("prometheus_emit_rate_limit_labels", Rule::Ignored),
-    ("prometheus_emit_stream_label", Rule::Ignored),
     ("prometheus_end_user_metrics_cleanup_interval_seconds", Rule::Ignored),
     ("prometheus_end_user_metrics_max_series_per_metric", Rule::Ignored),
     ("prometheus_end_user_metrics_ttl_seconds", Rule::Ignored),
-    ("prometheus_exclude_labels", Rule::Ignored),
-    ("prometheus_exclude_metrics", Rule::Ignored),
     ("prometheus_initialize_budget_metrics", Rule::Ignored),
-    ("prometheus_latency_buckets", Rule::Ignored),
     ("prometheus_metrics_cleanup_interval_seconds", Rule::Ignored),
-    ("prometheus_metrics_config", Rule::Ignored),
-    ("prometheus_metrics_max_series_per_metric", Rule::Ignored),
-    ("prometheus_metrics_ttl_seconds", Rule::Ignored),
-    ("prometheus_user_budget_label_include_email_alias", Rule::Ignored),
     ("prompt_name_config_map", Rule::Ignored),
     ("provider_url_destination_allowed_hosts", Rule::Ignored),
     ("proxy_auth", Rule::Ignored),
@@ -257,7 +266,6 @@ pub(super) const PROXY_KEYS: Table<Draft> = &[
     ("standard_logging_payload_excluded_fields", Rule::Ignored),
     ("store_audit_logs", Rule::Ignored),
     ("strip_anthropic_total_tokens", Rule::Ignored),
-    ("success_callback", Rule::Ignored),
     ("suppress_debug_info", Rule::Ignored),
     ("turn_off_message_logging", Rule::Ignored),
     ("use_aiohttp_transport", Rule::Ignored),

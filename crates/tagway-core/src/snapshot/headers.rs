@@ -36,12 +36,17 @@ pub(super) fn request_headers(entry: &Entry, origin: Option<&Origin>) -> Result<
     Ok(headers)
 }
 
-pub(super) fn reply_headers(entry: &Entry) -> Vec<(HeaderName, HeaderValue)> {
+/// Where a deployment is called, as clients may know: a query may hold a key.
+pub(super) fn shown_base(entry: &Entry) -> &str {
     let base = entry.api_base.as_deref().unwrap_or_else(|| {
         // LiteLLM shows OpenAI's own API without its version.
         if entry.provider.name == "openai" { "https://api.openai.com" } else { entry.provider.base_url }
     });
-    let base = base.split_once('?').map_or(base, |(base, _)| base);
+    base.split_once('?').map_or(base, |(base, _)| base)
+}
+
+pub(super) fn reply_headers(entry: &Entry) -> Vec<(HeaderName, HeaderValue)> {
+    let base = shown_base(entry);
     let mut headers = vec![(HeaderName::from_static("x-litellm-model-id"), header_value(&entry.info.id))];
     if !entry.model.contains('*') {
         headers.push((HeaderName::from_static("x-litellm-model-name"), header_value(&entry.model)));

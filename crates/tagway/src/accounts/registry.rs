@@ -129,6 +129,11 @@ impl Accounts {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// All open accounts.
+    pub(crate) fn all(&self) -> Vec<Arc<Account>> {
+        self.known().values().flat_map(HashMap::values).filter_map(Weak::upgrade).collect()
+    }
+
     /// An open account.
     pub(crate) fn find(&self, payer: Payer, id: &str) -> Option<Arc<Account>> {
         self.known().get(&payer)?.get(id)?.upgrade()
@@ -154,9 +159,7 @@ impl Accounts {
         count_days_in(config.proxy.timezone.as_deref());
         self.house.strict.store(config.general.strict_budgets, Ordering::Relaxed);
         let now = now_millis();
-        let open: Vec<_> =
-            self.known().values().flat_map(HashMap::values).filter_map(Weak::upgrade).collect();
-        open.iter().for_each(|account| account.new_windows(now));
+        self.all().iter().for_each(|account| account.new_windows(now));
         let plan = Table::plan(snapshot, tags, budgets);
         let accounts = self.open(db, plan.wanted()).await?;
         let before = self.table.load_full();

@@ -19,6 +19,7 @@ mod given;
 mod health;
 mod keys;
 mod limited;
+mod metrics;
 mod models;
 mod organizations;
 mod paging;
@@ -54,6 +55,7 @@ use crate::catalog::Catalog;
 use crate::directory::Directory;
 use crate::ledger::Ledger;
 use crate::live::{Current, Live};
+use crate::metrics::Metrics;
 use crate::peers::Peers;
 use crate::store::Db;
 use refusal::Refusal;
@@ -75,6 +77,7 @@ pub(crate) struct Shared {
     pub(crate) peers: Arc<Peers>,
     pub(crate) db: Db,
     pub(crate) ledger: Arc<Ledger>,
+    pub(crate) metrics: Arc<Metrics>,
     /// Set while the gateway shuts down.
     pub(crate) draining: Arc<AtomicBool>,
     pub(crate) probe: Probe,
@@ -122,6 +125,7 @@ fn documented() -> OpenApiRouter<Shared> {
         .routes(routes!(check::check))
         .routes(routes!(explain::explain))
         .routes(routes!(reload::reload))
+        .routes(routes!(metrics::metrics))
         .routes(routes!(calculate::calculate))
         .merge(keys::routes())
         .merge(customers::routes())

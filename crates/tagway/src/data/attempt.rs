@@ -13,6 +13,7 @@ use tagway_core::tag::Members;
 
 use super::budgets;
 use super::content::{self, Content};
+use super::detours::Told;
 use super::failure::{Failure, Retry};
 use super::intake::Call;
 use super::upstream::Pool;
@@ -77,6 +78,8 @@ pub(crate) struct Tries {
     /// What an error message says of fallbacks, behind the name of the group.
     pub(crate) about_fallbacks: Option<String>,
     pub(crate) fallbacks: u32,
+    /// For the metrics.
+    pub(crate) told: Told,
     /// What is held of budgets.
     pub(crate) holds: Holds,
 }
@@ -126,7 +129,9 @@ pub(crate) async fn run(
             tries.lost.push(begun);
         }
         let router = &around.snapshot.config.router;
-        if note(around, plan, id, &failure, call) && 1 < left.count() {
+        let cools = note(around, plan, id, &failure, call);
+        tries.told.failed(id, &failure, cools);
+        if cools && 1 < left.count() {
             left.remove(deployment.position);
             tier.remove(deployment.position);
         }
@@ -152,6 +157,7 @@ pub(crate) async fn run(
             fresh = tier.clone();
         }
         tries.retries += 1;
+        tries.told.retried();
     };
     for position in tier.iter() {
         left.remove(position);

@@ -1,6 +1,4 @@
-//! Costs in LiteLLM's headers, and how often there is none to show because no price is known.
-
-use std::sync::atomic::{AtomicU64, Ordering};
+//! Costs in LiteLLM's headers.
 
 use http::{HeaderMap, HeaderValue};
 use tagway_core::money::Nanos;
@@ -9,15 +7,9 @@ use tagway_core::usage::Usage;
 
 use super::names;
 
-/// Calls that were served by deployments whose price is not known, since the start.
-static UNPRICED: AtomicU64 = AtomicU64::new(0);
-
 /// Tells what a call cost, and what its key has spent with it. `usage` is not known yet when an answer streams.
 pub(crate) fn tell(headers: &mut HeaderMap, prices: Option<&Prices>, usage: Option<&Usage>, spent: Nanos) {
     const NOTHING: HeaderValue = HeaderValue::from_static("0.0");
-    if prices.is_none() {
-        UNPRICED.fetch_add(1, Ordering::Relaxed);
-    }
     let Some((prices, usage)) = prices.zip(usage) else {
         headers.insert(&names::RESPONSE_COST_INPUT, NOTHING);
         headers.insert(&names::RESPONSE_COST_OUTPUT, NOTHING);

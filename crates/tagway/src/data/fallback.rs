@@ -56,6 +56,7 @@ pub(crate) async fn run<'s>(
             let peek = Peek::read(body.as_bytes()).map_err(Failure::Unreadable)?;
             hop(around, caller, &wanted, &call.with(peek), trail, tries).await
         };
+        tries.told.fell_back(model, &failure, served.is_ok());
         match served {
             Ok(served) => return Ok(served),
             Err(next) => last = Some(also_failed(model, &next, tries)),

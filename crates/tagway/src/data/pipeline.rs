@@ -25,6 +25,7 @@ use crate::directory::Directory;
 use crate::ledger::Writer;
 use crate::live::{Current, Live};
 use crate::meter::NamedMeters;
+use crate::metrics::Meter;
 use crate::route::{Trail, Wanted};
 use crate::seen::Notes;
 use crate::{access, auth, tags};
@@ -38,6 +39,7 @@ pub(crate) struct Gateway {
     pub(crate) ledger: Arc<Writer>,
     /// What was used of the limits of tags.
     pub(crate) tag_meters: Arc<NamedMeters>,
+    pub(crate) meter: Meter,
 }
 
 /// Answers a call to a model.
@@ -47,6 +49,7 @@ pub(crate) async fn serve(gateway: &Gateway, route: Route, request: Request<Inco
     let (head, body) = request.into_parts();
     let own = intake::call_id(&head.headers);
     let mut record = Record::new(route.endpoint, own, Arc::clone(&current), Arc::clone(&gateway.ledger));
+    record.progress = current.snapshot.config.proxy.metrics.on.then(|| gateway.meter.begin());
     let mut trail = explain::wanted(&head.headers);
     match proceed(gateway, &current, &route, &head, body, &mut trail, &mut record).await {
         Ok(answer) => answer.with(record),

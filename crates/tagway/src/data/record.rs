@@ -13,6 +13,7 @@ use tagway_core::usage::Usage;
 
 use super::admit::Hold;
 use super::attempt::{Reply, Tries};
+use super::class::Class;
 use super::failure::Failure;
 use super::rates::Permits;
 use super::settle::Owners;
@@ -20,6 +21,7 @@ use crate::accounts::{Account, now_millis};
 use crate::auth::Who;
 use crate::ledger::Writer;
 use crate::live::Current;
+use crate::metrics::Progress;
 use crate::receipt::{Receipt, Tagged};
 use crate::route::Plan;
 
@@ -28,6 +30,8 @@ pub(crate) struct Record {
     pub(crate) began: Instant,
     /// The way to the ledger.
     pub(super) writer: Arc<Writer>,
+    /// Its place in the metrics, where they are kept.
+    pub(super) progress: Option<Progress>,
     /// Its receipt has been written.
     pub(super) settled: bool,
     /// The body: for its tokens, where a provider does not tell them.
@@ -57,6 +61,8 @@ pub(crate) struct Record {
     /// What it took until now.
     pub(crate) tries: Tries,
     pub(crate) error: Option<String>,
+    /// The class of the failure it ended with, and whether it is a provider's.
+    pub(super) class: Option<Class>,
     pub(super) usage: Option<Usage>,
     /// The request's place among those in progress.
     pub(crate) hold: Option<Hold>,
@@ -82,6 +88,7 @@ impl Record {
         Self {
             began: Instant::now(),
             writer,
+            progress: None,
             settled: false,
             request: Bytes::new(),
             owners: Owners::default(),
@@ -103,6 +110,7 @@ impl Record {
             upstream: Duration::ZERO,
             tries: Tries::default(),
             error: None,
+            class: None,
             usage: None,
             hold: None,
             permits: Permits::default(),
@@ -181,6 +189,7 @@ impl Record {
     pub(crate) fn failed(&mut self, failure: &Failure) {
         self.status = failure.status();
         self.error = Some(failure.to_string());
+        self.class = Some(Class::of(failure));
     }
 
     /// Notes what the provider counted.

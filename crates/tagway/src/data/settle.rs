@@ -18,7 +18,7 @@ use crate::receipt::{Booking, NEVER, Payer, Receipt, Subject};
 const LONGEST: usize = 1024;
 
 /// nginx's status for a client that left before there was an answer.
-const LEFT: StatusCode = match StatusCode::from_u16(499) {
+pub(super) const LEFT: StatusCode = match StatusCode::from_u16(499) {
     Ok(status) => status,
     Err(_) => StatusCode::BAD_REQUEST,
 };
@@ -51,8 +51,12 @@ impl Record {
     /// asked only where the provider's figures did not come. `complete` says that the last byte of an answer leaves
     /// next.
     pub(super) fn settle(&mut self, seen: impl FnOnce() -> Seen, complete: bool) {
+        if std::mem::replace(&mut self.settled, true) {
+            return;
+        }
+        let due = self.measure();
         // A request of nobody is nobody's cost.
-        if std::mem::replace(&mut self.settled, true) || self.who.is_none() {
+        if self.who.is_none() {
             return;
         }
         self.learn();
@@ -64,6 +68,7 @@ impl Record {
             calls,
             complete,
             rules: self.current.snapshot.config.general.spend,
+            due,
         };
         self.writer.settle(bill);
     }

@@ -17,6 +17,8 @@ use crate::store::Stored;
 #[derive(Debug)]
 pub(crate) struct Grant {
     pub(crate) policy: Policy,
+    /// Its name for people.
+    pub(super) alias: Option<Box<str>>,
     /// Its limits of rate.
     pub(crate) limits: Box<[Metered]>,
     /// Its budgets.
@@ -119,6 +121,11 @@ impl Bearer {
             organization,
             user,
         }
+    }
+
+    /// Its team's name for people.
+    pub(crate) fn team_alias(&self) -> Option<Box<str>> {
+        self.team.as_ref()?.grant.load().as_ref()?.alias.clone()
     }
 
     /// When it ends to be valid.

@@ -239,6 +239,7 @@ impl Keeper {
         let limits = self.meters.of(stored, &limits);
         Ok(Some(Grant {
             policy,
+            alias: stored.object.links().name.map(Box::from),
             limits,
             purse,
             budget: stored.object.links().budget.map(Box::from),

@@ -9,6 +9,7 @@ mod meters;
 mod purse;
 mod watch;
 
+use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -64,6 +65,13 @@ impl<T> Clone for Known<T> {
             Self::Nobody(since) => Self::Nobody(*since),
         }
     }
+}
+
+/// Names for people, by id.
+#[derive(Default)]
+pub(crate) struct Names {
+    pub(crate) keys: HashMap<Box<str>, Box<str>>,
+    pub(crate) teams: HashMap<Box<str>, Box<str>>,
 }
 
 /// Everybody who is known.
@@ -158,6 +166,20 @@ impl Directory {
         if self.orders.send(Order::CheckAll { done }).await.is_ok() {
             let _ = finished.await;
         }
+    }
+
+    /// Names for people of the keys in memory, and of their teams.
+    pub(crate) fn names(&self) -> Names {
+        let mut names = Names::default();
+        for (_, bearer) in self.keys.iter() {
+            if let Some((team, alias)) = bearer.team_id.as_ref().zip(bearer.team_alias()) {
+                names.teams.insert(team.clone(), alias);
+            }
+            if let Some(alias) = &bearer.alias {
+                names.keys.insert(bearer.id.clone(), alias.clone());
+            }
+        }
+        names
     }
 
     /// Whether the store answered last time.

@@ -13,6 +13,7 @@ use tagway_core::wire::reply;
 use tagway_core::wire::sse::SseMap;
 
 use crate::accounts::Holds;
+use crate::metrics::Due;
 use crate::receipt::{Receipt, Subject};
 
 /// Texts up to this size are counted at once, before the last byte of an answer leaves.
@@ -48,6 +49,8 @@ pub(crate) struct Bill {
     /// The client is about to get the last byte of an answer.
     pub(crate) complete: bool,
     pub(crate) rules: SpendRules,
+    /// Where metrics take note of what it used.
+    pub(crate) due: Due,
 }
 
 /// How exact a count is to be.
@@ -74,7 +77,7 @@ impl Bill {
 
     /// The receipt, complete. The cost takes the place of what the request held of budgets.
     pub(super) fn receipt(self, count: Count, now: i64) -> Receipt<Subject> {
-        let Self { mut receipt, holds, request, calls, .. } = self;
+        let Self { mut receipt, holds, request, calls, due, .. } = self;
         let mut prompt = None;
         let (mut total, mut cost) = (Usage::default(), Some(Nanos::ZERO));
         for call in &calls {
@@ -89,6 +92,7 @@ impl Bill {
         }
         receipt.usage = (!calls.is_empty()).then_some(total);
         receipt.cost = cost;
+        due.settle(receipt.usage.as_ref(), cost);
         for booking in holds.settle(cost.unwrap_or(Nanos::ZERO), now) {
             let same = |other: &&mut _| {
                 let crate::receipt::Booking { payer, id, .. } = &**other;

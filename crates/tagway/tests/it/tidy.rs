@@ -26,6 +26,7 @@ const LAYERS: &[&[&str]] = &[
         "health",
         "host",
         "meter",
+        "metrics",
         "receipt",
         "seal",
         "tasks",

@@ -1,0 +1,68 @@
+//! Failures by the names of LiteLLM's exceptions, as its metrics tell them. Only names: what a failure means to the
+//! client is decided elsewhere.
+
+use super::failure::Failure;
+use super::refused;
+use crate::auth::Denied;
+use crate::route::NoRoute;
+
+/// The class of a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Class {
+    pub(super) name: &'static str,
+    /// A provider's answer is what failed.
+    pub(super) is_providers: bool,
+    /// Why tags or cooldowns left no deployment.
+    pub(super) undecided: Option<&'static str>,
+}
+
+impl Class {
+    pub(super) fn of(failure: &Failure) -> Self {
+        let undecided = match failure {
+            Failure::NoRoute(NoRoute::Tags { .. } | NoRoute::CoolingDown { .. }) => failure.reason(),
+            _ => None,
+        };
+        Self { name: name(failure), is_providers: failure.is_providers(), undecided }
+    }
+}
+
+fn name(failure: &Failure) -> &'static str {
+    match failure {
+        Failure::Refused(refused) => match (refused.class, refused.status.as_u16()) {
+            (refused::Class::ContextWindow, _) => "ContextWindowExceededError",
+            (refused::Class::ContentPolicy, _) => "ContentPolicyViolationError",
+            (refused::Class::Other, 401) => "AuthenticationError",
+            (refused::Class::Other, 404) => "NotFoundError",
+            (refused::Class::Other, 408 | 504) => "Timeout",
+            (refused::Class::Other, 429) => "RateLimitError",
+            (refused::Class::Other, 400 | 422) => "BadRequestError",
+            (refused::Class::Other, 500) => "InternalServerError",
+            (refused::Class::Other, 502) => "BadGatewayError",
+            (refused::Class::Other, 503) => "ServiceUnavailableError",
+            (refused::Class::Other, _) => "APIError",
+        },
+        Failure::Timeout { .. } => "Timeout",
+        Failure::Unreachable { .. } | Failure::Garbled { .. } => "InternalServerError",
+        Failure::Event { .. } => "APIConnectionError",
+        Failure::OverBudget(_) => "BudgetExceededError",
+        // LiteLLM's own limits.
+        Failure::OverLimit(_) | Failure::Busy { .. } => "HTTPException",
+        Failure::NoRoute(NoRoute::CoolingDown { .. }) => "RouterRateLimitError",
+        Failure::NoRoute(NoRoute::UnknownModel { .. }) | Failure::UnknownModel { .. } => {
+            "ProxyModelNotFoundError"
+        }
+        Failure::Stuck(_) | Failure::Denied(Denied::Unreachable(_)) => "ServiceUnavailableError",
+        Failure::Unreadable(_)
+        | Failure::TooLarge { .. }
+        | Failure::SlowBody(_)
+        | Failure::BrokenBody
+        | Failure::ModelNotText
+        | Failure::MissingParameter { .. }
+        | Failure::Malformed(_) => "BadRequestError",
+        Failure::Denied(_)
+        | Failure::TagForbidden(_)
+        | Failure::ModelForbidden(_)
+        | Failure::NoRoute(NoRoute::Tags { .. })
+        | Failure::NoUpstream { .. } => "ProxyException",
+    }
+}

@@ -63,6 +63,7 @@ fn everything_that_works_is_read() {
     let one = &config.deployments[0];
     assert_eq!(one.api_key.as_ref().map(|key| key.expose()), Some("eu-secret"));
     assert_eq!((one.weight, one.order, one.rpm, one.tpm), (Some(2.5), Some(1), Some(60), Some(100_000)));
+    assert_eq!(one.max_parallel_requests, Some(8));
     assert_eq!(one.timeout, Some(Duration::from_millis(1500)));
     assert_eq!(one.stream_timeout, Some(Duration::from_secs(3)));
     assert_eq!(one.max_retries, Some(0));
@@ -92,6 +93,7 @@ fn everything_that_works_is_read() {
     assert_eq!((router.tag_error_status, router.num_retries, router.allowed_fails), (403, 1, 0));
     assert_eq!(router.fallbacks, [("chat".to_owned(), vec!["mock".to_owned(), "openai/gpt-4o".to_owned()])]);
     assert_eq!(router.context_window_fallbacks, [("chat".to_owned(), vec!["mock".to_owned()])]);
+    assert_eq!((router.default_max_parallel_requests, router.enforce_rates), (Some(40), true));
     assert_eq!(router.aliases.len(), 2);
     assert!(router.aliases[1].hidden && router.aliases[1].group == "fast");
     assert_eq!(router.timeout, Duration::from_secs(30));

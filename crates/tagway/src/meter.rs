@@ -162,6 +162,11 @@ pub(crate) fn admit(meter: &Arc<Meter>, rates: Rates, now: u64) -> Result<Permit
     Ok(permit)
 }
 
+/// Whether there is a place for one more request under what `rates` say of those in progress.
+pub(crate) fn has_place(meter: &Meter, rates: Rates) -> bool {
+    rates.in_progress.is_none_or(|limit| u64::from(meter.in_progress.load(Ordering::Relaxed)) < limit)
+}
+
 impl Permit {
     /// Counts the tokens the request has used.
     pub(crate) fn used(&self, tokens: u64, now: u64) {

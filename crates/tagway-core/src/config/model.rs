@@ -56,10 +56,12 @@ pub struct Deployment {
     pub weight: Option<f64>,
     /// `order`: lower is tried first.
     pub order: Option<i64>,
-    /// Requests a minute: a share for the shuffle.
+    /// Requests a minute: a share for the shuffle, and a limit with [`Router::enforce_rates`].
     pub rpm: Option<u64>,
-    /// Tokens a minute: a share for the shuffle.
+    /// Tokens a minute: the same.
     pub tpm: Option<u64>,
+    /// `max_parallel_requests`: calls in progress.
+    pub max_parallel_requests: Option<u64>,
     /// `timeout`, for the whole answer of a call that does not stream.
     pub timeout: Option<Duration>,
     /// `stream_timeout`, for the first byte of a stream and for every silence in it.
@@ -194,6 +196,11 @@ pub struct Router {
     pub max_fallbacks: u32,
     /// `model_group_alias`: name → group, and whether `/v1/models` hides the name.
     pub aliases: Vec<Alias>,
+    /// `enable_pre_call_checks`, or `enforce_model_rate_limits` among `optional_pre_call_checks`: `rpm` and `tpm` of
+    /// deployments are limits.
+    pub enforce_rates: bool,
+    /// `default_max_parallel_requests` of deployments that say nothing of it.
+    pub default_max_parallel_requests: Option<u64>,
     /// `provider_budget_config`: what may be spent on a provider, by its name.
     pub provider_budgets: Vec<(String, Budget)>,
     /// `redis_url`, `redis_host` and the like, or the environment's `REDIS_URL`, `REDIS_HOST`, ….

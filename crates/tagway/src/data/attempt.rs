@@ -11,12 +11,13 @@ use tagway_core::price::Prices;
 use tagway_core::snapshot::{Deployment, DeploymentId, Endpoint, Snapshot};
 use tagway_core::tag::Members;
 
-use super::budgets;
 use super::content::{self, Content};
 use super::failure::{Failure, Retry};
 use super::intake::Call;
+use super::room;
 use super::upstream::Pool;
 use crate::accounts::{Accounts, Holds, Table};
+use crate::capacity::{Capacity, Taken};
 use crate::health::{Board, Fault};
 use crate::route::Plan;
 
@@ -29,6 +30,7 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 pub(crate) struct Around<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) board: &'a Board,
+    pub(crate) capacity: &'a Capacity,
     pub(crate) pool: &'a Arc<Pool>,
     pub(crate) accounts: &'a Accounts,
     /// The budgets of tags, deployments and providers.
@@ -79,6 +81,8 @@ pub(crate) struct Tries {
     pub(crate) fallbacks: u32,
     /// What is held of budgets.
     pub(crate) holds: Holds,
+    /// What the call has taken of its deployment's limits.
+    pub(crate) taken: Option<Taken>,
 }
 
 /// Calls one deployment of those `left`, and others after it as far as retries go. The lowest `order` among them
@@ -94,19 +98,27 @@ pub(crate) async fn run(
     let mut tier = first_order(around.snapshot, plan, left);
     let mut fresh = tier.clone();
     tries.retries = 0;
-    let mut spent = Vec::new();
+    let mut full = Vec::new();
+    let mut seat = None;
+    let mut last = None;
     let failure = loop {
         let Some(id) = pick(around.snapshot, plan, &fresh) else {
             break Failure::NoUpstream { id: plan.group.name.clone() };
         };
         let deployment = around.snapshot.deployment(id);
         fresh.remove(deployment.position);
-        if let Err(exceeded) = budgets::go_to(around, &mut tries.holds, id).await {
-            spent.push((id, exceeded));
+        if let Err(none) = room::take(around, tries, id).await {
+            full.push((id, none));
             left.remove(deployment.position);
             tier.remove(deployment.position);
             if left.is_empty() {
-                break budgets::all_spent(around, &spent);
+                // After a failure the client shall hear of that.
+                if let Some(failure) = last {
+                    break failure;
+                }
+                if !room::wait(around, plan, &mut full, left, &mut seat).await {
+                    break room::none(around, &full);
+                }
             }
             if tier.is_empty() {
                 tier = first_order(around.snapshot, plan, left);
@@ -116,10 +128,12 @@ pub(crate) async fn run(
             }
             continue;
         }
+        seat = None;
         let failure = match content::fetch(around, id, model, call, &mut tries.begun).await {
             Ok(reply) => return Ok(reply),
             Err(failure) => failure,
         };
+        tries.taken = None;
         if let Some(begun) = tries.begun.take()
             && failure.broke_off()
         {
@@ -152,6 +166,7 @@ pub(crate) async fn run(
             fresh = tier.clone();
         }
         tries.retries += 1;
+        last = Some(failure);
     };
     for position in tier.iter() {
         left.remove(position);

@@ -109,7 +109,8 @@ async fn proceed(
     };
     let accounts = &*gateway.directory.accounts;
     let table = accounts.table();
-    let around = Around { snapshot, board: &current.board, pool: &gateway.pool, accounts, table: &table };
+    let Current { board, capacity, .. } = current;
+    let around = Around { snapshot, board, capacity, pool: &gateway.pool, accounts, table: &table };
     let served = fallback::run(&around, &caller, &wanted, &call, trail, &mut record.tries).await;
     if caller.bearer().is_some() {
         explain::only_candidates(trail);

@@ -99,7 +99,8 @@ fn everything_that_works_is_read() {
     assert_eq!(router.timeout, Duration::from_secs(30));
     assert_eq!(config.general.max_request_bytes, 1 << 19);
     assert_eq!(config.general.key_header.as_ref().map(|name| name.as_str()), Some("x-gateway-key"));
-    assert_eq!(config.general.global_max_parallel_requests, Some(500));
+    let general = &config.general;
+    assert_eq!((general.global_max_parallel_requests, general.max_parallel_requests), (Some(500), Some(20)));
     let kinds: Vec<TagKind> = config.tags.iter().map(|tag| tag.kind).collect();
     assert_eq!(kinds, [TagKind::Both, TagKind::Attribution]);
     let notes: Vec<String> = loaded.notes.iter().map(|note| note.to_string()).collect();

@@ -309,6 +309,8 @@ pub struct General {
     pub reject_client_metadata_tags: bool,
     /// `global_max_parallel_requests`.
     pub global_max_parallel_requests: Option<u32>,
+    /// `max_parallel_requests`: of every virtual key that has no limit of its own.
+    pub max_parallel_requests: Option<u64>,
     /// `strict_budgets`: all budgets are strict that do not say otherwise.
     pub strict_budgets: bool,
     /// `apply_user_budget_to_team_keys`: a user's budget counts what the keys of its teams spend, too.

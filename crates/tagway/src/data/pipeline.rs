@@ -38,6 +38,8 @@ pub(crate) struct Gateway {
     pub(crate) ledger: Arc<Writer>,
     /// What was used of the limits of tags.
     pub(crate) tag_meters: Arc<NamedMeters>,
+    /// What was used of the limit of keys without one of their own.
+    pub(crate) key_meters: Arc<NamedMeters>,
 }
 
 /// Answers a call to a model.
@@ -95,6 +97,8 @@ async fn proceed(
     let limited = rates::Limited {
         tags: &snapshot.limited_tags,
         meters: &gateway.tag_meters,
+        key_places: snapshot.config.general.max_parallel_requests,
+        key_meters: &gateway.key_meters,
         prefix: &snapshot.config.router.tags.prefix,
     };
     record.permits = rates::admit(&caller, access::meant(&caller, &model), &tags, &limited, record.began)?;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
+use tagway_core::config::Rates;
 use tagway_core::limits::LimitedTags;
 use tagway_core::tag::name::{Marker, TagName};
 use tagway_core::tag::{Origin, RequestTag};
@@ -166,16 +167,28 @@ pub(crate) fn admit(
             permits.0.push((Whose::new(policy.origin, metered.model.is_some()), permit));
         }
     }
+    if let Some(places) = limited.key_places
+        && let Some(bearer) = caller.bearer()
+        && !bearer.limits.iter().any(|own| own.model.is_none() && own.rates.in_progress.is_some())
+    {
+        let rates = Rates { in_progress: Some(places), ..Rates::default() };
+        let permit = meter::admit(&limited.key_meters.of(&bearer.id), rates, micros(now));
+        let over = |reached| OverLimit { whose: Origin::Key.as_str(), id: bearer.id.to_string(), reached };
+        permits.0.push((Whose::Key, permit.map_err(over)?));
+    }
     if !limited.tags.is_empty() {
         limited.admit(tags, micros(now), &mut permits)?;
     }
     Ok(permits)
 }
 
-/// The tags with limits, and what was used of them.
+/// The limits that the configuration gives tags and keys, and what was used of them.
 pub(crate) struct Limited<'a> {
     pub(crate) tags: &'a LimitedTags,
     pub(crate) meters: &'a Arc<NamedMeters>,
+    /// How many requests a key without a limit of its own may have in progress.
+    pub(crate) key_places: Option<u64>,
+    pub(crate) key_meters: &'a Arc<NamedMeters>,
     /// The router's `tag_routing_prefix`.
     pub(crate) prefix: &'a str,
 }

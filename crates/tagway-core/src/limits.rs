@@ -62,7 +62,7 @@ impl PerMinute {
 }
 
 /// The declared tags with limits of rate.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct LimitedTags {
     named: HashMap<Box<str>, Rates>,
     /// Patterns: each tag under one has the whole of its limits.

@@ -94,6 +94,8 @@ pub struct Deployment {
     pub blame: String,
     /// What it may be given: a minute's requests and tokens where they are enforced, and calls in progress.
     pub limits: Rates,
+    /// The same for tags at it.
+    pub tag_limits: LimitedTags,
     paths: Vec<PathAndQuery>,
     pricing: Pricing,
 }
@@ -383,6 +385,7 @@ fn deployment(
         origin,
         paths,
         limits: limits(&entry, &config.router),
+        tag_limits: entry.info.tag_rates.iter().map(|(tag, rates)| (tag.as_str(), *rates)).collect(),
         pricing: Pricing::new(&entry, &config.catalogue),
         entry,
     })

@@ -5,7 +5,7 @@ mod config_host;
 use std::time::Duration;
 
 use config_host::Files;
-use tagway_core::config::{Mock, MockError, SpendFailure, SpendRules, TagKind, Tier, Valkey};
+use tagway_core::config::{Mock, MockError, Rates, SpendFailure, SpendRules, TagKind, Tier, Valkey};
 use tagway_core::secret::Secret;
 
 #[test]
@@ -82,6 +82,11 @@ fn everything_that_works_is_read() {
     assert_eq!(one.info.enable_tag_filtering, Some(false));
     assert!(one.info.allow_fail_open);
     assert_eq!(one.info.fields["mode"], "chat");
+    let rates = |requests, tokens| Rates { requests, tokens, in_progress: None };
+    let tags =
+        [("customer:*".to_owned(), rates(Some(10), Some(5000))), ("eu".to_owned(), rates(None, Some(100)))];
+    assert_eq!(one.info.tag_rates, tags);
+    assert_eq!(one.info.tag_budgets[0].1.duration.as_deref(), Some("1d"));
     assert_eq!(config.deployments[1].mock, Some(Mock::Text("hello".to_owned())));
     assert_eq!(config.deployments[1].upstream_model, "claude-3");
     assert_eq!(config.deployments[2].mock, Some(Mock::Error(MockError::RateLimit)));

@@ -68,6 +68,12 @@ impl NamedMeters {
         let Ok(meter) = known.get_or_insert_with(&Box::from(name), || Ok::<_, Infallible>(Arc::default()));
         meter
     }
+
+    /// The meter of a tag under what declares it: a tag under a pattern has what the pattern gives beside what is its
+    /// own.
+    pub(crate) fn of_tag(&self, declared: &str, tag: &str) -> Arc<Meter> {
+        if declared == tag { self.of(tag) } else { self.of(&format!("{declared} {tag}")) }
+    }
 }
 
 /// Limits, and what was used of them.

@@ -29,13 +29,15 @@ pub(crate) enum Payer {
     /// A user's part of a team's: `<team>/<user>`.
     Member,
     Deployment,
+    /// What carried a tag at a deployment: `<deployment>/<tag>`.
+    DeploymentTag,
     Provider,
     /// Everybody's: the id is empty.
     Global,
 }
 
 impl Payer {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Key,
         Self::Team,
         Self::User,
@@ -47,6 +49,7 @@ impl Payer {
         Self::OwnerModel,
         Self::Member,
         Self::Deployment,
+        Self::DeploymentTag,
         Self::Provider,
         Self::Global,
     ];
@@ -70,6 +73,7 @@ impl Payer {
             Self::OwnerModel => "owner_model",
             Self::Member => "member",
             Self::Deployment => "deployment",
+            Self::DeploymentTag => "deployment_tag",
             Self::Provider => "provider",
             Self::Global => "global",
         }

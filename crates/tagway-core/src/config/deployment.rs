@@ -220,6 +220,8 @@ fn build(
             tier: info.tier,
             enable_tag_filtering: info.enable_tag_filtering,
             allow_fail_open: info.allow_fail_open,
+            tag_rates: info.tag_rates,
+            tag_budgets: info.tag_budgets,
             access_groups: info.access_groups,
             fields: info.fields,
         },

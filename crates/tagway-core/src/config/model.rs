@@ -148,6 +148,10 @@ pub struct ModelInfo {
     pub enable_tag_filtering: Option<bool>,
     /// `allow_fail_open`.
     pub allow_fail_open: bool,
+    /// `request_limits` and `token_limits`: requests and tokens a minute by tag or pattern, at this deployment.
+    pub tag_rates: Vec<(String, Rates)>,
+    /// `dollar_limits`: what may be spent on it by tag or pattern.
+    pub tag_budgets: Vec<(String, Budget)>,
     /// `access_groups`: names under which lists of models may mean this deployment's.
     pub access_groups: Vec<String>,
     /// Every field as written (`mode`, `base_model`, free-form ones too), for `/model/info`.

@@ -35,6 +35,8 @@ pub(crate) struct Around<'a> {
     pub(crate) accounts: &'a Accounts,
     /// The budgets of tags, deployments and providers.
     pub(crate) table: &'a Table,
+    /// The request's tags by name, where any deployment limits some.
+    pub(crate) tags: &'a [&'a str],
 }
 
 /// A provider's answer.

@@ -122,7 +122,7 @@ pub(super) fn keep_open(around: &Around<'_>, plan: &Plan<'_>, left: &mut Members
     for position in left.clone().iter() {
         let Some(id) = plan.group.deployments.get(position) else { continue };
         if let Err(exceeded) =
-            places(around, *id).try_for_each(|account| account.check(Estimate::default(), now))
+            places(around, *id).iter().try_for_each(|account| account.check(Estimate::default(), now))
         {
             left.remove(position);
             spent.push((*id, exceeded));
@@ -131,10 +131,10 @@ pub(super) fn keep_open(around: &Around<'_>, plan: &Plan<'_>, left: &mut Members
     if left.is_empty() && !spent.is_empty() { Err(all_spent(around, &spent)) } else { Ok(()) }
 }
 
-/// The accounts of a deployment and its provider.
-fn places<'a>(around: &Around<'a>, id: DeploymentId) -> impl Iterator<Item = &'a Arc<Account>> {
+/// The accounts of a deployment, its provider, and the request's tags at it.
+fn places(around: &Around<'_>, id: DeploymentId) -> SmallVec<[Arc<Account>; 2]> {
     let entry = &around.snapshot.deployment(id).entry;
-    around.table.places(&entry.info.id, entry.provider.name)
+    around.accounts.of_place(around.table, &entry.info.id, entry.provider.name, around.tags)
 }
 
 /// Takes hold of the budgets of a deployment and its provider.
@@ -145,8 +145,7 @@ pub(super) async fn go_to(around: &Around<'_>, holds: &mut Holds, id: Deployment
     if !around.table.limits_places() {
         return Ok(());
     }
-    let places: SmallVec<[_; 2]> = places(around, id).map(Arc::clone).collect();
-    holds.go_to(&places, now_millis()).await
+    holds.go_to(&places(around, id), now_millis()).await
 }
 
 /// The failure of a request all of whose deployments have spent their budgets.
@@ -168,10 +167,14 @@ fn in_words(deployment: &Deployment, exceeded: &Exceeded) -> String {
     let entry = &deployment.entry;
     match exceeded.payer {
         Payer::Provider => format!("Provider={} Current cost: {used}, Max budget: {max}", exceeded.id),
-        _ => format!(
-            "Deployment={} (model_name: {}, litellm_params.model: {}) Current cost: {used}, Max budget: {max}",
-            exceeded.id, entry.model_name, entry.model
-        ),
+        payer => {
+            let tag = exceeded.id.split_once('/').filter(|_| payer == Payer::DeploymentTag);
+            let tag = tag.map_or(String::new(), |(_, tag)| format!(" Tag={tag}"));
+            format!(
+                "Deployment={} (model_name: {}, litellm_params.model: {}){tag} Current cost: {used}, Max budget: {max}",
+                entry.info.id, entry.model_name, entry.model
+            )
+        }
     }
 }
 
@@ -193,7 +196,7 @@ fn words(exceeded: &Exceeded) -> String {
         Payer::Organization => format!("Organization={id} "),
         Payer::Project => format!("Project={id} "),
         Payer::Tag => format!("Tag={id} "),
-        Payer::Deployment => format!("Deployment={id} "),
+        Payer::Deployment | Payer::DeploymentTag => format!("Deployment={id} "),
         Payer::Provider => format!("Provider={id} "),
     };
     format!("Budget has been exceeded! {whose}Current cost: {used}, Max budget: {max}")

@@ -114,7 +114,13 @@ async fn proceed(
     let accounts = &*gateway.directory.accounts;
     let table = accounts.table();
     let Current { board, capacity, .. } = current;
-    let around = Around { snapshot, board, capacity, pool: &gateway.pool, accounts, table: &table };
+    let named = if capacity.limits_tags() || table.limits_place_tags() {
+        rates::names(&tags, limited.prefix)
+    } else {
+        SmallVec::new()
+    };
+    let pool = &gateway.pool;
+    let around = Around { snapshot, board, capacity, pool, accounts, table: &table, tags: &named };
     let served = fallback::run(&around, &caller, &wanted, &call, trail, &mut record.tries).await;
     if caller.bearer().is_some() {
         explain::only_candidates(trail);

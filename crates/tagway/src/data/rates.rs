@@ -182,6 +182,16 @@ pub(crate) fn admit(
     Ok(permits)
 }
 
+/// The names of a request's tags. What it excludes it does not use.
+pub(super) fn names<'a>(tags: &'a [RequestTag<'_>], prefix: &str) -> SmallVec<[&'a str; 8]> {
+    let names = tags.iter().filter_map(|tag| TagName::parse(tag.text(), prefix));
+    let mut names: SmallVec<[&str; 8]> =
+        names.filter(|tag| tag.marker != Marker::Excluded).map(|tag| tag.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
 /// The limits that the configuration gives tags and keys, and what was used of them.
 pub(crate) struct Limited<'a> {
     pub(crate) tags: &'a LimitedTags,
@@ -195,20 +205,9 @@ pub(crate) struct Limited<'a> {
 
 impl Limited<'_> {
     fn admit(&self, tags: &[RequestTag<'_>], now: u64, permits: &mut Permits) -> Result<(), OverLimit> {
-        let names = tags.iter().filter_map(|tag| TagName::parse(tag.text(), self.prefix));
-        // What a request excludes it does not use.
-        let mut names: SmallVec<[&str; 8]> =
-            names.filter(|tag| tag.marker != Marker::Excluded).map(|tag| tag.name).collect();
-        names.sort_unstable();
-        names.dedup();
-        for tag in names {
+        for tag in names(tags, self.prefix) {
             for (declared, rates) in self.tags.of(tag) {
-                // A tag under a pattern has what the pattern gives beside what is its own.
-                let meter = if declared == tag {
-                    self.meters.of(tag)
-                } else {
-                    self.meters.of(&format!("{declared} {tag}"))
-                };
+                let meter = self.meters.of_tag(declared, tag);
                 let permit = meter::admit(&meter, rates, now);
                 let permit =
                     permit.map_err(|reached| OverLimit { whose: "tag", id: tag.to_owned(), reached })?;

@@ -169,3 +169,88 @@ async fn no_more_calls_at_once_than_a_deployment_takes_while_another_has_places(
     assert_eq!(shown["data"][1]["litellm_params"]["max_parallel_requests"], 3);
     assert!(!shown.to_string().contains(KEY));
 }
+
+/// A deployment of the model `m` with limits of tags at it.
+fn limiting(id: &str, params: &str, info: &str) -> String {
+    format!(
+        "  - {{model_name: m, litellm_params: {{model: openai/x, {params}}}, model_info: {{id: {id}, {info}}}}}\n"
+    )
+}
+
+#[tokio::test]
+async fn tags_have_limits_of_their_own_at_a_deployment() {
+    let info = "request_limits: {eng: 1, \"customer:*\": 2}, token_limits: {\"heavy:*\": 20}";
+    let gateway = Gateway::start(&config(
+        &[
+            limiting("one", "mock_response: a, order: 1", info),
+            limiting("two", "mock_response: b, order: 2", "request_limits: {eng: 1}"),
+        ],
+        "router_settings: {num_retries: 0}\n",
+    ));
+    // Each tag of a pattern for itself; the next order takes over.
+    for (tag, expected) in [
+        ("customer:1", "one"),
+        ("customer:2", "one"),
+        ("customer:1", "one"),
+        ("customer:1", "two"),
+        ("heavy:1", "one"),
+        ("heavy:1", "two"),
+        ("heavy:2", "one"),
+        ("!eng", "one"),
+        ("eng", "one"),
+        ("eng", "two"),
+    ] {
+        assert_eq!(served(&gateway, 1, &json!({"tags": [tag]})).await, [expected], "{tag}");
+    }
+    let (status, body) = error(gateway.chat("m", json!({"tags": ["eng", "other"]}))).await;
+    assert_eq!((status, &body["error"]["reason"]), (429, &json!("rate_limit")));
+    let said = body["error"]["message"].as_str().unwrap();
+    assert!(said.contains("RPM limit=1, id=two, model_group=m, tag=eng"), "{said}");
+    let shown: Value = gateway.get("/model/info").send().await.unwrap().json().await.unwrap();
+    let shown = &shown["data"][0]["model_info"];
+    assert_eq!(shown["request_limits"], json!({"eng": 1, "customer:*": 2}));
+    assert_eq!(shown["token_limits"], json!({"heavy:*": 20}));
+}
+
+#[tokio::test]
+async fn tags_have_budgets_of_their_own_at_a_deployment_and_a_restart_forgets_none() {
+    let fake = Fake::answer(|_| Reply::completion("hi", 10, 20)).await;
+    let (url, price) = (fake.url(), "input_cost_per_token: 0, output_cost_per_token: 0.05");
+    let one = |id: &str, order: u8, info: &str| {
+        let params = format!("api_base: \"{url}/v1\", api_key: k, order: {order}, {price}");
+        limiting(id, &params, info)
+    };
+    // An answer costs a dollar.
+    let info = "dollar_limits: {eng: {max_budget: 1}, \"customer:*\": {max_budget: 2, budget_duration: 30d}}";
+    let deployments = [one("a", 1, info), one("a/customer:1", 2, "")];
+    let gateway = Gateway::start(&config(&deployments, "router_settings: {num_retries: 0}\n"));
+    let tagged = |tag: &str| json!({"tags": [tag], "max_tokens": 20});
+    for (tag, expected) in [
+        ("customer:1", "a"),
+        ("customer:1", "a"),
+        ("customer:1", "a/customer:1"),
+        ("customer:2", "a"),
+        ("eng", "a"),
+        ("eng", "a/customer:1"),
+    ] {
+        assert_eq!(served(&gateway, 1, &tagged(tag)).await, [expected], "{tag}");
+    }
+    gateway.signal("TERM");
+    let gateway = Gateway::start_in(gateway.stopped(), &[], &[]);
+    for (tag, expected) in [
+        ("customer:1", "a/customer:1"),
+        ("eng", "a/customer:1"),
+        ("customer:2", "a"),
+        ("customer:2", "a/customer:1"),
+    ] {
+        assert_eq!(served(&gateway, 1, &tagged(tag)).await, [expected], "{tag}");
+    }
+    // The boundary: whoever names the deployment is not led to another one.
+    let (status, body) = error(gateway.chat("a", tagged("customer:1"))).await;
+    assert_eq!((status, &body["error"]["type"]), (429, &json!("budget_exceeded")));
+    let said = body["error"]["message"].as_str().unwrap();
+    assert!(
+        said.contains("Deployment=a (") && said.contains("Tag=customer:1 Current cost: 2.0, Max budget: 2.0"),
+        "{said}"
+    );
+}

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use config_host::Files;
 use tagway_core::config::{Mock, MockError, Rates, SpendFailure, SpendRules, TagKind, Tier, Valkey};
+use tagway_core::money::Nanos;
 use tagway_core::secret::Secret;
 
 #[test]
@@ -106,6 +107,12 @@ fn everything_that_works_is_read() {
     assert_eq!(config.general.key_header.as_ref().map(|name| name.as_str()), Some("x-gateway-key"));
     let general = &config.general;
     assert_eq!((general.global_max_parallel_requests, general.max_parallel_requests), (Some(500), Some(20)));
+    let (users, customers) = (&config.proxy.new_users, &config.proxy.customers);
+    assert_eq!((users.max, users.duration.as_deref()), (Some(Nanos(7_000_000_000)), Some("1mo")));
+    assert_eq!(
+        (customers.max, customers.budget_id.as_deref()),
+        (Some(Nanos(500_000_000)), Some("free-tier"))
+    );
     let kinds: Vec<TagKind> = config.tags.iter().map(|tag| tag.kind).collect();
     assert_eq!(kinds, [TagKind::Both, TagKind::Attribution]);
     let notes: Vec<String> = loaded.notes.iter().map(|note| note.to_string()).collect();

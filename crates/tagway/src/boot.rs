@@ -166,7 +166,7 @@ async fn serve(
         seen: Arc::clone(&seen),
         ledger: Arc::clone(&ledger),
         tag_meters: NamedMeters::new(),
-        key_meters: NamedMeters::new(),
+        default_meters: NamedMeters::new(),
     };
     let workers = Workers::start(count, &common, &admin, &stop, plan.grace)?;
     let renewed = Arc::clone(&catalog);

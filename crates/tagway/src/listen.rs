@@ -48,7 +48,7 @@ pub(crate) struct Common {
     pub(crate) ledger: Arc<Ledger>,
     /// What was used of the limits of tags.
     pub(crate) tag_meters: Arc<NamedMeters>,
-    pub(crate) key_meters: Arc<NamedMeters>,
+    pub(crate) default_meters: Arc<NamedMeters>,
 }
 
 /// The worker threads.
@@ -72,9 +72,9 @@ impl Workers {
             let load = Arc::new(AtomicUsize::new(0));
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let pool = Arc::new(upstream::Pool::default());
-            let Common { live, directory, seen, ledger, tag_meters, key_meters } = common.clone();
+            let Common { live, directory, seen, ledger, tag_meters, default_meters } = common.clone();
             let (seen, ledger) = (Notes::new(seen), Arc::new(Writer::new(ledger, number)));
-            let gateway = Gateway { live, directory, seen, pool, ledger, tag_meters, key_meters };
+            let gateway = Gateway { live, directory, seen, pool, ledger, tag_meters, default_meters };
             let (admin, stop, of) = (admin.clone(), stop.clone(), Arc::clone(&load));
             threads.push(
                 std::thread::Builder::new()

@@ -251,6 +251,10 @@ pub struct Proxy {
     pub json_logs: bool,
     /// What new virtual keys get and may ask for.
     pub new_keys: NewKeys,
+    /// What a new user with the role `internal_user` may spend that is given no budget.
+    pub new_users: NewUsers,
+    /// What a customer may spend that has no budget of its own, be it known or not.
+    pub customers: CustomerBudget,
     /// `max_budget` and its like: what may be spent altogether.
     pub budget: Budget,
     /// `tag_budget_config`: what may be spent on a tag, by its name.
@@ -263,6 +267,26 @@ pub struct Proxy {
     pub estimated_output_tokens: Option<u64>,
     /// `price_catalog`: prices that go before the built-in ones.
     pub price_catalog: Option<PriceCatalog>,
+}
+
+/// The budget of new users with the role `internal_user`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewUsers {
+    /// `max_internal_user_budget`
+    pub max: Option<Nanos>,
+    /// `default_max_internal_user_budget`, where the one above is not set.
+    pub default_max: Option<Nanos>,
+    /// `internal_user_budget_duration`
+    pub duration: Option<String>,
+}
+
+/// The budget of customers without one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CustomerBudget {
+    /// `max_end_user_budget`
+    pub max: Option<Nanos>,
+    /// `max_end_user_budget_id`: a stored budget, which goes before the amount.
+    pub budget_id: Option<String>,
 }
 
 /// Where prices come from, in the format of LiteLLM's `model_prices_and_context_window.json`.

@@ -140,6 +140,11 @@ impl Accounts {
         table.tag(tag, |payer, id, terms| self.fresh(payer, id, terms))
     }
 
+    /// The account of a customer without a budget of its own, where the configuration gives such one.
+    pub(crate) fn of_customer(&self, table: &Table, id: &str) -> Option<Arc<Account>> {
+        table.customer(id, |payer, id, terms| self.fresh(payer, id, terms))
+    }
+
     /// The accounts with a budget of a deployment, of its provider, and of these tags at it.
     pub(crate) fn of_place(
         &self,
@@ -173,7 +178,7 @@ impl Accounts {
         let accounts = self.open(db, plan.wanted()).await?;
         let before = self.table.load_full();
         let mut table = Table::new(plan, accounts);
-        let patterns: SmallVec<[Payer; 2]> = table.patterns().collect();
+        let patterns: SmallVec<[Payer; 3]> = table.patterns().collect();
         for payer in patterns {
             let _turn = self.turn().await;
             let counted = match db.counted_all(payer).await {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
+use tagway_core::config::{self, CustomerBudget, Rates};
 use tagway_core::snapshot::Snapshot;
 
 use super::account::Account;
@@ -23,6 +24,10 @@ pub(crate) struct Table {
     providers: HashMap<Box<str>, Arc<Account>>,
     /// Of tags at one deployment, by its id.
     place_tags: HashMap<Box<str>, TagBudgets>,
+    /// Of customers without a budget of their own.
+    customers: TagBudgets,
+    /// The limits of rate that stand beside that budget.
+    customer_rates: Rates,
     global: Option<Arc<Account>>,
 }
 
@@ -31,19 +36,35 @@ pub(super) struct Plan {
     single: Vec<Wanted>,
     tags: TagPlan,
     place_tags: Vec<(Box<str>, TagPlan)>,
+    customers: TagPlan,
+    customer_rates: Rates,
 }
 
 impl Plan {
     /// The accounts to open, those of patterns' tags excepted.
     pub(super) fn wanted(&self) -> Vec<Wanted> {
         let of_places = self.place_tags.iter().flat_map(|(_, plan)| plan.wanted());
-        self.single.iter().cloned().chain(self.tags.wanted()).chain(of_places).collect()
+        let of_tags = self.tags.wanted().chain(of_places).chain(self.customers.wanted());
+        self.single.iter().cloned().chain(of_tags).collect()
     }
 }
 
 /// What the ids of accounts of tags at a deployment begin with: `<deployment>/`, told apart from all others.
 fn prefix(deployment: &str) -> Box<str> {
     format!("{}/", deployment.replace('%', "%25").replace('/', "%2F")).into()
+}
+
+/// What customers without a budget of their own may spend, and how fast.
+fn of_customers(given: &CustomerBudget, budgets: &[Stored<Budget>]) -> (Terms, Rates) {
+    let configured = || Terms::configured(&config::Budget { max: given.max, ..config::Budget::default() });
+    let Some(id) = &given.budget_id else { return (configured(), Rates::default()) };
+    match budgets.iter().find(|budget| budget.id == *id) {
+        Some(budget) => (Terms::of(&budget.object.limits), budget.object.limits.rates()),
+        None => {
+            tracing::warn!(budget = id, "max_end_user_budget_id: there is no such budget");
+            (configured(), Rates::default())
+        }
+    }
 }
 
 impl Table {
@@ -72,7 +93,9 @@ impl Table {
             }
         }
         let tags = TagPlan::new(Payer::Tag, Box::default(), of_tags);
-        let mut plan = Plan { single: Vec::new(), tags, place_tags: Vec::new() };
+        let (terms, customer_rates) = of_customers(&config.proxy.customers, budgets);
+        let customers = TagPlan::new(Payer::Customer, Box::default(), [("*", terms)]);
+        let mut plan = Plan { single: Vec::new(), tags, place_tags: Vec::new(), customers, customer_rates };
         for deployment in &snapshot.deployments {
             let info = &deployment.entry.info;
             let all = info.tag_budgets.iter().map(|(tag, budget)| (tag.as_str(), Terms::configured(budget)));
@@ -100,7 +123,7 @@ impl Table {
     /// The table of these accounts, opened for the plan.
     pub(super) fn new(plan: Plan, accounts: Vec<Arc<Account>>) -> Self {
         let mut table = Self::default();
-        let (mut tags, mut place_tags) = (HashMap::new(), HashMap::new());
+        let (mut tags, mut place_tags, mut customers) = (HashMap::new(), HashMap::new(), HashMap::new());
         for account in accounts {
             let id: Box<str> = account.id().into();
             match account.payer() {
@@ -108,6 +131,7 @@ impl Table {
                 Payer::Provider => drop(table.providers.insert(id, account)),
                 Payer::Global => table.global = Some(account),
                 Payer::DeploymentTag => drop(place_tags.insert(id, account)),
+                Payer::Customer => drop(customers.insert(id, account)),
                 _ => drop(tags.insert(id, account)),
             }
         }
@@ -115,6 +139,8 @@ impl Table {
         for (deployment, plan) in plan.place_tags {
             table.place_tags.insert(deployment, TagBudgets::new(plan, |id| place_tags.remove(id)));
         }
+        table.customers = TagBudgets::new(plan.customers, |id| customers.remove(id));
+        table.customer_rates = plan.customer_rates;
         table
     }
 
@@ -122,7 +148,8 @@ impl Table {
     pub(super) fn patterns(&self) -> impl Iterator<Item = Payer> {
         let tags = self.tags.has_patterns().then_some(Payer::Tag);
         let at_places = self.place_tags.values().any(TagBudgets::has_patterns);
-        tags.into_iter().chain(at_places.then_some(Payer::DeploymentTag))
+        let customers = self.customers.has_patterns().then_some(Payer::Customer);
+        tags.into_iter().chain(at_places.then_some(Payer::DeploymentTag)).chain(customers)
     }
 
     /// The accounts of patterns' tags: those the store has counted for, by their ids, and those that were open
@@ -136,6 +163,9 @@ impl Table {
         if payer == Payer::Tag {
             return self.tags.buckets_for(Some(&before.tags), counted);
         }
+        if payer == Payer::Customer {
+            return self.customers.buckets_for(Some(&before.customers), counted);
+        }
         let of = |(deployment, tags): (&Box<str>, &TagBudgets)| {
             tags.buckets_for(before.place_tags.get(deployment), counted.clone())
         };
@@ -145,7 +175,7 @@ impl Table {
     /// Puts the accounts of patterns' tags in their places.
     pub(super) fn fill(&mut self, accounts: Vec<Arc<Account>>) {
         for account in accounts {
-            let all = self.place_tags.values_mut().chain([&mut self.tags]);
+            let all = self.place_tags.values_mut().chain([&mut self.tags, &mut self.customers]);
             for tags in all {
                 tags.fill(Arc::clone(&account));
             }
@@ -166,6 +196,20 @@ impl Table {
         self.tags.of(tag, fresh)
     }
 
+    /// The account of a customer without a budget of its own.
+    pub(super) fn customer(
+        &self,
+        id: &str,
+        fresh: impl FnOnce(Payer, &str, &Terms) -> Arc<Account>,
+    ) -> Option<Arc<Account>> {
+        self.customers.of(id, fresh)
+    }
+
+    /// The limits of rate of customers without any of their own.
+    pub(crate) fn customer_rates(&self) -> Rates {
+        self.customer_rates
+    }
+
     /// The account with this id, of a tag or of a tag at a deployment.
     pub(super) fn by_id(
         &self,
@@ -173,7 +217,7 @@ impl Table {
         id: &str,
         fresh: impl FnOnce(Payer, &str, &Terms) -> Arc<Account>,
     ) -> Option<Arc<Account>> {
-        let mut all = self.place_tags.values().chain([&self.tags]);
+        let mut all = self.place_tags.values().chain([&self.tags, &self.customers]);
         let (tags, tag) = all.find_map(|tags| Some((tags, tags.tag_of(payer, id)?)))?;
         tags.of(tag, fresh)
     }

@@ -1,4 +1,5 @@
-//! Budgets of tags, everywhere or at one deployment: of single tags, and of all tags of a pattern, each for itself.
+//! Budgets of tags, everywhere or at one deployment: of single tags, and of all tags of a pattern, each for itself. A
+//! budget that every customer has is one, too, with customers in the place of tags.
 //! Knows which account is which tag's.
 
 use std::collections::HashMap;
@@ -79,6 +80,7 @@ impl Default for TagBudgets {
 /// A pattern of tags, each of which has a budget.
 #[derive(Debug)]
 struct Pattern {
+    name: Box<str>,
     stem: Box<str>,
     terms: Terms,
     /// Of those that are too many.
@@ -106,6 +108,7 @@ impl TagBudgets {
             buckets: RwLock::default(),
             swept: AtomicI64::new(0),
             terms,
+            name,
         });
         let patterns = patterns.collect();
         Self { payer, prefix, named, patterns }
@@ -132,7 +135,8 @@ impl TagBudgets {
     ) -> Vec<Wanted> {
         let mut wanted: HashMap<Box<str>, Wanted> = HashMap::new();
         let mut want = |tag: &str| {
-            if self.named.contains_key(tag) || wildcard_stem(tag).is_some() || wanted.contains_key(tag) {
+            let is_rest = self.patterns.iter().any(|pattern| *pattern.name == *tag);
+            if self.named.contains_key(tag) || is_rest || wanted.contains_key(tag) {
                 return;
             }
             if let Some(pattern) = self.patterns.iter().find(|pattern| pattern.covers(tag)) {

@@ -37,6 +37,8 @@ pub(crate) struct Around<'a> {
     pub(crate) table: &'a Table,
     /// The request's tags by name, where any deployment limits some.
     pub(crate) tags: &'a [&'a str],
+    /// The customer it names.
+    pub(crate) customer: Option<&'a str>,
 }
 
 /// A provider's answer.

@@ -92,6 +92,11 @@ fn accounts(around: &Around<'_>, caller: &Caller, wanted: &Wanted<'_>) -> SmallV
             all.extend(purse.accounts(wanted.model, member).map(Arc::clone));
         }
     }
+    if let Some(customer) = around.customer
+        && !caller.purses().any(|(origin, purse)| origin == Origin::Customer && purse.own().is_some())
+    {
+        all.extend(around.accounts.of_customer(around.table, customer));
+    }
     if around.table.limits_tags() {
         for tag in wanted.tags {
             let name = TagName::parse(tag.text(), &config.router.tags.prefix);

@@ -34,8 +34,16 @@ pub(crate) async fn call(current: Arc<Current>, id: DeploymentId) -> Result<Head
     let (accounts, _) = Accounts::new(None);
     let table = accounts.table();
     let Current { snapshot, board, capacity, .. } = &*current;
-    let around =
-        Around { snapshot, board, capacity, pool: &pool, accounts: &accounts, table: &table, tags: &[] };
+    let around = Around {
+        snapshot,
+        board,
+        capacity,
+        pool: &pool,
+        accounts: &accounts,
+        table: &table,
+        tags: &[],
+        customer: None,
+    };
     let reply = content::fetch(&around, id, &deployment.entry.model_name, &call, &mut None).await?;
     Ok(reply.headers)
 }

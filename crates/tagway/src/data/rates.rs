@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
+use tagway_core::access::Policy;
 use tagway_core::config::Rates;
 use tagway_core::limits::LimitedTags;
 use tagway_core::tag::name::{Marker, TagName};
@@ -13,7 +14,7 @@ use tagway_core::tag::{Origin, RequestTag};
 
 use super::failure::Failure;
 use crate::auth::Caller;
-use crate::meter::{self, NamedMeters, Permit, Reached, Unit, micros};
+use crate::meter::{self, Metered, NamedMeters, Permit, Reached, Unit, micros};
 
 /// A limit that keeps a request out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -172,9 +173,15 @@ pub(crate) fn admit(
         && !bearer.limits.iter().any(|own| own.model.is_none() && own.rates.in_progress.is_some())
     {
         let rates = Rates { in_progress: Some(places), ..Rates::default() };
-        let permit = meter::admit(&limited.key_meters.of(&bearer.id), rates, micros(now));
-        let over = |reached| OverLimit { whose: Origin::Key.as_str(), id: bearer.id.to_string(), reached };
-        permits.0.push((Whose::Key, permit.map_err(over)?));
+        limited.admit_owner(Origin::Key, &bearer.id, rates, micros(now), &mut permits)?;
+    }
+    if let Some((id, rates)) = limited.customer {
+        let own = |(policy, limits): (&Policy, &[Metered])| {
+            policy.origin == Origin::Customer && limits.iter().any(|own| own.model.is_none())
+        };
+        if !caller.limits().any(own) {
+            limited.admit_owner(Origin::Customer, id, rates, micros(now), &mut permits)?;
+        }
     }
     if !limited.tags.is_empty() {
         limited.admit(tags, micros(now), &mut permits)?;
@@ -198,12 +205,30 @@ pub(crate) struct Limited<'a> {
     pub(crate) meters: &'a Arc<NamedMeters>,
     /// How many requests a key without a limit of its own may have in progress.
     pub(crate) key_places: Option<u64>,
-    pub(crate) key_meters: &'a Arc<NamedMeters>,
+    /// The customer, and the limits it has unless there are some of its own.
+    pub(crate) customer: Option<(&'a str, Rates)>,
+    pub(crate) default_meters: &'a Arc<NamedMeters>,
     /// The router's `tag_routing_prefix`.
     pub(crate) prefix: &'a str,
 }
 
 impl Limited<'_> {
+    /// Lets a request of an owner in that has limits by default.
+    fn admit_owner(
+        &self,
+        origin: Origin,
+        id: &str,
+        rates: Rates,
+        now: u64,
+        permits: &mut Permits,
+    ) -> Result<(), OverLimit> {
+        let whose = origin.as_str();
+        let permit = meter::admit(&self.default_meters.of(&format!("{whose} {id}")), rates, now);
+        let permit = permit.map_err(|reached| OverLimit { whose, id: id.to_owned(), reached })?;
+        permits.0.push((Whose::new(origin, false), permit));
+        Ok(())
+    }
+
     fn admit(&self, tags: &[RequestTag<'_>], now: u64, permits: &mut Permits) -> Result<(), OverLimit> {
         for tag in names(tags, self.prefix) {
             for (declared, rates) in self.tags.of(tag) {

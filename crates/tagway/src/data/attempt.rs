@@ -61,12 +61,21 @@ pub(crate) struct Begun {
     pub(crate) deployment: DeploymentId,
     /// The model asked for, where that decides which one the provider is called with (wildcards).
     pub(crate) model: Option<Box<str>>,
+    started: Instant,
+    /// How long it took, when it has ended.
+    ended: Option<Duration>,
 }
 
 impl Begun {
     /// A call of `deployment` for `model`.
-    pub(crate) fn new(id: DeploymentId, deployment: &Deployment, model: &str) -> Self {
-        Self { deployment: id, model: deployment.model_json.is_none().then(|| model.into()) }
+    pub(crate) fn new(id: DeploymentId, deployment: &Deployment, model: &str, started: Instant) -> Self {
+        let model = deployment.model_json.is_none().then(|| model.into());
+        Self { deployment: id, model, started, ended: None }
+    }
+
+    /// How long it took, or takes until now.
+    pub(crate) fn took(&self) -> Duration {
+        self.ended.unwrap_or_else(|| self.started.elapsed())
     }
 }
 
@@ -134,13 +143,21 @@ pub(crate) async fn run(
         }
         seat = None;
         let failure = match content::fetch(around, id, model, call, &mut tries.begun).await {
-            Ok(reply) => return Ok(reply),
+            Ok(reply) => {
+                if let Some(begun) = &mut tries.begun
+                    && !matches!(reply.content, Content::Stream(_))
+                {
+                    begun.ended = Some(reply.took);
+                }
+                return Ok(reply);
+            }
             Err(failure) => failure,
         };
         tries.taken = None;
-        if let Some(begun) = tries.begun.take()
+        if let Some(mut begun) = tries.begun.take()
             && failure.broke_off()
         {
+            begun.ended = Some(begun.took());
             tries.lost.push(begun);
         }
         let router = &around.snapshot.config.router;

@@ -28,6 +28,8 @@ pub(crate) enum Payer {
     OwnerModel,
     /// A user's part of a team's: `<team>/<user>`.
     Member,
+    /// A user's part of an organization's: `<organization>/<user>`.
+    OrganizationMember,
     Deployment,
     /// What carried a tag at a deployment: `<deployment>/<tag>`.
     DeploymentTag,
@@ -37,7 +39,7 @@ pub(crate) enum Payer {
 }
 
 impl Payer {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Key,
         Self::Team,
         Self::User,
@@ -48,6 +50,7 @@ impl Payer {
         Self::KeyModel,
         Self::OwnerModel,
         Self::Member,
+        Self::OrganizationMember,
         Self::Deployment,
         Self::DeploymentTag,
         Self::Provider,
@@ -72,6 +75,7 @@ impl Payer {
             Self::KeyModel => "key_model",
             Self::OwnerModel => "owner_model",
             Self::Member => "member",
+            Self::OrganizationMember => "organization_member",
             Self::Deployment => "deployment",
             Self::DeploymentTag => "deployment_tag",
             Self::Provider => "provider",

@@ -194,7 +194,7 @@ fn words(exceeded: &Exceeded) -> String {
         }
         // Their names are sentences.
         Payer::KeyModel | Payer::OwnerModel => return name.to_owned(),
-        Payer::Member => format!("{name} "),
+        Payer::Member | Payer::OrganizationMember => format!("{name} "),
         Payer::Global => String::new(),
         Payer::Key => format!("Key={name} "),
         Payer::Team => format!("Team={id} "),

@@ -113,3 +113,32 @@ async fn limits_of_rate_stand_beside_budgets_by_model() {
         assert_eq!((status, &body["error"]["param"]), (400, &json!("model_max_budget")), "{bad}");
     }
 }
+
+#[tokio::test]
+async fn a_members_part_of_an_organizations_budget_holds_whatever_team_it_works_for() {
+    let (_fake, gateway) = costly("{}").await;
+    ok(gateway.post("/organization/new", &json!({"organization_id": "o", "organization_alias": "O"}))).await;
+    ok(gateway.post("/team/new", &json!({"team_id": "o", "organization_id": "o"}))).await;
+    for user in ["u", "v"] {
+        ok(gateway.post("/user/new", &json!({"user_id": user, "auto_create_key": false}))).await;
+        let member = json!({"user_id": user, "role": "internal_user"});
+        let add = json!({"organization_id": "o", "member": member, "max_budget_in_organization": 2});
+        ok(gateway.post("/organization/member_add", &add)).await;
+    }
+    let one = key(&gateway, json!({"user_id": "u", "organization_id": "o"})).await;
+    let two = key(&gateway, json!({"user_id": "u", "team_id": "o"})).await;
+    let elsewhere = key(&gateway, json!({"user_id": "u"})).await;
+    let other = key(&gateway, json!({"user_id": "v", "team_id": "o"})).await;
+    for (key, expected) in
+        [(&one, 200), (&two, 200), (&one, 429), (&two, 429), (&elsewhere, 200), (&other, 200)]
+    {
+        assert_eq!(status(chat(&gateway, key, json!({}))).await, expected);
+    }
+    let (_, body) = error(chat(&gateway, &one, json!({}))).await;
+    let said = "Budget has been exceeded! User=u in Organization=o Current cost: 2.0, Max budget: 2.0";
+    assert_eq!(body["error"]["message"], said);
+    let more = json!({"organization_id": "o", "user_id": "u", "max_budget_in_organization": 3});
+    let raise = gateway.client.patch(format!("{}/organization/member_update", gateway.url));
+    ok(raise.bearer_auth(KEY).json(&more)).await;
+    assert_eq!(status(chat(&gateway, &two, json!({}))).await, 200);
+}

@@ -28,14 +28,15 @@ pub(crate) enum Payer {
     OwnerModel,
     /// A user's part of a team's: `<team>/<user>`.
     Member,
-    /// A user's part of an organization's: `<organization>/<user>`.
-    OrganizationMember,
     Deployment,
-    /// What carried a tag at a deployment: `<deployment>/<tag>`.
-    DeploymentTag,
     Provider,
     /// Everybody's: the id is empty.
     Global,
+    // The journal knows them by their place: new ones come last.
+    /// What carried a tag at a deployment: `<deployment>/<tag>`.
+    DeploymentTag,
+    /// A user's part of an organization's: `<organization>/<user>`.
+    OrganizationMember,
 }
 
 impl Payer {
@@ -50,11 +51,11 @@ impl Payer {
         Self::KeyModel,
         Self::OwnerModel,
         Self::Member,
-        Self::OrganizationMember,
         Self::Deployment,
-        Self::DeploymentTag,
         Self::Provider,
         Self::Global,
+        Self::DeploymentTag,
+        Self::OrganizationMember,
     ];
 
     /// The one of this name in the store.

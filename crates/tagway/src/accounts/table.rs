@@ -166,10 +166,10 @@ impl Table {
         if payer == Payer::Customer {
             return self.customers.buckets_for(Some(&before.customers), counted);
         }
-        let of = |(deployment, tags): (&Box<str>, &TagBudgets)| {
+        let of_places = self.place_tags.iter().flat_map(|(deployment, tags)| {
             tags.buckets_for(before.place_tags.get(deployment), counted.clone())
-        };
-        self.place_tags.iter().flat_map(of).collect()
+        });
+        of_places.collect()
     }
 
     /// Puts the accounts of patterns' tags in their places.

@@ -137,6 +137,11 @@ pub(crate) async fn run(
                 tier = first_order(around.snapshot, plan, left);
             }
             if fresh.is_empty() {
+                // Those that have failed are all there is: as below, not at once.
+                if let Some(failure) = &last {
+                    let router = &around.snapshot.config.router;
+                    tokio::time::sleep(wait(tries.retries.saturating_sub(1), failure, router)).await;
+                }
                 fresh = tier.clone();
             }
             continue;

@@ -138,6 +138,36 @@ async fn a_stream_keeps_its_place_at_the_deployment_and_another_request_waits_fo
 }
 
 #[tokio::test]
+async fn as_many_requests_wait_for_a_place_as_there_are_and_the_upstream_never_sees_more() {
+    let fake = Fake::answer(|_| Reply::chat(["a"]).hold(After::Chunks(1))).await;
+    let gateway = Gateway::start(&config(&[at(&fake, "one", "max_parallel_requests: 3")], ""));
+    let chat = || gateway.chat("m", json!({"stream": true, "tags": ["a"]})).send();
+    let streams = [chat().await.unwrap(), chat().await.unwrap(), chat().await.unwrap()];
+    let mut more = tokio::task::JoinSet::new();
+    for _ in 0..10 {
+        more.spawn(chat());
+    }
+    let next = async |more: &mut tokio::task::JoinSet<_>| {
+        let answer: Result<reqwest::Response, _> = more.join_next().await.unwrap().unwrap();
+        answer.unwrap()
+    };
+    for _ in 0..7 {
+        assert_eq!(next(&mut more).await.status(), 429);
+    }
+    assert_eq!((fake.hits(), more.len()), (3, 3));
+    fake.release_all();
+    for stream in streams {
+        assert!(stream.text().await.unwrap().contains("[DONE]"));
+    }
+    for _ in 0..3 {
+        let waited = next(&mut more).await;
+        assert_eq!(waited.status(), 200);
+        waited.text().await.unwrap();
+    }
+    assert_eq!(fake.hits(), 6);
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_gives_its_place_back() {
     let held = Reply::chat(["a", "b"]).stall(After::Chunks(1));
     let fake = Fake::script([held, Reply::completion("b", 1, 1)]).await;

@@ -62,7 +62,7 @@ impl PerMinute {
 }
 
 /// The declared tags with limits of rate.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct LimitedTags {
     named: HashMap<Box<str>, Rates>,
     /// Patterns: each tag under one has the whole of its limits.
@@ -72,16 +72,7 @@ pub struct LimitedTags {
 impl LimitedTags {
     /// Those with limits among the declared ones.
     pub fn new(declared: &[TagDeclaration]) -> Self {
-        let mut all = Self::default();
-        for TagDeclaration { name, rates, .. } in declared.iter().filter(|tag| tag.rates.any()) {
-            match wildcard_stem(name) {
-                Some(_) => all.patterns.push((name.as_str().into(), *rates)),
-                None => {
-                    all.named.insert(name.as_str().into(), *rates);
-                }
-            }
-        }
-        all
+        declared.iter().map(|tag| (tag.name.as_str(), tag.rates)).collect()
     }
 
     /// Whether there are none.
@@ -94,6 +85,20 @@ impl LimitedTags {
         let own = self.named.get(tag).map(|rates| (tag, *rates));
         let over = self.patterns.iter().filter(move |(pattern, _)| covers(pattern, tag));
         own.into_iter().chain(over.map(|(pattern, rates)| (&**pattern, *rates)))
+    }
+}
+
+impl<'a> FromIterator<(&'a str, Rates)> for LimitedTags {
+    fn from_iter<T: IntoIterator<Item = (&'a str, Rates)>>(tags: T) -> Self {
+        let mut all = Self::default();
+        for (name, rates) in tags.into_iter().filter(|(_, rates)| rates.any()) {
+            if wildcard_stem(name).is_some() {
+                all.patterns.push((name.into(), rates));
+            } else {
+                all.named.insert(name.into(), rates);
+            }
+        }
+        all
     }
 }
 

@@ -4,6 +4,7 @@
 //! A price stands in pico-dollars, a cost is summed up in them and rounded once for each of its two parts.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::money::Nanos;
 use crate::usage::{Service, Usage};
@@ -30,10 +31,14 @@ pub enum Item {
     AudioOut,
     /// The request itself.
     Request,
+    /// A second that the call takes, where tokens have no price.
+    Second,
+    /// The same under another name, which counts where the first one is not given.
+    OutputSecond,
 }
 
 /// LiteLLM's names.
-const NAMES: [(&str, Item); 9] = [
+const NAMES: [(&str, Item); 11] = [
     ("input_cost_per_token", Item::Input),
     ("output_cost_per_token", Item::Output),
     ("cache_read_input_token_cost", Item::CacheRead),
@@ -43,6 +48,8 @@ const NAMES: [(&str, Item); 9] = [
     ("input_cost_per_audio_token", Item::AudioIn),
     ("output_cost_per_audio_token", Item::AudioOut),
     ("input_cost_per_request", Item::Request),
+    ("input_cost_per_second", Item::Second),
+    ("output_cost_per_second", Item::OutputSecond),
 ];
 
 /// What a price is for: `input_cost_per_token_above_200k_tokens_flex`.
@@ -127,6 +134,7 @@ struct Band {
     audio_in: u64,
     audio_out: u64,
     request: u64,
+    second: u64,
 }
 
 /// What a call cost.
@@ -146,7 +154,8 @@ impl Cost {
 }
 
 impl Prices {
-    /// Prices by LiteLLM's names, in dollars; `None` when neither a prompt's tokens nor the request have one.
+    /// Prices by LiteLLM's names, in dollars; `None` when neither a prompt's tokens nor the request nor time
+    /// have one.
     pub fn new(named: &[(String, f64)]) -> Option<Self> {
         let given: Vec<_> = named
             .iter()
@@ -158,7 +167,8 @@ impl Prices {
     /// The same from prices that were read. `inclusive`: "above 200k" means "from 200k on" at this provider.
     pub fn of(given: &[Price], inclusive: bool) -> Option<Self> {
         let base = |item| given.iter().any(|price| price.name.item == item && price.name.above == 0);
-        if !base(Item::Input) && !base(Item::Request) {
+        let bases = [Item::Input, Item::Request, Item::Second, Item::OutputSecond];
+        if !bases.into_iter().any(base) {
             return None;
         }
         let mut bands = Vec::new();
@@ -183,9 +193,19 @@ impl Prices {
     pub fn are_free(&self) -> bool {
         self.0.iter().all(|band| {
             let Band {
-                input, output, cache_read, cache_write, reasoning, audio_in, audio_out, request, ..
+                input,
+                output,
+                cache_read,
+                cache_write,
+                reasoning,
+                audio_in,
+                audio_out,
+                request,
+                second,
+                ..
             } = *band;
-            [input, output, cache_read, cache_write, reasoning, audio_in, audio_out, request] == [0; 8]
+            [input, output, cache_read, cache_write, reasoning, audio_in, audio_out, request, second]
+                == [0; 9]
         })
     }
 
@@ -195,6 +215,19 @@ impl Prices {
         #[expect(clippy::cast_precision_loss, reason = "shown, never added up")]
         let dollars = |picos: u64| picos as f64 / PICOS;
         (dollars(band.input), dollars(band.output))
+    }
+
+    /// The prices of a call that took so long: its time is part of what the request itself costs.
+    pub fn lasting(self, took: Duration) -> Self {
+        if self.0.iter().all(|band| band.second == 0) {
+            return self;
+        }
+        let timed = |band: &Band| {
+            let time = took.as_micros().saturating_mul(u128::from(band.second)) / 1_000_000;
+            let request = band.request.saturating_add(u64::try_from(time).unwrap_or(u64::MAX));
+            Band { request, second: 0, ..*band }
+        };
+        Self(self.0.iter().map(timed).collect())
     }
 
     /// What `usage` costs.
@@ -262,6 +295,11 @@ impl Band {
             audio_in: or(Item::AudioIn, input),
             audio_out: or(Item::AudioOut, output),
             request: or(Item::Request, 0),
+            // As in LiteLLM, the price of tokens goes before that of time.
+            second: match price(Item::Input) {
+                Some(_) => 0,
+                None => or(Item::Second, or(Item::OutputSecond, 0)),
+            },
         }
     }
 }
@@ -275,195 +313,4 @@ fn sum<const N: usize>(parts: [(u64, u64); N]) -> Nanos {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn prices(named: &[(&str, f64)]) -> Option<Prices> {
-        Prices::new(&named.iter().map(|(name, price)| ((*name).to_owned(), *price)).collect::<Vec<_>>())
-    }
-
-    fn usage(prompt: u64, completion: u64) -> Usage {
-        Usage { prompt, completion, ..Usage::NONE }
-    }
-
-    #[test]
-    fn every_kind_of_token_has_its_price() {
-        let prices = prices(&[
-            ("input_cost_per_token", 1e-6),
-            ("output_cost_per_token", 10e-6),
-            ("cache_read_input_token_cost", 0.1e-6),
-            ("cache_creation_input_token_cost", 2e-6),
-            ("output_cost_per_reasoning_token", 20e-6),
-            ("input_cost_per_audio_token", 3e-6),
-            ("output_cost_per_audio_token", 30e-6),
-            ("input_cost_per_request", 0.005),
-        ])
-        .unwrap();
-        let usage = Usage {
-            cache_read: 100,
-            cache_write: 10,
-            audio_in: 40,
-            reasoning: 5,
-            audio_out: 2,
-            ..usage(1000, 50)
-        };
-        let cost = prices.cost(&usage);
-        assert_eq!(cost.input, Nanos(850_000 + 10_000 + 20_000 + 120_000 + 5_000_000));
-        assert_eq!(cost.output, Nanos(430_000 + 100_000 + 60_000));
-    }
-
-    #[test]
-    fn a_kind_without_a_price_costs_what_its_side_costs() {
-        let prices = prices(&[("input_cost_per_token", 1e-6), ("output_cost_per_token", 2e-6)]).unwrap();
-        let detailed = Usage { cache_read: 5, audio_in: 1, reasoning: 4, ..usage(10, 10) };
-        assert_eq!(prices.cost(&detailed), prices.cost(&usage(10, 10)));
-    }
-
-    #[test]
-    fn a_long_prompt_has_the_prices_of_its_tier() {
-        let prices = prices(&[
-            ("input_cost_per_token", 1e-6),
-            ("output_cost_per_token", 2e-6),
-            ("cache_read_input_token_cost", 0.5e-6),
-            ("input_cost_per_token_above_128k_tokens", 3e-6),
-            ("input_cost_per_token_above_1000000_tokens", 4e-6),
-            ("output_cost_per_token_above_1000000_tokens", 9e-6),
-        ])
-        .unwrap();
-        let cost = |prompt| prices.cost(&usage(prompt, 1));
-        assert_eq!(cost(128_000).input, Nanos(128_000_000));
-        assert_eq!(cost(128_001).input, Nanos(3 * 128_001_000));
-        assert_eq!(cost(128_001).output, Nanos(2000));
-        assert_eq!(cost(1_000_001), Cost { input: Nanos(4 * 1_000_001_000), output: Nanos(9000) });
-        let cached = prices.cost(&Usage { cache_read: 128_001, ..usage(128_001, 0) });
-        assert_eq!(cached.input, Nanos(64_000_500));
-    }
-
-    #[test]
-    fn a_threshold_belongs_to_the_upper_tier_where_the_provider_says_so() {
-        let given = [("input_cost_per_token", 1), ("input_cost_per_token_above_200k_tokens", 2)]
-            .map(|(name, picos)| Price { name: Name::read(name).unwrap(), picos: picos * 1000 });
-        let cost = |inclusive| Prices::of(&given, inclusive).unwrap().cost(&usage(200_000, 0)).input;
-        assert_eq!((cost(false), cost(true)), (Nanos(200_000), Nanos(400_000)));
-    }
-
-    #[test]
-    fn a_service_tier_has_its_prices_and_everybody_elses_for_the_rest() {
-        let prices = prices(&[
-            ("input_cost_per_token", 2e-6),
-            ("output_cost_per_token", 8e-6),
-            ("output_cost_per_reasoning_token", 16e-6),
-            ("input_cost_per_token_above_272k_tokens", 4e-6),
-            ("input_cost_per_token_flex", 1e-6),
-            ("input_cost_per_token_above_272k_tokens_flex", 3e-6),
-            ("output_cost_per_token_priority", 9e-6),
-        ])
-        .unwrap();
-        let cost = |service, prompt| prices.cost(&Usage { service, reasoning: 1, ..usage(prompt, 1) });
-        assert_eq!(cost(Service::Flex, 1), Cost { input: Nanos(1000), output: Nanos(16_000) });
-        assert_eq!(cost(Service::Flex, 300_000).input, Nanos(900_000_000));
-        assert_eq!(cost(Service::Priority, 1), Cost { input: Nanos(2000), output: Nanos(9000) });
-        assert_eq!(cost(Service::Priority, 300_000).input, Nanos(1_200_000_000));
-        assert_eq!(cost(Service::Ultrafast, 1), cost(Service::Standard, 1));
-    }
-
-    #[test]
-    fn a_price_that_is_not_known_is_not_nothing() {
-        assert_eq!(prices(&[]), None);
-        assert_eq!(prices(&[("output_cost_per_token", 1.0)]), None);
-        assert_eq!(prices(&[("input_cost_per_image", 1.0)]), None);
-        assert!(prices(&[("input_cost_per_token", 0.0)]).unwrap().are_free());
-    }
-
-    #[test]
-    fn reads_names() {
-        let read = |name| Name::read(name).map(|name| (name.item, name.above, name.service));
-        assert_eq!(
-            read("cache_read_input_token_cost_above_272k_tokens_flex"),
-            Some((Item::CacheRead, 272_000, Service::Flex))
-        );
-        assert_eq!(
-            read("input_cost_per_token_priority_above_200k_tokens"),
-            Some((Item::Input, 200_000, Service::Priority))
-        );
-        for other in ["input_cost_per_token_batches", "input_cost_per_second", "cost_per_token", "_above_"] {
-            assert_eq!(read(other), None, "{other}");
-        }
-    }
-
-    fn any_prices() -> impl Strategy<Value = Prices> {
-        let name = prop::sample::select(&[
-            "output_cost_per_token",
-            "cache_read_input_token_cost",
-            "output_cost_per_reasoning_token",
-            "cache_creation_input_token_cost_flex",
-            "input_cost_per_audio_token",
-        ]);
-        prop::collection::vec((name, 0.0..1e-3), 0..6).prop_map(|mut named| {
-            named.push(("input_cost_per_token", 1.5e-7));
-            prices(&named).unwrap()
-        })
-    }
-
-    fn any_usage(most: u64) -> impl Strategy<Value = Usage> {
-        (0..most, 0..most, 0..most, 0..most, 0..most).prop_map(
-            |(prompt, completion, read, write, reasoning)| {
-                let cache_read = read.min(prompt);
-                Usage {
-                    cache_read,
-                    cache_write: write.min(prompt - cache_read),
-                    reasoning: reasoning.min(completion),
-                    ..usage(prompt, completion)
-                }
-            },
-        )
-    }
-
-    fn plus(a: &Usage, b: &Usage) -> Usage {
-        Usage {
-            cache_read: a.cache_read + b.cache_read,
-            cache_write: a.cache_write + b.cache_write,
-            reasoning: a.reasoning + b.reasoning,
-            ..usage(a.prompt + b.prompt, a.completion + b.completion)
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn more_is_never_cheaper(prices in any_prices(), a in any_usage(1 << 30), b in any_usage(1 << 30)) {
-            let (one, both) = (prices.cost(&a), prices.cost(&plus(&a, &b)));
-            prop_assert!(one.input <= both.input && one.output <= both.output);
-        }
-
-        #[test]
-        fn costs_add_up_but_for_rounding(
-            prices in any_prices(),
-            a in any_usage(1 << 20),
-            b in any_usage(1 << 20),
-        ) {
-            let (apart, both) = (prices.cost(&a).total() + prices.cost(&b).total(), prices.cost(&plus(&a, &b)));
-            prop_assert!((apart - both.total()).0.abs() <= 3);
-        }
-
-        #[test]
-        fn nothing_overflows(
-            picos in prop::collection::vec(any::<u64>(), 8),
-            prompt: u64,
-            completion: u64,
-            parts: [u64; 5],
-        ) {
-            let given: Vec<_> = NAMES
-                .iter()
-                .zip(picos)
-                .map(|((name, _), picos)| Price { name: Name::read(name).unwrap(), picos })
-                .collect();
-            let [cache_read, cache_write, reasoning, audio_in, audio_out] = parts;
-            let usage =
-                Usage { cache_read, cache_write, reasoning, audio_in, audio_out, ..usage(prompt, completion) };
-            let cost = Prices::of(&given, false).unwrap().cost(&usage);
-            prop_assert!(Nanos::ZERO <= cost.input && Nanos::ZERO <= cost.output);
-        }
-    }
-}
+mod tests;

@@ -12,8 +12,8 @@ use headers::{blame, reply_headers, request_headers};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::catalogue::{Catalogue, Listed, Pricing};
-use crate::config::{Config, Deployment as Entry};
+use crate::catalogue::{Listed, Pricing};
+use crate::config::{Config, Deployment as Entry, Rates, Router};
 use crate::dialect::resolve;
 use crate::limits::LimitedTags;
 use crate::price::Prices;
@@ -92,6 +92,10 @@ pub struct Deployment {
     pub reply_headers: Vec<(HeaderName, HeaderValue)>,
     /// What its upstream is called in error messages (`OpenAIException`).
     pub blame: String,
+    /// What it may be given: a minute's requests and tokens where they are enforced, and calls in progress.
+    pub limits: Rates,
+    /// The same for tags at it.
+    pub tag_limits: LimitedTags,
     paths: Vec<PathAndQuery>,
     pricing: Pricing,
 }
@@ -228,7 +232,7 @@ impl Snapshot {
                 }
             }
             let id = DeploymentId(u32::try_from(deployments.len()).unwrap_or(u32::MAX));
-            deployments.push(deployment(entry, group, members.len(), &config.catalogue)?);
+            deployments.push(deployment(entry, group, members.len(), &config)?);
             members.push(id);
         }
         for group in &mut groups {
@@ -347,7 +351,7 @@ fn deployment(
     entry: Entry,
     group: GroupId,
     position: usize,
-    catalogue: &Catalogue,
+    config: &Config,
 ) -> Result<Deployment, Unusable> {
     let unusable = |why: String| Unusable { id: entry.info.id.clone(), why };
     let shown = entry.api_base.clone().unwrap_or_else(|| entry.provider.base_url.to_owned());
@@ -385,9 +389,24 @@ fn deployment(
         blame: blame(entry.provider.name),
         origin,
         paths,
-        pricing: Pricing::new(&entry, catalogue),
+        limits: limits(&entry, &config.router),
+        tag_limits: entry.info.tag_rates.iter().map(|(tag, rates)| (tag.as_str(), *rates)).collect(),
+        pricing: Pricing::new(&entry, &config.catalogue),
         entry,
     })
+}
+
+/// The limits in force. LiteLLM looks for `rpm` and `tpm` in `model_info`, too.
+fn limits(entry: &Entry, router: &Router) -> Rates {
+    let rate = |own: Option<u64>, name: &str| {
+        let own = own.or_else(|| entry.info.fields.get(name)?.as_u64());
+        own.filter(|_| router.enforce_rates)
+    };
+    Rates {
+        requests: rate(entry.rpm, "rpm"),
+        tokens: rate(entry.tpm, "tpm"),
+        in_progress: entry.max_parallel_requests.or(router.default_max_parallel_requests),
+    }
 }
 
 /// Parameters of `/responses`.

@@ -5,7 +5,8 @@ mod config_host;
 use std::time::Duration;
 
 use config_host::Files;
-use tagway_core::config::{Mock, MockError, SpendFailure, SpendRules, TagKind, Tier, Valkey};
+use tagway_core::config::{Mock, MockError, Rates, SpendFailure, SpendRules, TagKind, Tier, Valkey};
+use tagway_core::money::Nanos;
 use tagway_core::secret::Secret;
 
 #[test]
@@ -63,6 +64,7 @@ fn everything_that_works_is_read() {
     let one = &config.deployments[0];
     assert_eq!(one.api_key.as_ref().map(|key| key.expose()), Some("eu-secret"));
     assert_eq!((one.weight, one.order, one.rpm, one.tpm), (Some(2.5), Some(1), Some(60), Some(100_000)));
+    assert_eq!(one.max_parallel_requests, Some(8));
     assert_eq!(one.timeout, Some(Duration::from_millis(1500)));
     assert_eq!(one.stream_timeout, Some(Duration::from_secs(3)));
     assert_eq!(one.max_retries, Some(0));
@@ -81,6 +83,11 @@ fn everything_that_works_is_read() {
     assert_eq!(one.info.enable_tag_filtering, Some(false));
     assert!(one.info.allow_fail_open);
     assert_eq!(one.info.fields["mode"], "chat");
+    let rates = |requests, tokens| Rates { requests, tokens, in_progress: None };
+    let tags =
+        [("customer:*".to_owned(), rates(Some(10), Some(5000))), ("eu".to_owned(), rates(None, Some(100)))];
+    assert_eq!(one.info.tag_rates, tags);
+    assert_eq!(one.info.tag_budgets[0].1.duration.as_deref(), Some("1d"));
     assert_eq!(config.deployments[1].mock, Some(Mock::Text("hello".to_owned())));
     assert_eq!(config.deployments[1].upstream_model, "claude-3");
     assert_eq!(config.deployments[2].mock, Some(Mock::Error(MockError::RateLimit)));
@@ -92,12 +99,20 @@ fn everything_that_works_is_read() {
     assert_eq!((router.tag_error_status, router.num_retries, router.allowed_fails), (403, 1, 0));
     assert_eq!(router.fallbacks, [("chat".to_owned(), vec!["mock".to_owned(), "openai/gpt-4o".to_owned()])]);
     assert_eq!(router.context_window_fallbacks, [("chat".to_owned(), vec!["mock".to_owned()])]);
+    assert_eq!((router.default_max_parallel_requests, router.enforce_rates), (Some(40), true));
     assert_eq!(router.aliases.len(), 2);
     assert!(router.aliases[1].hidden && router.aliases[1].group == "fast");
     assert_eq!(router.timeout, Duration::from_secs(30));
     assert_eq!(config.general.max_request_bytes, 1 << 19);
     assert_eq!(config.general.key_header.as_ref().map(|name| name.as_str()), Some("x-gateway-key"));
-    assert_eq!(config.general.global_max_parallel_requests, Some(500));
+    let general = &config.general;
+    assert_eq!((general.global_max_parallel_requests, general.max_parallel_requests), (Some(500), Some(20)));
+    let (users, customers) = (&config.proxy.new_users, &config.proxy.customers);
+    assert_eq!((users.max, users.duration.as_deref()), (Some(Nanos(7_000_000_000)), Some("1mo")));
+    assert_eq!(
+        (customers.max, customers.budget_id.as_deref()),
+        (Some(Nanos(500_000_000)), Some("free-tier"))
+    );
     let kinds: Vec<TagKind> = config.tags.iter().map(|tag| tag.kind).collect();
     assert_eq!(kinds, [TagKind::Both, TagKind::Attribution]);
     let notes: Vec<String> = loaded.notes.iter().map(|note| note.to_string()).collect();

@@ -16,7 +16,7 @@ fn line() -> impl Strategy<Value = String> {
         Just("model: openai/x".to_owned()),
         Just("tags: [free, 7, !x y, *a]".to_owned()),
         Just("router_settings:".to_owned()),
-        Just("general_settings: {master_key: Tr0ub4dor-hunter2, max_parallel_requests: 1, x: }".to_owned()),
+        Just("general_settings: {master_key: Tr0ub4dor-hunter2, max_response_size_mb: 1, x: }".to_owned()),
         Just("environment_variables: {A: Tr0ub4dor-hunter2, OPENAI_API_KEY: [Tr0ub4dor-hunter2]}".to_owned()),
         // Below `extra_headers` a key is the name of a header, which is shown; here it is a part of the secret.
         Just("api_key: {Tr0ub4dor-hunter2: 1}".to_owned()),

@@ -170,6 +170,7 @@ async fn serve(
         ledger: Arc::clone(&ledger),
         tag_meters: NamedMeters::new(),
         metrics,
+        default_meters: NamedMeters::new(),
     };
     let workers = Workers::start(count, &common, &admin, &stop, plan.grace)?;
     let renewed = Arc::clone(&catalog);

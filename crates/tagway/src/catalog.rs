@@ -57,11 +57,13 @@ impl Catalog {
             Err(StoreError::Absent) => {}
             Err(error) => return Err(error),
         }
-        let budgets: Vec<String> = tags.iter().filter_map(|tag| tag.object.budget_id.clone()).collect();
-        let budgets: Vec<Stored<Budget>> =
-            if budgets.is_empty() { Vec::new() } else { self.db.find_all(&budgets).await? };
         let current = self.live.current();
         let snapshot = &current.snapshot;
+        let of_customers = snapshot.config.proxy.customers.budget_id.iter().cloned();
+        let budgets: Vec<String> =
+            tags.iter().filter_map(|tag| tag.object.budget_id.clone()).chain(of_customers).collect();
+        let budgets: Vec<Stored<Budget>> =
+            if budgets.is_empty() { Vec::new() } else { self.db.find_all(&budgets).await? };
         self.accounts.configure(&self.db, snapshot, &tags, &budgets).await
     }
 

@@ -50,6 +50,7 @@ pub(crate) struct Common {
     /// What was used of the limits of tags.
     pub(crate) tag_meters: Arc<NamedMeters>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) default_meters: Arc<NamedMeters>,
 }
 
 /// The worker threads.
@@ -73,10 +74,11 @@ impl Workers {
             let load = Arc::new(AtomicUsize::new(0));
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let pool = Arc::new(upstream::Pool::default());
-            let Common { live, directory, seen, ledger, tag_meters, metrics } = common.clone();
+            let Common { live, directory, seen, ledger, tag_meters, default_meters, metrics } =
+                common.clone();
             let (seen, ledger) = (Notes::new(seen), Arc::new(Writer::new(ledger, number)));
             let meter = metrics.meter();
-            let gateway = Gateway { live, directory, seen, pool, ledger, tag_meters, meter };
+            let gateway = Gateway { live, directory, seen, pool, ledger, tag_meters, default_meters, meter };
             let (admin, stop, of) = (admin.clone(), stop.clone(), Arc::clone(&load));
             threads.push(
                 std::thread::Builder::new()

@@ -11,6 +11,7 @@ use tagway_core::catalogue::Catalogue;
 use tagway_core::config::{self, Config, Deployment, PriceCatalog, TagDeclaration};
 use tagway_core::snapshot::Snapshot;
 
+use crate::capacity::Capacity;
 use crate::health::Board;
 use crate::host::System;
 use crate::tasks::Stop;
@@ -30,6 +31,7 @@ type Files = Vec<(PathBuf, String)>;
 pub(crate) struct Current {
     pub(crate) snapshot: Snapshot,
     pub(crate) board: Board,
+    pub(crate) capacity: Capacity,
     /// What the files alone say.
     base: Arc<Config>,
     /// The files it was read from, with their contents.
@@ -148,7 +150,7 @@ impl Live {
     pub(crate) fn adopt(&self, added: Added) -> Result<(), String> {
         let _one = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.current();
-        let current = compile(Arc::clone(&before.base), before.files.clone(), &added, Some(&before.board))?;
+        let current = compile(Arc::clone(&before.base), before.files.clone(), &added, Some(&before))?;
         warn_of_unpriced(&current.snapshot, Some(&before.snapshot));
         self.added.store(Arc::new(added));
         self.current.store(Arc::new(current));
@@ -211,7 +213,6 @@ fn read(path: &Path, added: &Added, before: Option<&Current>) -> Result<Prepared
             }
         }
     }
-    let before = before.map(|before| &before.board);
     let current = compile(Arc::new(loaded.config), loaded.files, added, before)
         .map_err(|why| format!("{}: {why}", path.display()))?;
     Ok(Prepared { current, notes })
@@ -260,11 +261,13 @@ fn compile(
     base: Arc<Config>,
     files: Files,
     added: &Added,
-    before: Option<&Board>,
+    before: Option<&Current>,
 ) -> Result<Current, String> {
     let snapshot = Snapshot::compile(added.to(&base)).map_err(|unusable| unusable.to_string())?;
-    let board = Board::new(&snapshot, before, Instant::now());
-    Ok(Current { snapshot, board, base, files })
+    let now = Instant::now();
+    let board = Board::new(&snapshot, before.map(|before| &before.board), now);
+    let capacity = Capacity::new(&snapshot, before.map(|before| &before.capacity), now);
+    Ok(Current { snapshot, board, capacity, base, files })
 }
 
 /// Reloads when a file's content changes or the process gets SIGHUP. Contents are compared, not dates: a mounted

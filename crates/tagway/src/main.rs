@@ -10,6 +10,7 @@ mod alerts;
 mod auth;
 mod boot;
 mod call;
+mod capacity;
 mod catalog;
 mod cli;
 mod cors;

@@ -68,6 +68,12 @@ impl NamedMeters {
         let Ok(meter) = known.get_or_insert_with(&Box::from(name), || Ok::<_, Infallible>(Arc::default()));
         meter
     }
+
+    /// The meter of a tag under what declares it: a tag under a pattern has what the pattern gives beside what is its
+    /// own.
+    pub(crate) fn of_tag(&self, declared: &str, tag: &str) -> Arc<Meter> {
+        if declared == tag { self.of(tag) } else { self.of(&format!("{declared} {tag}")) }
+    }
 }
 
 /// Limits, and what was used of them.
@@ -160,6 +166,11 @@ pub(crate) fn admit(meter: &Arc<Meter>, rates: Rates, now: u64) -> Result<Permit
         }
     }
     Ok(permit)
+}
+
+/// Whether there is a place for one more request under what `rates` say of those in progress.
+pub(crate) fn has_place(meter: &Meter, rates: Rates) -> bool {
+    rates.in_progress.is_none_or(|limit| u64::from(meter.in_progress.load(Ordering::Relaxed)) < limit)
 }
 
 impl Permit {

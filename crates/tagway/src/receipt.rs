@@ -32,10 +32,15 @@ pub(crate) enum Payer {
     Provider,
     /// Everybody's: the id is empty.
     Global,
+    // The journal knows them by their place: new ones come last.
+    /// What carried a tag at a deployment: `<deployment>/<tag>`.
+    DeploymentTag,
+    /// A user's part of an organization's: `<organization>/<user>`.
+    OrganizationMember,
 }
 
 impl Payer {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 15] = [
         Self::Key,
         Self::Team,
         Self::User,
@@ -49,6 +54,8 @@ impl Payer {
         Self::Deployment,
         Self::Provider,
         Self::Global,
+        Self::DeploymentTag,
+        Self::OrganizationMember,
     ];
 
     /// The one of this name in the store.
@@ -69,7 +76,9 @@ impl Payer {
             Self::KeyModel => "key_model",
             Self::OwnerModel => "owner_model",
             Self::Member => "member",
+            Self::OrganizationMember => "organization_member",
             Self::Deployment => "deployment",
+            Self::DeploymentTag => "deployment_tag",
             Self::Provider => "provider",
             Self::Global => "global",
         }

@@ -117,6 +117,8 @@ impl<'t> Entry<'t> {
 
     fn price(&mut self, key: &str, value: &str, above: u64) {
         if let Some(name) = Name::read(key)
+            // Time is priced there for speech and pictures.
+            && !matches!(name.item, Item::Second | Item::OutputSecond)
             && let Some(dollars) = number(value)
         {
             let name = Name { above: name.above.max(above), ..name };

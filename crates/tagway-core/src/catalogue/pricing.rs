@@ -44,10 +44,10 @@ impl Pricing {
         pricing
     }
 
-    /// Its own prices, when a prompt's tokens have one among them.
+    /// Its own prices, when a prompt's tokens or time have one among them.
     fn whole(&self) -> Option<Prices> {
         let sets = |item| self.own.iter().any(|price| price.name.item == item && price.name.above == 0);
-        if !sets(Item::Input) {
+        if ![Item::Input, Item::Second, Item::OutputSecond].into_iter().any(sets) {
             return None;
         }
         Prices::of(&self.own, self.inclusive)

@@ -62,6 +62,7 @@ pub(super) const PARAMS: Table<Params> = &[
         "tpm",
         Rule::Works(|params, at, scope| params.tpm = scope.whole(at, 0, i64::MAX).map(i64::unsigned_abs)),
     ),
+    ("max_parallel_requests", Rule::Works(|p, at, s| p.max_parallel_requests = s.places(at))),
     ("timeout", Rule::Works(|params, at, scope| params.timeout = scope.seconds(at, false))),
     ("stream_timeout", Rule::Works(|params, at, scope| params.stream_timeout = scope.seconds(at, false))),
     ("max_retries", Rule::Works(|params, at, scope| params.max_retries = scope.count(at))),
@@ -139,10 +140,6 @@ pub(super) const PARAMS: Table<Params> = &[
     ("budget_duration", Rule::Works(|p, at, s| p.budget.duration = budgets::duration(at, s))),
     ("budget_window", Rule::Works(|p, at, s| p.budget.window = budgets::window(at, s))),
     ("budget_timezone", Rule::Works(|p, at, s| p.budget.timezone = budgets::timezone(at, s))),
-    (
-        "max_parallel_requests",
-        Rule::Refused("remove it, or use `global_max_parallel_requests` under `general_settings`"),
-    ),
     ("default_api_key_tpm_limit", Rule::Refused(NO_LIMITS)),
     ("default_api_key_rpm_limit", Rule::Refused(NO_LIMITS)),
     ("guardrails", Rule::Refused(NO_GUARD)),

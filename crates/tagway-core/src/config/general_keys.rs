@@ -40,6 +40,7 @@ pub(super) const GENERAL_KEYS: Table<Draft> = &[
                 s.whole(at, 1, i64::from(u32::MAX)).and_then(|n| u32::try_from(n).ok());
         }),
     ),
+    ("max_parallel_requests", Rule::Works(|d, at, s| d.max_parallel_requests = s.places(at))),
     ("strict_budgets", Rule::Works(|d, at, s| d.strict_budgets |= s.bool(at).unwrap_or(false))),
     // With it LiteLLM refuses what does not fit, too.
     (
@@ -88,7 +89,6 @@ pub(super) const GENERAL_KEYS: Table<Draft> = &[
     ("allow_user_auth", Rule::Refused(NO_ACCESS)),
     ("provider_url_destination_allowed_hosts", Rule::Refused(NO_ACCESS)),
     ("fail_closed_rate_limit_enforcement", Rule::Refused(NO_LIMITS)),
-    ("max_parallel_requests", Rule::Refused(NO_LIMITS)),
     ("max_response_size_mb", Rule::Refused(NO_LIMITS)),
     ("token_rate_limit_type", Rule::Refused(NO_LIMITS)),
     ("max_in_flight_requests_per_worker", Rule::Refused(NO_LIMITS)),

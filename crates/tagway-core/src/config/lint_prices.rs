@@ -11,6 +11,21 @@ const SHOWN: usize = 10;
 pub(super) fn run(config: &Config, entries: &[At<'_>], scope: &mut Scope<'_>) {
     unknown(config, entries, scope);
     only_prompts(config, entries, scope);
+    by_time(config, entries, scope);
+}
+
+/// Both a token and a second have a price: that of tokens goes first.
+fn by_time(config: &Config, entries: &[At<'_>], scope: &mut Scope<'_>) {
+    for (deployment, entry) in config.deployments.iter().zip(entries) {
+        let has = |name: &str| deployment.prices.iter().any(|(known, _)| known == name);
+        let by_time = ["input_cost_per_second", "output_cost_per_second"].into_iter().find(|name| has(name));
+        let Some(name) = by_time.filter(|_| has("input_cost_per_token")) else { continue };
+        if let Some(at) = model(entry) {
+            scope
+                .warning(&at, format!("`{name}` is never used: its tokens have a price"))
+                .help("remove one of the two");
+        }
+    }
 }
 
 /// No price is known: one message for all, since whoever tries things has many. A mock costs nobody anything.

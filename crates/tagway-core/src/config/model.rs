@@ -56,10 +56,12 @@ pub struct Deployment {
     pub weight: Option<f64>,
     /// `order`: lower is tried first.
     pub order: Option<i64>,
-    /// Requests a minute: a share for the shuffle.
+    /// Requests a minute: a share for the shuffle, and a limit with [`Router::enforce_rates`].
     pub rpm: Option<u64>,
-    /// Tokens a minute: a share for the shuffle.
+    /// Tokens a minute: the same.
     pub tpm: Option<u64>,
+    /// `max_parallel_requests`: calls in progress.
+    pub max_parallel_requests: Option<u64>,
     /// `timeout`, for the whole answer of a call that does not stream.
     pub timeout: Option<Duration>,
     /// `stream_timeout`, for the first byte of a stream and for every silence in it.
@@ -146,6 +148,10 @@ pub struct ModelInfo {
     pub enable_tag_filtering: Option<bool>,
     /// `allow_fail_open`.
     pub allow_fail_open: bool,
+    /// `request_limits` and `token_limits`: requests and tokens a minute by tag or pattern, at this deployment.
+    pub tag_rates: Vec<(String, Rates)>,
+    /// `dollar_limits`: what may be spent on it by tag or pattern.
+    pub tag_budgets: Vec<(String, Budget)>,
     /// `access_groups`: names under which lists of models may mean this deployment's.
     pub access_groups: Vec<String>,
     /// Every field as written (`mode`, `base_model`, free-form ones too), for `/model/info`.
@@ -194,6 +200,11 @@ pub struct Router {
     pub max_fallbacks: u32,
     /// `model_group_alias`: name → group, and whether `/v1/models` hides the name.
     pub aliases: Vec<Alias>,
+    /// `enable_pre_call_checks`, or `enforce_model_rate_limits` among `optional_pre_call_checks`: `rpm` and `tpm` of
+    /// deployments are limits.
+    pub enforce_rates: bool,
+    /// `default_max_parallel_requests` of deployments that say nothing of it.
+    pub default_max_parallel_requests: Option<u64>,
     /// `provider_budget_config`: what may be spent on a provider, by its name.
     pub provider_budgets: Vec<(String, Budget)>,
     /// `redis_url`, `redis_host` and the like, or the environment's `REDIS_URL`, `REDIS_HOST`, ….
@@ -240,6 +251,10 @@ pub struct Proxy {
     pub json_logs: bool,
     /// What new virtual keys get and may ask for.
     pub new_keys: NewKeys,
+    /// What a new user with the role `internal_user` may spend that is given no budget.
+    pub new_users: NewUsers,
+    /// What a customer may spend that has no budget of its own, be it known or not.
+    pub customers: CustomerBudget,
     /// `max_budget` and its like: what may be spent altogether.
     pub budget: Budget,
     /// `tag_budget_config`: what may be spent on a tag, by its name.
@@ -254,6 +269,26 @@ pub struct Proxy {
     pub price_catalog: Option<PriceCatalog>,
     /// The metrics at `/metrics`.
     pub metrics: super::MetricRules,
+}
+
+/// The budget of new users with the role `internal_user`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewUsers {
+    /// `max_internal_user_budget`
+    pub max: Option<Nanos>,
+    /// `default_max_internal_user_budget`, where the one above is not set.
+    pub default_max: Option<Nanos>,
+    /// `internal_user_budget_duration`
+    pub duration: Option<String>,
+}
+
+/// The budget of customers without one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CustomerBudget {
+    /// `max_end_user_budget`
+    pub max: Option<Nanos>,
+    /// `max_end_user_budget_id`: a stored budget, which goes before the amount.
+    pub budget_id: Option<String>,
 }
 
 /// Where prices come from, in the format of LiteLLM's `model_prices_and_context_window.json`.
@@ -304,6 +339,8 @@ pub struct General {
     pub reject_client_metadata_tags: bool,
     /// `global_max_parallel_requests`.
     pub global_max_parallel_requests: Option<u32>,
+    /// `max_parallel_requests`: of every virtual key that has no limit of its own.
+    pub max_parallel_requests: Option<u64>,
     /// `strict_budgets`: all budgets are strict that do not say otherwise.
     pub strict_budgets: bool,
     /// `apply_user_budget_to_team_keys`: a user's budget counts what the keys of its teams spend, too.

@@ -2,10 +2,11 @@
 
 use serde_json::{Map, Value};
 
-use super::model::Tier;
+use super::model::{Budget, Rates, Tier};
 use super::prices::{is_price, price, tiers};
 use super::scope::{At, Rule, Scope, Table};
 use super::yaml::Kind;
+use super::{budgets, tags};
 
 /// `model_info` as far as read.
 #[derive(Default)]
@@ -14,13 +15,14 @@ pub(super) struct Info {
     pub(super) tier: Option<Tier>,
     pub(super) enable_tag_filtering: Option<bool>,
     pub(super) allow_fail_open: bool,
+    pub(super) tag_rates: Vec<(String, Rates)>,
+    pub(super) tag_budgets: Vec<(String, Budget)>,
     pub(super) access_groups: Vec<String>,
     pub(super) prices: Vec<(String, f64)>,
     pub(super) base_model: Option<String>,
     pub(super) fields: Map<String, Value>,
 }
 
-const NO_LIMITS: &str = "remove it, and hold the limit elsewhere until tagway enforces it";
 const NO_ACCESS: &str = "remove it only if every key may use this deployment";
 
 const INFO: Table<Info> = &[
@@ -47,13 +49,37 @@ const INFO: Table<Info> = &[
         Rule::Works(|info, at, scope| info.allow_fail_open = scope.bool(at).unwrap_or(false)),
     ),
     ("access_groups", Rule::Works(|info, at, scope| info.access_groups = scope.texts(at))),
-    ("token_limits", Rule::Refused(NO_LIMITS)),
-    ("request_limits", Rule::Refused(NO_LIMITS)),
-    ("dollar_limits", Rule::Refused(NO_LIMITS)),
+    ("token_limits", Rule::Works(|info, at, scope| limits(info, at, scope, |rates| &mut rates.tokens))),
+    ("request_limits", Rule::Works(|info, at, scope| limits(info, at, scope, |rates| &mut rates.requests))),
+    (
+        "dollar_limits",
+        Rule::Works(|info, at, scope| {
+            info.tag_budgets = budgets::by_name(at, scope);
+            for entry in scope.entries(at) {
+                tags::sound_pattern(&entry.key, &at.entry(entry), scope);
+            }
+        }),
+    ),
     ("blocked", Rule::Refused("remove the whole entry to take the deployment out of service")),
     ("team_id", Rule::Refused(NO_ACCESS)),
     ("access_windows", Rule::Refused(NO_ACCESS)),
 ];
+
+/// `{tag or pattern: a number}`.
+fn limits(info: &mut Info, at: &At<'_>, scope: &mut Scope<'_>, of: fn(&mut Rates) -> &mut Option<u64>) {
+    for entry in scope.entries(at) {
+        let value = at.entry(entry);
+        let Some(limit) = tags::rate(&value, scope) else { continue };
+        if !tags::sound_pattern(&entry.key, &value, scope) {
+            continue;
+        }
+        let place = info.tag_rates.iter().position(|(tag, _)| *tag == entry.key).unwrap_or_else(|| {
+            info.tag_rates.push((entry.key.clone(), Rates::default()));
+            info.tag_rates.len() - 1
+        });
+        *of(&mut info.tag_rates[place].1) = Some(limit);
+    }
+}
 
 pub(super) fn read(at: &At<'_>, scope: &mut Scope<'_>) -> Info {
     let mut info = Info::default();
@@ -64,6 +90,10 @@ pub(super) fn read(at: &At<'_>, scope: &mut Scope<'_>) -> Info {
             let value = match &entry.value.kind {
                 Kind::Text(text) => Value::from(text.as_str()),
                 Kind::Bool(value) => Value::from(*value),
+                Kind::Map(_) => match scope.json(&at.entry(entry)) {
+                    Some(value) => value,
+                    None => continue,
+                },
                 _ => continue,
             };
             info.fields.insert(entry.key.clone(), value);

@@ -32,10 +32,6 @@ pub(super) fn price(prices: &mut Vec<(String, f64)>, at: &At<'_>, scope: &mut Sc
             .help(format!("did you mean `{near}`?"));
     } else if value == 0.0 {
         // What costs nothing may be left out of every sum.
-    } else if matches!(name.as_str(), "input_cost_per_second" | "output_cost_per_second") {
-        scope
-            .error_at_key(at, "tagway does not charge by time")
-            .help("give `input_cost_per_token` and `output_cost_per_token` instead");
     } else {
         scope
             .warning_at_key(at, "this price is never used: nothing that tagway serves is counted in it")

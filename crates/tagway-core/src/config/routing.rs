@@ -27,6 +27,8 @@ pub(super) struct Draft {
     pub(super) content_policy_fallbacks: Option<Vec<(String, Vec<String>)>>,
     pub(super) max_fallbacks: Option<u32>,
     pub(super) aliases: Vec<Alias>,
+    pub(super) enforce_rates: bool,
+    pub(super) default_max_parallel_requests: Option<u64>,
     pub(super) provider_budgets: Vec<(String, Budget)>,
     pub(super) valkey: valkey::Draft,
 }
@@ -70,10 +72,7 @@ pub(super) const ROUTER: Table<Draft> = &[
     ("max_fallbacks", Rule::Works(|r, at, s| r.max_fallbacks = s.count(at))),
     ("model_group_alias", Rule::Works(|r, at, s| r.aliases = aliases(at, s))),
     ("provider_budget_config", Rule::Works(provider_budgets)),
-    (
-        "default_max_parallel_requests",
-        Rule::Refused("use `global_max_parallel_requests` of `general_settings`"),
-    ),
+    ("default_max_parallel_requests", Rule::Works(|r, at, s| r.default_max_parallel_requests = s.places(at))),
     ("guardrail_list", Rule::Refused("remove it only if requests may pass without these checks")),
     ("plugins", Rule::Refused("remove it only if requests may pass without these plugins")),
     ("routing_strategy_args", Rule::Missed("`simple-shuffle` takes no arguments")),
@@ -81,8 +80,8 @@ pub(super) const ROUTER: Table<Draft> = &[
     ("retry_policy", Rule::Missed("`num_retries` holds for every kind of failure that may be retried")),
     ("model_group_retry_policy", Rule::Missed("`num_retries` holds for every model group")),
     ("allowed_fails_policy", Rule::Missed("`allowed_fails` holds for every kind of failure")),
-    ("enable_pre_call_checks", Rule::Missed("the provider refuses what is too long for its context window")),
-    ("optional_pre_call_checks", Rule::Missed("the provider refuses what it does not take")),
+    ("enable_pre_call_checks", Rule::Works(checks)),
+    ("optional_pre_call_checks", Rule::Works(optional_checks)),
     ("enable_weighted_failover", Rule::Missed("retries shuffle by weight among what is left")),
     ("default_litellm_params", Rule::Missed("give the parameters in each `litellm_params`")),
     ("max_retries", Rule::Missed("use `num_retries`")),
@@ -127,6 +126,49 @@ fn provider_budgets(router: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
         }
     }
     router.provider_budgets = budgets::by_name(at, scope);
+}
+
+fn checks(router: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
+    if scope.bool(at) == Some(true) {
+        router.enforce_rates = true;
+        scope
+            .warning_at_key(
+                at,
+                "`rpm` and `tpm` of deployments are enforced; context windows are not checked",
+            )
+            .help("the provider refuses what is too long for its context window");
+    }
+}
+
+/// Checks before a call. Budgets of deployments and providers hold without being asked for.
+fn optional_checks(router: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
+    const ENFORCED: &str = "enforce_model_rate_limits";
+    const ALWAYS: &str = "router_budget_limiting";
+    const LATER: [&str; 6] = [
+        "prompt_caching",
+        "responses_api_deployment_check",
+        "deployment_affinity",
+        "session_affinity",
+        "forward_client_headers_by_model_group",
+        "encrypted_content_affinity",
+    ];
+    for (index, node) in scope.items(at).iter().enumerate() {
+        let item = at.item(index, node);
+        let Some(name) = scope.text(&item) else { continue };
+        if name == ENFORCED {
+            router.enforce_rates = true;
+        } else if LATER.contains(&name.as_str()) {
+            scope
+                .warning(&item, format!("`{name}` is not supported yet and ignored"))
+                .help("requests are shuffled among the deployments that their tags allow");
+        } else if name != ALWAYS {
+            let near = nearest(&name, LATER.into_iter().chain([ENFORCED, ALWAYS]));
+            let said = scope.error(&item, format!("unknown check {}", item.shown()));
+            if let Some(near) = near {
+                said.help(format!("did you mean `{near}`?"));
+            }
+        }
+    }
 }
 
 fn set<T>(field: &mut T, value: Option<T>) {
@@ -257,6 +299,8 @@ pub(super) fn settle(own: Draft, proxy: Draft, scope: &Scope<'_>) -> Router {
             .unwrap_or_default(),
         max_fallbacks: own.max_fallbacks.or(proxy.max_fallbacks).unwrap_or(5),
         aliases: own.aliases,
+        enforce_rates: own.enforce_rates,
+        default_max_parallel_requests: own.default_max_parallel_requests,
         provider_budgets: own.provider_budgets,
         valkey: valkey::settle(own.valkey, scope),
     }

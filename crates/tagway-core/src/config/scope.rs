@@ -331,6 +331,11 @@ impl<'h> Scope<'h> {
         self.whole(at, 0, i64::from(u32::MAX)).and_then(|number| u32::try_from(number).ok())
     }
 
+    /// How many at once: 1 or more.
+    pub(super) fn places(&mut self, at: &At<'_>) -> Option<u64> {
+        self.whole(at, 1, i64::from(u32::MAX)).map(i64::unsigned_abs)
+    }
+
     /// Seconds of 0 or more; of more than 0 when a wait of nothing makes no sense.
     pub(super) fn seconds(&mut self, at: &At<'_>, zero: bool) -> Option<Duration> {
         let seconds = self.number(at, 0.0)?;

@@ -105,6 +105,23 @@ fn kind(tag: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
     tag.kind = scope.word(at, &words).unwrap_or_default();
 }
 
+/// Whether limits can be given under this name: a tag, or a pattern that ends in `*`. Says why not.
+pub(super) fn sound_pattern(name: &str, at: &At<'_>, scope: &mut Scope<'_>) -> bool {
+    is_sound(name, at, scope) && star_comes_last(name, at, scope)
+}
+
+fn star_comes_last(name: &str, at: &At<'_>, scope: &mut Scope<'_>) -> bool {
+    let stem = name.strip_suffix('*').unwrap_or(name);
+    if !stem.contains('*') {
+        return true;
+    }
+    let before = stem.split('*').next().unwrap_or_default();
+    scope
+        .error(at, "a `*` stands for what follows: it comes last")
+        .help(format!("write {}", quoted(&format!("{before}*"))));
+    false
+}
+
 /// `tags` of the file: names, or maps of `name`, `kind`, `description` and limits.
 pub(super) fn declared(at: &At<'_>, scope: &mut Scope<'_>) -> Vec<TagDeclaration> {
     if let Kind::Map(_) = at.node.kind {
@@ -130,13 +147,10 @@ pub(super) fn declared(at: &At<'_>, scope: &mut Scope<'_>) -> Vec<TagDeclaration
             draft.name = scope.text(&item);
         }
         let Some(name) = draft.name.filter(|name| is_sound(name, &name_at, scope)) else { continue };
-        let stem = name.strip_suffix('*').unwrap_or(&name);
-        if stem.contains('*') {
-            scope.error(&name_at, "a `*` stands for what follows: it comes last").help(format!(
-                "write {}",
-                quoted(&format!("{}*", stem.split('*').next().unwrap_or_default()))
-            ));
-        } else if tags.iter().any(|tag| tag.name == name) {
+        if !star_comes_last(&name, &name_at, scope) {
+            continue;
+        }
+        if tags.iter().any(|tag| tag.name == name) {
             scope
                 .error(&name_at, format!("{} is declared twice", name_at.shown()))
                 .help("keep one of the two");

@@ -5,6 +5,7 @@ mod account;
 mod registry;
 mod shared;
 mod table;
+mod tags;
 mod terms;
 
 use std::sync::Arc;

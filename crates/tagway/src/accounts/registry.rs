@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use smallvec::SmallVec;
 use tagway_core::money::Nanos;
 use tagway_core::snapshot::Snapshot;
 use tokio::sync::{MutexGuard, mpsc};
@@ -114,13 +115,13 @@ impl Accounts {
     }
 
     /// The account of a payer nobody has heard of yet: it has spent nothing.
-    pub(super) fn fresh(&self, payer: Payer, id: &str, terms: Terms) -> Arc<Account> {
+    fn fresh(&self, payer: Payer, id: &str, terms: &Terms) -> Arc<Account> {
         let mut known = self.known();
         let known = known.entry(payer).or_default();
         if let Some(account) = known.get(id).and_then(Weak::upgrade) {
             return account;
         }
-        let account = Arc::new(Account::new(payer, id.into(), terms, Arc::clone(&self.house)));
+        let account = Arc::new(Account::new(payer, id.into(), terms.clone(), Arc::clone(&self.house)));
         known.insert(id.into(), Arc::downgrade(&account));
         account
     }
@@ -141,7 +142,23 @@ impl Accounts {
 
     /// The account of a tag with a budget, of its own or as one of a pattern's.
     pub(crate) fn of_tag(&self, table: &Table, tag: &str) -> Option<Arc<Account>> {
-        table.tag(tag, |terms| self.fresh(Payer::Tag, tag, terms.clone()))
+        table.tag(tag, |payer, id, terms| self.fresh(payer, id, terms))
+    }
+
+    /// The account of a customer without a budget of its own, where the configuration gives such one.
+    pub(crate) fn of_customer(&self, table: &Table, id: &str) -> Option<Arc<Account>> {
+        table.customer(id, |payer, id, terms| self.fresh(payer, id, terms))
+    }
+
+    /// The accounts with a budget of a deployment, of its provider, and of these tags at it.
+    pub(crate) fn of_place(
+        &self,
+        table: &Table,
+        deployment: &str,
+        provider: &str,
+        tags: &[&str],
+    ) -> SmallVec<[Arc<Account>; 2]> {
+        table.places(deployment, provider, tags, |payer, id, terms| self.fresh(payer, id, terms))
     }
 
     /// Puts the budgets of the configuration in force, and those of stored tags.
@@ -164,13 +181,14 @@ impl Accounts {
         let accounts = self.open(db, plan.wanted()).await?;
         let before = self.table.load_full();
         let mut table = Table::new(plan, accounts);
-        if table.has_patterns() {
+        let patterns: SmallVec<[Payer; 3]> = table.patterns().collect();
+        for payer in patterns {
             let _turn = self.turn().await;
-            let counted = match db.counted_all(Payer::Tag).await {
+            let counted = match db.counted_all(payer).await {
                 Err(StoreError::Absent) => Vec::new(),
                 read => read?,
             };
-            let wanted = table.buckets_for(&before, counted.iter().map(|one| &*one.id));
+            let wanted = table.buckets_for(payer, &before, counted.iter().map(|one| &*one.id));
             table.fill(self.take_in(wanted, &counted));
         }
         self.table.store(Arc::new(table));
@@ -204,7 +222,7 @@ impl Accounts {
             let known = self.find(payer, &one.id);
             let account = known.or_else(|| {
                 // Another gateway was the first to see it.
-                (payer == Payer::Tag).then(|| self.of_tag(&table, &one.id)).flatten()
+                table.by_id(payer, &one.id, |payer, id, terms| self.fresh(payer, id, terms))
             });
             if let Some(account) = account {
                 account.counted(one.until, one.amount, now);

@@ -1,68 +1,69 @@
 //! The budgets that the configuration makes, and those of declared tags: of deployments, providers and everybody
-//! together, of tags, and of all tags of a pattern, each for itself. Knows which account is whose.
+//! together, of tags, and of tags at one deployment. Knows which account is whose.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
+use smallvec::SmallVec;
+use tagway_core::config::{self, CustomerBudget, Rates};
 use tagway_core::snapshot::Snapshot;
-use tagway_core::tag::name::wildcard_stem;
 
 use super::account::Account;
-use super::now_millis;
 use super::registry::Wanted;
+use super::tags::{TagBudgets, TagPlan};
 use super::terms::Terms;
 use crate::objects::{Budget, Tag};
 use crate::receipt::Payer;
 use crate::store::Stored;
 
-/// As many tags of a pattern have accounts of their own; the others share one.
-const MOST_BUCKETS: usize = 100_000;
-/// When there are so many, those that can be spared are looked for at most this often, in milliseconds.
-const SWEEP: i64 = 1000;
-/// Longer tags share the account of those that are too many.
-const LONGEST: usize = 255;
-
 /// Accounts by what they are of.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    tags: HashMap<Box<str>, Arc<Account>>,
-    /// The longest one first.
-    patterns: Vec<Pattern>,
+    tags: TagBudgets,
     deployments: HashMap<Box<str>, Arc<Account>>,
     providers: HashMap<Box<str>, Arc<Account>>,
+    /// Of tags at one deployment, by its id.
+    place_tags: HashMap<Box<str>, TagBudgets>,
+    /// Of customers without a budget of their own.
+    customers: TagBudgets,
+    /// The limits of rate that stand beside that budget.
+    customer_rates: Rates,
     global: Option<Arc<Account>>,
-}
-
-/// A pattern of tags, each of which has a budget.
-#[derive(Debug)]
-struct Pattern {
-    stem: Box<str>,
-    terms: Terms,
-    /// Of those that are too many.
-    rest: Option<Arc<Account>>,
-    buckets: RwLock<HashMap<Box<str>, Arc<Account>>>,
-    /// When accounts were last looked for that can be spared.
-    swept: AtomicI64,
-}
-
-impl Pattern {
-    fn covers(&self, tag: &str) -> bool {
-        tag.starts_with(&*self.stem)
-    }
 }
 
 /// The budgets there are to be.
 pub(super) struct Plan {
     single: Vec<Wanted>,
-    patterns: Vec<(Box<str>, Terms)>,
+    tags: TagPlan,
+    place_tags: Vec<(Box<str>, TagPlan)>,
+    customers: TagPlan,
+    customer_rates: Rates,
 }
 
 impl Plan {
     /// The accounts to open, those of patterns' tags excepted.
     pub(super) fn wanted(&self) -> Vec<Wanted> {
-        let rest = self.patterns.iter().map(|(name, terms)| (Payer::Tag, name.clone(), terms.clone()));
-        self.single.iter().cloned().chain(rest).collect()
+        let of_places = self.place_tags.iter().flat_map(|(_, plan)| plan.wanted());
+        let of_tags = self.tags.wanted().chain(of_places).chain(self.customers.wanted());
+        self.single.iter().cloned().chain(of_tags).collect()
+    }
+}
+
+/// What the ids of accounts of tags at a deployment begin with: `<deployment>/`, told apart from all others.
+fn prefix(deployment: &str) -> Box<str> {
+    format!("{}/", deployment.replace('%', "%25").replace('/', "%2F")).into()
+}
+
+/// What customers without a budget of their own may spend, and how fast.
+fn of_customers(given: &CustomerBudget, budgets: &[Stored<Budget>]) -> (Terms, Rates) {
+    let configured = || Terms::configured(&config::Budget { max: given.max, ..config::Budget::default() });
+    let Some(id) = &given.budget_id else { return (configured(), Rates::default()) };
+    match budgets.iter().find(|budget| budget.id == *id) {
+        Some(budget) => (Terms::of(&budget.object.limits), budget.object.limits.rates()),
+        None => {
+            tracing::warn!(budget = id, "max_end_user_budget_id: there is no such budget");
+            (configured(), Rates::default())
+        }
     }
 }
 
@@ -91,15 +92,18 @@ impl Table {
                 of_tags.insert(id, terms);
             }
         }
-        let mut plan = Plan { single: Vec::new(), patterns: Vec::new() };
-        for (name, terms) in of_tags {
-            if wildcard_stem(name).is_some() {
-                plan.patterns.push((name.into(), terms));
-            } else {
-                plan.single.push((Payer::Tag, name.into(), terms));
+        let tags = TagPlan::new(Payer::Tag, Box::default(), of_tags);
+        let (terms, customer_rates) = of_customers(&config.proxy.customers, budgets);
+        let customers = TagPlan::new(Payer::Customer, Box::default(), [("*", terms)]);
+        let mut plan = Plan { single: Vec::new(), tags, place_tags: Vec::new(), customers, customer_rates };
+        for deployment in &snapshot.deployments {
+            let info = &deployment.entry.info;
+            let all = info.tag_budgets.iter().map(|(tag, budget)| (tag.as_str(), Terms::configured(budget)));
+            let tags = TagPlan::new(Payer::DeploymentTag, prefix(&info.id), all);
+            if !tags.is_empty() {
+                plan.place_tags.push((info.id.as_str().into(), tags));
             }
         }
-        plan.patterns.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
         let mut add = |payer, id: &str, budget| {
             let terms = Terms::configured(budget);
             if terms.limits() {
@@ -116,108 +120,153 @@ impl Table {
         plan
     }
 
-    /// The table of these accounts, opened in the order of the plan.
+    /// The table of these accounts, opened for the plan.
     pub(super) fn new(plan: Plan, accounts: Vec<Arc<Account>>) -> Self {
         let mut table = Self::default();
+        let (mut tags, mut place_tags, mut customers) = (HashMap::new(), HashMap::new(), HashMap::new());
         for account in accounts {
             let id: Box<str> = account.id().into();
             match account.payer() {
                 Payer::Deployment => drop(table.deployments.insert(id, account)),
                 Payer::Provider => drop(table.providers.insert(id, account)),
                 Payer::Global => table.global = Some(account),
-                _ => drop(table.tags.insert(id, account)),
+                Payer::DeploymentTag => drop(place_tags.insert(id, account)),
+                Payer::Customer => drop(customers.insert(id, account)),
+                _ => drop(tags.insert(id, account)),
             }
         }
-        let patterns = plan.patterns.into_iter().map(|(name, terms)| Pattern {
-            stem: wildcard_stem(&name).unwrap_or(&name).into(),
-            rest: table.tags.remove(&name),
-            buckets: RwLock::default(),
-            swept: AtomicI64::new(0),
-            terms,
-        });
-        table.patterns = patterns.collect();
+        table.tags = TagBudgets::new(plan.tags, |id| tags.remove(id));
+        for (deployment, plan) in plan.place_tags {
+            table.place_tags.insert(deployment, TagBudgets::new(plan, |id| place_tags.remove(id)));
+        }
+        table.customers = TagBudgets::new(plan.customers, |id| customers.remove(id));
+        table.customer_rates = plan.customer_rates;
         table
     }
 
-    pub(super) fn has_patterns(&self) -> bool {
-        !self.patterns.is_empty()
+    /// Whose spend by pattern there is.
+    pub(super) fn patterns(&self) -> impl Iterator<Item = Payer> {
+        let tags = self.tags.has_patterns().then_some(Payer::Tag);
+        let at_places = self.place_tags.values().any(TagBudgets::has_patterns);
+        let customers = self.customers.has_patterns().then_some(Payer::Customer);
+        tags.into_iter().chain(at_places.then_some(Payer::DeploymentTag)).chain(customers)
     }
 
-    /// The accounts of patterns' tags: those the store has counted for, and those that were open before.
+    /// The accounts of patterns' tags: those the store has counted for, by their ids, and those that were open
+    /// before.
     pub(super) fn buckets_for<'a>(
         &self,
+        payer: Payer,
         before: &Self,
-        counted: impl Iterator<Item = &'a str>,
+        counted: impl Iterator<Item = &'a str> + Clone,
     ) -> Vec<Wanted> {
-        let mut wanted: HashMap<Box<str>, Wanted> = HashMap::new();
-        let mut want = |tag: &str| {
-            if self.tags.contains_key(tag) || wildcard_stem(tag).is_some() || wanted.contains_key(tag) {
-                return;
-            }
-            if let Some(pattern) = self.patterns.iter().find(|pattern| pattern.covers(tag)) {
-                wanted.insert(tag.into(), (Payer::Tag, tag.into(), pattern.terms.clone()));
-            }
-        };
-        counted.for_each(&mut want);
-        for pattern in &before.patterns {
-            let buckets = pattern.buckets.read().unwrap_or_else(PoisonError::into_inner);
-            let busy = buckets.iter().filter(|(_, account)| !account.is_idle());
-            busy.for_each(|(tag, _)| want(tag));
+        if payer == Payer::Tag {
+            return self.tags.buckets_for(Some(&before.tags), counted);
         }
-        wanted.into_values().collect()
+        if payer == Payer::Customer {
+            return self.customers.buckets_for(Some(&before.customers), counted);
+        }
+        let of_places = self.place_tags.iter().flat_map(|(deployment, tags)| {
+            tags.buckets_for(before.place_tags.get(deployment), counted.clone())
+        });
+        of_places.collect()
     }
 
     /// Puts the accounts of patterns' tags in their places.
     pub(super) fn fill(&mut self, accounts: Vec<Arc<Account>>) {
         for account in accounts {
-            let Some(pattern) = self.patterns.iter_mut().find(|pattern| pattern.covers(account.id())) else {
-                continue;
-            };
-            let buckets = pattern.buckets.get_mut().unwrap_or_else(PoisonError::into_inner);
-            buckets.insert(account.id().into(), account);
+            let all = self.place_tags.values_mut().chain([&mut self.tags, &mut self.customers]);
+            for tags in all {
+                tags.fill(Arc::clone(&account));
+            }
         }
     }
 
     /// Whether any tag has a budget.
     pub(crate) fn limits_tags(&self) -> bool {
-        !self.tags.is_empty() || !self.patterns.is_empty()
+        !self.tags.is_empty()
     }
 
     /// The account of a tag. `fresh` opens one for a tag of a pattern that is new.
-    pub(super) fn tag(&self, tag: &str, fresh: impl FnOnce(&Terms) -> Arc<Account>) -> Option<Arc<Account>> {
-        if let Some(account) = self.tags.get(tag) {
-            return Some(Arc::clone(account));
-        }
-        let pattern = self.patterns.iter().find(|pattern| pattern.covers(tag))?;
-        let buckets = pattern.buckets.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(account) = buckets.get(tag) {
-            return Some(Arc::clone(account));
-        }
-        drop(buckets);
-        let mut buckets = pattern.buckets.write().unwrap_or_else(PoisonError::into_inner);
-        let now = now_millis();
-        if MOST_BUCKETS <= buckets.len() && SWEEP < now - pattern.swept.swap(now, Ordering::Relaxed) {
-            buckets.retain(|_, account| !account.is_idle());
-        }
-        if MOST_BUCKETS <= buckets.len() || LONGEST < tag.len() || tag.contains(char::is_control) {
-            return pattern.rest.clone();
-        }
-        let account = buckets.entry(tag.into()).or_insert_with(|| fresh(&pattern.terms));
-        Some(Arc::clone(account))
+    pub(super) fn tag(
+        &self,
+        tag: &str,
+        fresh: impl FnOnce(Payer, &str, &Terms) -> Arc<Account>,
+    ) -> Option<Arc<Account>> {
+        self.tags.of(tag, fresh)
+    }
+
+    /// The account of a customer without a budget of its own.
+    pub(super) fn customer(
+        &self,
+        id: &str,
+        fresh: impl FnOnce(Payer, &str, &Terms) -> Arc<Account>,
+    ) -> Option<Arc<Account>> {
+        self.customers.of(id, fresh)
+    }
+
+    /// The limits of rate of customers without any of their own.
+    pub(crate) fn customer_rates(&self) -> Rates {
+        self.customer_rates
+    }
+
+    /// The account with this id, of a tag or of a tag at a deployment.
+    pub(super) fn by_id(
+        &self,
+        payer: Payer,
+        id: &str,
+        fresh: impl FnOnce(Payer, &str, &Terms) -> Arc<Account>,
+    ) -> Option<Arc<Account>> {
+        let mut all = self.place_tags.values().chain([&self.tags, &self.customers]);
+        let (tags, tag) = all.find_map(|tags| Some((tags, tags.tag_of(payer, id)?)))?;
+        tags.of(tag, fresh)
     }
 
     /// Whether any deployment or provider has a budget.
     pub(crate) fn limits_places(&self) -> bool {
-        !self.deployments.is_empty() || !self.providers.is_empty()
+        !self.deployments.is_empty() || !self.providers.is_empty() || self.limits_place_tags()
     }
 
-    /// The accounts of a deployment and its provider.
-    pub(crate) fn places(&self, deployment: &str, provider: &str) -> impl Iterator<Item = &Arc<Account>> {
-        self.deployments.get(deployment).into_iter().chain(self.providers.get(provider))
+    /// Whether any deployment has budgets of tags.
+    pub(crate) fn limits_place_tags(&self) -> bool {
+        !self.place_tags.is_empty()
+    }
+
+    /// The accounts of a deployment, of its provider, and of tags at it.
+    pub(super) fn places(
+        &self,
+        deployment: &str,
+        provider: &str,
+        tags: &[&str],
+        fresh: impl Fn(Payer, &str, &Terms) -> Arc<Account>,
+    ) -> SmallVec<[Arc<Account>; 2]> {
+        let whole = self.deployments.get(deployment).into_iter().chain(self.providers.get(provider));
+        let mut all: SmallVec<[_; 2]> = whole.map(Arc::clone).collect();
+        if let Some(budgets) = self.place_tags.get(deployment) {
+            for tag in tags {
+                if let Some(account) = budgets.of(tag, &fresh)
+                    && !all.iter().any(|known| Arc::ptr_eq(known, &account))
+                {
+                    all.push(account);
+                }
+            }
+        }
+        all
     }
 
     /// Everybody's account.
     pub(crate) fn global(&self) -> Option<&Arc<Account>> {
         self.global.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_deployments_share_the_account_of_a_tag() {
+        assert_eq!(&*prefix("a"), "a/");
+        assert_eq!((&*prefix("a/b"), &*prefix("a%2Fb")), ("a%2Fb/", "a%252Fb/"));
     }
 }

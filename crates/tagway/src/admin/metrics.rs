@@ -142,7 +142,13 @@ fn of_budgets(gauges: &mut Gauges, shared: &Shared, rules: &MetricRules) {
             ),
             Payer::Global => (Vec::new(), [Some(&budgets::GLOBAL_LEFT), Some(&budgets::GLOBAL_MOST), None]),
             // Without a bound of their number, or parts of another's.
-            Payer::Tag | Payer::Customer | Payer::KeyModel | Payer::OwnerModel | Payer::Member => continue,
+            Payer::Tag
+            | Payer::Customer
+            | Payer::KeyModel
+            | Payer::OwnerModel
+            | Payer::Member
+            | Payer::OrganizationMember
+            | Payer::DeploymentTag => continue,
         };
         let values =
             [Some((max - account.spent(now)).dollars()), Some(max.dollars()), hours_left(&account, now)];

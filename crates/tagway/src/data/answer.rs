@@ -137,7 +137,8 @@ pub(crate) fn build(
         Content::Whole { usage, .. } => usage.as_ref(),
         Content::Events { .. } | Content::Stream(_) => None,
     };
-    cost::tell(&mut headers, reply.prices.as_ref(), usage, spent(record));
+    let prices = reply.prices.map(|prices| prices.lasting(reply.took));
+    cost::tell(&mut headers, prices.as_ref(), usage, spent(record));
     let total = now.saturating_duration_since(record.began);
     headers.insert(&names::RESPONSE_DURATION_MS, millis(total));
     if deployment.entry.mock.is_none() {

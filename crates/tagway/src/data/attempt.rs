@@ -11,13 +11,14 @@ use tagway_core::price::Prices;
 use tagway_core::snapshot::{Deployment, DeploymentId, Endpoint, Snapshot};
 use tagway_core::tag::Members;
 
-use super::budgets;
 use super::content::{self, Content};
 use super::detours::Told;
 use super::failure::{Failure, Retry};
 use super::intake::Call;
+use super::room;
 use super::upstream::Pool;
 use crate::accounts::{Accounts, Holds, Table};
+use crate::capacity::{Capacity, Taken};
 use crate::health::{Board, Fault};
 use crate::route::Plan;
 
@@ -30,10 +31,15 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 pub(crate) struct Around<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) board: &'a Board,
+    pub(crate) capacity: &'a Capacity,
     pub(crate) pool: &'a Arc<Pool>,
     pub(crate) accounts: &'a Accounts,
     /// The budgets of tags, deployments and providers.
     pub(crate) table: &'a Table,
+    /// The request's tags by name, where any deployment limits some.
+    pub(crate) tags: &'a [&'a str],
+    /// The customer it names.
+    pub(crate) customer: Option<&'a str>,
 }
 
 /// A provider's answer.
@@ -56,12 +62,21 @@ pub(crate) struct Begun {
     pub(crate) deployment: DeploymentId,
     /// The model asked for, where that decides which one the provider is called with (wildcards).
     pub(crate) model: Option<Box<str>>,
+    started: Instant,
+    /// How long it took, when it has ended.
+    ended: Option<Duration>,
 }
 
 impl Begun {
     /// A call of `deployment` for `model`.
-    pub(crate) fn new(id: DeploymentId, deployment: &Deployment, model: &str) -> Self {
-        Self { deployment: id, model: deployment.model_json.is_none().then(|| model.into()) }
+    pub(crate) fn new(id: DeploymentId, deployment: &Deployment, model: &str, started: Instant) -> Self {
+        let model = deployment.model_json.is_none().then(|| model.into());
+        Self { deployment: id, model, started, ended: None }
+    }
+
+    /// How long it took, or takes until now.
+    pub(crate) fn took(&self) -> Duration {
+        self.ended.unwrap_or_else(|| self.started.elapsed())
     }
 }
 
@@ -82,6 +97,8 @@ pub(crate) struct Tries {
     pub(crate) told: Told,
     /// What is held of budgets.
     pub(crate) holds: Holds,
+    /// What the call has taken of its deployment's limits.
+    pub(crate) taken: Option<Taken>,
 }
 
 /// Calls one deployment of those `left`, and others after it as far as retries go. The lowest `order` among them
@@ -97,35 +114,58 @@ pub(crate) async fn run(
     let mut tier = first_order(around.snapshot, plan, left);
     let mut fresh = tier.clone();
     tries.retries = 0;
-    let mut spent = Vec::new();
+    let mut full = Vec::new();
+    let mut seat = None;
+    let mut last = None;
     let failure = loop {
         let Some(id) = pick(around.snapshot, plan, &fresh) else {
             break Failure::NoUpstream { id: plan.group.name.clone() };
         };
         let deployment = around.snapshot.deployment(id);
         fresh.remove(deployment.position);
-        if let Err(exceeded) = budgets::go_to(around, &mut tries.holds, id).await {
-            spent.push((id, exceeded));
+        if let Err(none) = room::take(around, tries, id).await {
+            full.push((id, none));
             left.remove(deployment.position);
             tier.remove(deployment.position);
             if left.is_empty() {
-                break budgets::all_spent(around, &spent);
+                // After a failure the client shall hear of that.
+                if let Some(failure) = last {
+                    break failure;
+                }
+                if !room::wait(around, plan, &mut full, left, &mut seat).await {
+                    break room::none(around, &full);
+                }
             }
             if tier.is_empty() {
                 tier = first_order(around.snapshot, plan, left);
             }
             if fresh.is_empty() {
+                // Those that have failed are all there is: as below, not at once.
+                if let Some(failure) = &last {
+                    let router = &around.snapshot.config.router;
+                    tokio::time::sleep(wait(tries.retries.saturating_sub(1), failure, router)).await;
+                }
                 fresh = tier.clone();
             }
             continue;
         }
+        seat = None;
         let failure = match content::fetch(around, id, model, call, &mut tries.begun).await {
-            Ok(reply) => return Ok(reply),
+            Ok(reply) => {
+                if let Some(begun) = &mut tries.begun
+                    && !matches!(reply.content, Content::Stream(_))
+                {
+                    begun.ended = Some(reply.took);
+                }
+                return Ok(reply);
+            }
             Err(failure) => failure,
         };
-        if let Some(begun) = tries.begun.take()
+        tries.taken = None;
+        if let Some(mut begun) = tries.begun.take()
             && failure.broke_off()
         {
+            begun.ended = Some(begun.took());
             tries.lost.push(begun);
         }
         let router = &around.snapshot.config.router;
@@ -158,6 +198,7 @@ pub(crate) async fn run(
         }
         tries.retries += 1;
         tries.told.retried();
+        last = Some(failure);
     };
     for position in tier.iter() {
         left.remove(position);

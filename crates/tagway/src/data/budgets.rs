@@ -92,6 +92,11 @@ fn accounts(around: &Around<'_>, caller: &Caller, wanted: &Wanted<'_>) -> SmallV
             all.extend(purse.accounts(wanted.model, member).map(Arc::clone));
         }
     }
+    if let Some(customer) = around.customer
+        && !caller.purses().any(|(origin, purse)| origin == Origin::Customer && purse.own().is_some())
+    {
+        all.extend(around.accounts.of_customer(around.table, customer));
+    }
     if around.table.limits_tags() {
         for tag in wanted.tags {
             let name = TagName::parse(tag.text(), &config.router.tags.prefix);
@@ -122,7 +127,7 @@ pub(super) fn keep_open(around: &Around<'_>, plan: &Plan<'_>, left: &mut Members
     for position in left.clone().iter() {
         let Some(id) = plan.group.deployments.get(position) else { continue };
         if let Err(exceeded) =
-            places(around, *id).try_for_each(|account| account.check(Estimate::default(), now))
+            places(around, *id).iter().try_for_each(|account| account.check(Estimate::default(), now))
         {
             left.remove(position);
             spent.push((*id, exceeded));
@@ -131,10 +136,10 @@ pub(super) fn keep_open(around: &Around<'_>, plan: &Plan<'_>, left: &mut Members
     if left.is_empty() && !spent.is_empty() { Err(all_spent(around, &spent)) } else { Ok(()) }
 }
 
-/// The accounts of a deployment and its provider.
-fn places<'a>(around: &Around<'a>, id: DeploymentId) -> impl Iterator<Item = &'a Arc<Account>> {
+/// The accounts of a deployment, its provider, and the request's tags at it.
+fn places(around: &Around<'_>, id: DeploymentId) -> SmallVec<[Arc<Account>; 2]> {
     let entry = &around.snapshot.deployment(id).entry;
-    around.table.places(&entry.info.id, entry.provider.name)
+    around.accounts.of_place(around.table, &entry.info.id, entry.provider.name, around.tags)
 }
 
 /// Takes hold of the budgets of a deployment and its provider.
@@ -145,8 +150,7 @@ pub(super) async fn go_to(around: &Around<'_>, holds: &mut Holds, id: Deployment
     if !around.table.limits_places() {
         return Ok(());
     }
-    let places: SmallVec<[_; 2]> = places(around, id).map(Arc::clone).collect();
-    holds.go_to(&places, now_millis()).await
+    holds.go_to(&places(around, id), now_millis()).await
 }
 
 /// The failure of a request all of whose deployments have spent their budgets.
@@ -168,10 +172,14 @@ fn in_words(deployment: &Deployment, exceeded: &Exceeded) -> String {
     let entry = &deployment.entry;
     match exceeded.payer {
         Payer::Provider => format!("Provider={} Current cost: {used}, Max budget: {max}", exceeded.id),
-        _ => format!(
-            "Deployment={} (model_name: {}, litellm_params.model: {}) Current cost: {used}, Max budget: {max}",
-            exceeded.id, entry.model_name, entry.model
-        ),
+        payer => {
+            let tag = exceeded.id.split_once('/').filter(|_| payer == Payer::DeploymentTag);
+            let tag = tag.map_or(String::new(), |(_, tag)| format!(" Tag={tag}"));
+            format!(
+                "Deployment={} (model_name: {}, litellm_params.model: {}){tag} Current cost: {used}, Max budget: {max}",
+                entry.info.id, entry.model_name, entry.model
+            )
+        }
     }
 }
 
@@ -186,14 +194,14 @@ fn words(exceeded: &Exceeded) -> String {
         }
         // Their names are sentences.
         Payer::KeyModel | Payer::OwnerModel => return name.to_owned(),
-        Payer::Member => format!("{name} "),
+        Payer::Member | Payer::OrganizationMember => format!("{name} "),
         Payer::Global => String::new(),
         Payer::Key => format!("Key={name} "),
         Payer::Team => format!("Team={id} "),
         Payer::Organization => format!("Organization={id} "),
         Payer::Project => format!("Project={id} "),
         Payer::Tag => format!("Tag={id} "),
-        Payer::Deployment => format!("Deployment={id} "),
+        Payer::Deployment | Payer::DeploymentTag => format!("Deployment={id} "),
         Payer::Provider => format!("Provider={id} "),
     };
     format!("Budget has been exceeded! {whose}Current cost: {used}, Max budget: {max}")

@@ -47,6 +47,7 @@ fn name(failure: &Failure) -> &'static str {
         Failure::OverBudget(_) => "BudgetExceededError",
         // LiteLLM's own limits.
         Failure::OverLimit(_) | Failure::Busy { .. } => "HTTPException",
+        Failure::AllFull(_) => "RateLimitError",
         Failure::NoRoute(NoRoute::CoolingDown { .. }) => "RouterRateLimitError",
         Failure::NoRoute(NoRoute::UnknownModel { .. }) | Failure::UnknownModel { .. } => {
             "ProxyModelNotFoundError"

@@ -48,7 +48,7 @@ pub(crate) async fn fetch(
     let prices = deployment.prices_for(model);
     if let Some(mock) = &deployment.entry.mock {
         let content = mock::play(mock, model, call)?;
-        *begun = Some(Begun::new(id, deployment, model));
+        *begun = Some(Begun::new(id, deployment, model, started));
         let (status, headers) = (StatusCode::OK, HeaderMap::new());
         return Ok(Reply {
             deployment: id,
@@ -67,8 +67,9 @@ pub(crate) async fn fetch(
         stream: call.stream,
         own: deployment.entry.timeout,
     };
-    let called =
-        tokio::time::timeout(limit, answered(around, id, model, call, limit, begun)).await.map_err(late)?;
+    let called = tokio::time::timeout(limit, answered(around, id, model, call, limit, started, begun))
+        .await
+        .map_err(late)?;
     let (status, headers, content) = called?;
     Ok(Reply { deployment: id, model_name, prices, headers, status, content, took: started.elapsed() })
 }
@@ -87,6 +88,7 @@ async fn answered(
     model: &str,
     call: &Call<'_>,
     silence: Duration,
+    started: Instant,
     begun: &mut Option<Begun>,
 ) -> Result<(StatusCode, HeaderMap, Content), Failure> {
     let deployment = around.snapshot.deployment(id);
@@ -120,7 +122,7 @@ async fn answered(
         }
         return Err(Failure::Refused(Box::new(refused)));
     }
-    *begun = Some(Begun::new(id, deployment, model));
+    *begun = Some(Begun::new(id, deployment, model, started));
     let content = if call.stream {
         stream(exchange, deployment, call, silence).await?
     } else {

@@ -11,6 +11,7 @@ use tagway_core::wire::peek::Unreadable;
 use super::budgets::OverBudget;
 use super::rates::OverLimit;
 use super::refused::Refused;
+use super::room::AllFull;
 use crate::access::Forbidden;
 use crate::auth::Denied;
 use crate::ledger::Stuck;
@@ -48,6 +49,8 @@ pub(crate) enum Failure {
     Stuck(#[from] Stuck),
     #[error(transparent)]
     OverBudget(#[from] Box<OverBudget>),
+    #[error(transparent)]
+    AllFull(#[from] Box<AllFull>),
     #[error(transparent)]
     TagForbidden(#[from] TagForbidden),
     #[error(transparent)]
@@ -161,9 +164,10 @@ impl Failure {
             Self::SlowBody(_) | Self::Timeout { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::NoRoute(NoRoute::UnknownModel { .. }) => StatusCode::BAD_REQUEST,
             Self::NoRoute(NoRoute::Tags { status, .. }) => *status,
-            Self::NoRoute(NoRoute::CoolingDown { .. }) | Self::Busy { .. } | Self::OverLimit(_) => {
-                StatusCode::TOO_MANY_REQUESTS
-            }
+            Self::NoRoute(NoRoute::CoolingDown { .. })
+            | Self::Busy { .. }
+            | Self::OverLimit(_)
+            | Self::AllFull(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::OverBudget(over) => over.status,
             Self::Refused(refused) => refused.status,
             Self::Stuck(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -197,7 +201,7 @@ impl Failure {
             | Self::Malformed(_)
             | Self::Timeout { .. } => "invalid_request_error",
             Self::NoRoute(NoRoute::CoolingDown { .. }) => "all_deployments_in_cooldown",
-            Self::Busy { .. } | Self::OverLimit(_) => "throttling_error",
+            Self::Busy { .. } | Self::OverLimit(_) | Self::AllFull(_) => "throttling_error",
             Self::OverBudget(_) => "budget_exceeded",
             Self::Refused(refused) => refused.kind,
             Self::Stuck(_) => "service_unavailable",
@@ -225,6 +229,7 @@ impl Failure {
             Self::UnknownModel { .. }
             | Self::NoRoute(_)
             | Self::OverLimit(_)
+            | Self::AllFull(_)
             | Self::Stuck(_)
             | Self::OverBudget(_)
             | Self::Busy { .. }
@@ -243,7 +248,7 @@ impl Failure {
             Self::NoRoute(NoRoute::Tags { reason, .. }) => Some(reason),
             Self::NoRoute(NoRoute::CoolingDown { .. }) => Some("cooling_down"),
             Self::Busy { .. } => Some("overload"),
-            Self::OverLimit(_) => Some("rate_limit"),
+            Self::OverLimit(_) | Self::AllFull(_) => Some("rate_limit"),
             Self::Stuck(_) => Some("ledger"),
             Self::OverBudget(_) => Some("budget"),
             Self::TagForbidden(_) => Some("tag_policy"),
@@ -287,6 +292,7 @@ impl Failure {
             | Self::UnknownModel { .. }
             | Self::Malformed(_)
             | Self::OverLimit(_)
+            | Self::AllFull(_)
             | Self::Stuck(_)
             | Self::OverBudget(_)
             | Self::TagForbidden(_)
@@ -303,6 +309,7 @@ impl Failure {
         match self {
             Self::NoRoute(NoRoute::CoolingDown { wait, .. }) => Some(*wait),
             Self::OverLimit(over) => Some(over.wait()),
+            Self::AllFull(full) => Some(full.wait),
             Self::Stuck(stuck) => Some(stuck.wait()),
             Self::OverBudget(over) => over.wait,
             Self::Busy { .. } | Self::Denied(Denied::Unreachable(_)) => Some(Duration::from_secs(1)),
@@ -334,7 +341,9 @@ impl Failure {
             || matches!(self, Self::OverBudget(over) if over.elsewhere)
             || matches!(
                 self,
-                Self::NoRoute(NoRoute::Tags { .. } | NoRoute::CoolingDown { .. }) | Self::NoUpstream { .. }
+                Self::NoRoute(NoRoute::Tags { .. } | NoRoute::CoolingDown { .. })
+                    | Self::NoUpstream { .. }
+                    | Self::AllFull(_)
             )
     }
 

@@ -25,6 +25,7 @@ mod rates;
 mod record;
 mod refused;
 mod relay;
+mod room;
 mod settle;
 mod stream;
 pub(crate) mod upstream;

@@ -8,6 +8,7 @@ use http::{Request, Response, request};
 use hyper::body::Incoming;
 use smallvec::SmallVec;
 use tagway_core::access::{Policy, Purpose, TagForbidden};
+use tagway_core::config::Rates;
 use tagway_core::tag::{Expression, Origin};
 use tagway_core::wire::peek::Peek;
 
@@ -40,6 +41,8 @@ pub(crate) struct Gateway {
     /// What was used of the limits of tags.
     pub(crate) tag_meters: Arc<NamedMeters>,
     pub(crate) meter: Meter,
+    /// What keys and customers without limits of their own have used of those that the configuration gives them.
+    pub(crate) default_meters: Arc<NamedMeters>,
 }
 
 /// Answers a call to a model.
@@ -76,10 +79,12 @@ async fn proceed(
     record.request = body.clone();
     let peek = Peek::read(if body.is_empty() { b"{}" } else { &body }).map_err(Failure::Unreadable)?;
     let (call, model) = intake::call(route.endpoint, route.model.as_deref(), &head.headers, peek)?;
-    if let Some(customer) = customer::of(&head.headers, &call.peek) {
-        record.owners.customer = Some(settle::cut(&customer));
+    let customer = customer::of(&head.headers, &call.peek);
+    let customer = customer.as_deref();
+    if let Some(customer) = customer {
+        record.owners.customer = Some(settle::cut(customer));
         if gateway.directory.has_customers() {
-            caller.on_behalf_of(&gateway.directory, &customer).await?;
+            caller.on_behalf_of(&gateway.directory, customer).await?;
         }
     }
     let caller = caller;
@@ -95,9 +100,14 @@ async fn proceed(
     let tags = tags::resolve(&snapshot.config, &caller, &head.headers, &call.peek, call.endpoint)?;
     record.tagged(&tags);
     gateway.seen.note(&tags, &snapshot.config.router.tags.prefix, record.began);
+    let accounts = &*gateway.directory.accounts;
+    let table = accounts.table();
     let limited = rates::Limited {
         tags: &snapshot.limited_tags,
         meters: &gateway.tag_meters,
+        key_places: snapshot.config.general.max_parallel_requests,
+        customer: customer.zip(Some(table.customer_rates()).filter(Rates::any)),
+        default_meters: &gateway.default_meters,
         prefix: &snapshot.config.router.tags.prefix,
     };
     record.permits = rates::admit(&caller, access::meant(&caller, &model), &tags, &limited, record.began)?;
@@ -110,9 +120,14 @@ async fn proceed(
         tier: caller.policies().find_map(|policy| policy.tier),
         user_agent: intake::user_agent(&head.headers),
     };
-    let accounts = &*gateway.directory.accounts;
-    let table = accounts.table();
-    let around = Around { snapshot, board: &current.board, pool: &gateway.pool, accounts, table: &table };
+    let Current { board, capacity, .. } = current;
+    let named = if capacity.limits_tags() || table.limits_place_tags() {
+        rates::names(&tags, limited.prefix)
+    } else {
+        SmallVec::new()
+    };
+    let pool = &gateway.pool;
+    let around = Around { snapshot, board, capacity, pool, accounts, table: &table, tags: &named, customer };
     let served = fallback::run(&around, &caller, &wanted, &call, trail, &mut record.tries).await;
     if caller.bearer().is_some() {
         explain::only_candidates(trail);

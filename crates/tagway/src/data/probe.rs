@@ -33,8 +33,17 @@ pub(crate) async fn call(current: Arc<Current>, id: DeploymentId) -> Result<Head
     // It counts against nobody's budget.
     let (accounts, _) = Accounts::new(None);
     let table = accounts.table();
-    let (snapshot, board) = (&current.snapshot, &current.board);
-    let around = Around { snapshot, board, pool: &pool, accounts: &accounts, table: &table };
+    let Current { snapshot, board, capacity, .. } = &*current;
+    let around = Around {
+        snapshot,
+        board,
+        capacity,
+        pool: &pool,
+        accounts: &accounts,
+        table: &table,
+        tags: &[],
+        customer: None,
+    };
     let reply = content::fetch(&around, id, &deployment.entry.model_name, &call, &mut None).await?;
     Ok(reply.headers)
 }

@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
+use tagway_core::access::Policy;
+use tagway_core::config::Rates;
 use tagway_core::limits::LimitedTags;
 use tagway_core::tag::name::{Marker, TagName};
 use tagway_core::tag::{Origin, RequestTag};
 
 use super::failure::Failure;
 use crate::auth::Caller;
-use crate::meter::{self, NamedMeters, Permit, Reached, Unit, micros};
+use crate::meter::{self, Metered, NamedMeters, Permit, Reached, Unit, micros};
 
 /// A limit that keeps a request out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -166,36 +168,71 @@ pub(crate) fn admit(
             permits.0.push((Whose::new(policy.origin, metered.model.is_some()), permit));
         }
     }
+    if let Some(places) = limited.key_places
+        && let Some(bearer) = caller.bearer()
+        && !bearer.limits.iter().any(|own| own.model.is_none() && own.rates.in_progress.is_some())
+    {
+        let rates = Rates { in_progress: Some(places), ..Rates::default() };
+        limited.admit_owner(Origin::Key, &bearer.id, rates, micros(now), &mut permits)?;
+    }
+    if let Some((id, rates)) = limited.customer {
+        let own = |(policy, limits): (&Policy, &[Metered])| {
+            policy.origin == Origin::Customer && limits.iter().any(|own| own.model.is_none())
+        };
+        if !caller.limits().any(own) {
+            limited.admit_owner(Origin::Customer, id, rates, micros(now), &mut permits)?;
+        }
+    }
     if !limited.tags.is_empty() {
         limited.admit(tags, micros(now), &mut permits)?;
     }
     Ok(permits)
 }
 
-/// The tags with limits, and what was used of them.
+/// The names of a request's tags. What it excludes it does not use.
+pub(super) fn names<'a>(tags: &'a [RequestTag<'_>], prefix: &str) -> SmallVec<[&'a str; 8]> {
+    let names = tags.iter().filter_map(|tag| TagName::parse(tag.text(), prefix));
+    let mut names: SmallVec<[&str; 8]> =
+        names.filter(|tag| tag.marker != Marker::Excluded).map(|tag| tag.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// The limits that the configuration gives tags and keys, and what was used of them.
 pub(crate) struct Limited<'a> {
     pub(crate) tags: &'a LimitedTags,
     pub(crate) meters: &'a Arc<NamedMeters>,
+    /// How many requests a key without a limit of its own may have in progress.
+    pub(crate) key_places: Option<u64>,
+    /// The customer, and the limits it has unless there are some of its own.
+    pub(crate) customer: Option<(&'a str, Rates)>,
+    pub(crate) default_meters: &'a Arc<NamedMeters>,
     /// The router's `tag_routing_prefix`.
     pub(crate) prefix: &'a str,
 }
 
 impl Limited<'_> {
+    /// Lets a request of an owner in that has limits by default.
+    fn admit_owner(
+        &self,
+        origin: Origin,
+        id: &str,
+        rates: Rates,
+        now: u64,
+        permits: &mut Permits,
+    ) -> Result<(), OverLimit> {
+        let whose = origin.as_str();
+        let permit = meter::admit(&self.default_meters.of(&format!("{whose} {id}")), rates, now);
+        let permit = permit.map_err(|reached| OverLimit { whose, id: id.to_owned(), reached })?;
+        permits.0.push((Whose::new(origin, false), permit));
+        Ok(())
+    }
+
     fn admit(&self, tags: &[RequestTag<'_>], now: u64, permits: &mut Permits) -> Result<(), OverLimit> {
-        let names = tags.iter().filter_map(|tag| TagName::parse(tag.text(), self.prefix));
-        // What a request excludes it does not use.
-        let mut names: SmallVec<[&str; 8]> =
-            names.filter(|tag| tag.marker != Marker::Excluded).map(|tag| tag.name).collect();
-        names.sort_unstable();
-        names.dedup();
-        for tag in names {
+        for tag in names(tags, self.prefix) {
             for (declared, rates) in self.tags.of(tag) {
-                // A tag under a pattern has what the pattern gives beside what is its own.
-                let meter = if declared == tag {
-                    self.meters.of(tag)
-                } else {
-                    self.meters.of(&format!("{declared} {tag}"))
-                };
+                let meter = self.meters.of_tag(declared, tag);
                 let permit = meter::admit(&meter, rates, now);
                 let permit =
                     permit.map_err(|reached| OverLimit { whose: "tag", id: tag.to_owned(), reached })?;

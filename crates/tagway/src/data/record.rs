@@ -215,7 +215,11 @@ impl Drop for Record {
             self.deployment.map(|id| self.current.snapshot.deployment(id).entry.info.id.as_str());
         let total = self.began.elapsed();
         if let Some(usage) = self.usage {
-            self.permits.used(usage.prompt + usage.completion);
+            let tokens = usage.prompt + usage.completion;
+            self.permits.used(tokens);
+            if let Some(taken) = &self.tries.taken {
+                taken.used(tokens, crate::meter::micros(Instant::now()));
+            }
         }
         let (via, value) =
             self.matched.as_ref().map_or((None, None), |(via, value)| (Some(*via), Some(value.as_str())));

@@ -108,7 +108,8 @@ impl Record {
 
     fn prices(&self, begun: &Begun) -> Option<Prices> {
         let asked = begun.model.as_deref().unwrap_or(&self.model);
-        self.current.snapshot.deployment(begun.deployment).prices_for(asked)
+        let prices = self.current.snapshot.deployment(begun.deployment).prices_for(asked)?;
+        Some(prices.lasting(begun.took()))
     }
 
     fn receipt(&mut self) -> Receipt<Subject> {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use tagway_core::config::Rates;
 use tagway_core::tag::Origin;
 
 use crate::meter::{Meter, Metered, micros};
@@ -23,8 +24,14 @@ impl Meters {
     /// The limits of an owner with their meters. `limits` are its own, or those of its budget.
     pub(super) fn of<T: Owner>(&mut self, stored: &Stored<T>, limits: &Limits) -> Box<[Metered]> {
         let all = std::iter::once((None, limits.rates()));
-        let by_model = stored.object.model_rates().into_iter();
-        all.chain(by_model.map(|(model, rates)| (Some(model), rates)))
+        let mut by_model = stored.object.model_rates();
+        for (model, rates) in limits.rates_by_model() {
+            match by_model.iter_mut().find(|(known, _)| **known == *model) {
+                Some((_, known)) => *known = lower(*known, rates),
+                None => by_model.push((model.into(), rates)),
+            }
+        }
+        all.chain(by_model.into_iter().map(|(model, rates)| (Some(model), rates)))
             .filter(|(_, rates)| rates.any())
             .map(|(model, rates)| {
                 let meter = self.meter((T::ORIGIN, stored.id.as_str().into(), model.clone()));
@@ -44,5 +51,15 @@ impl Meters {
         let meter = Arc::new(Meter::default());
         self.known.insert(name, Arc::downgrade(&meter));
         meter
+    }
+}
+
+/// The lower limit of each kind.
+fn lower(one: Rates, other: Rates) -> Rates {
+    let least = |one: Option<u64>, other: Option<u64>| one.into_iter().chain(other).min();
+    Rates {
+        requests: least(one.requests, other.requests),
+        tokens: least(one.tokens, other.tokens),
+        in_progress: least(one.in_progress, other.in_progress),
     }
 }

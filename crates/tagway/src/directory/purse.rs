@@ -74,10 +74,14 @@ impl Draft {
             let words = format!("{}, exceeded budget for model={model}", object.whose_model_budget(id));
             (model.into(), (wanted.0, wanted.1.into(), terms.named(Some(words.into()))))
         });
+        let (part, whole) = match T::KIND {
+            Kind::Organization => (Payer::OrganizationMember, "Organization"),
+            _ => (Payer::Member, "Team"),
+        };
         let by_member = object.member_limits().map(|(user, limits)| {
-            let name = format!("User={user} in Team={id}");
+            let name = format!("User={user} in {whole}={id}");
             let terms = Terms::of(&limits).named(Some(name.into()));
-            (user.into(), (Payer::Member, format!("{id}/{user}").into(), terms))
+            (user.into(), (part, format!("{id}/{user}").into(), terms))
         });
         let (output, by_name) = object.estimated_output();
         let output_by_model = by_name.into_iter().flatten();

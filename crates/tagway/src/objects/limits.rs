@@ -33,7 +33,8 @@ pub(crate) struct Limits {
     /// When the budget begins anew: a time in RFC 3339. Of keys, teams, users and tags, only the gateway sets it.
     #[schema(value_type = Value)]
     pub(crate) budget_reset_at: Option<Timestamp>,
-    /// Budgets by model: `{"gpt-4o": {"budget_limit": 5.0, "time_period": "1d"}}`.
+    /// Budgets by model, with or without limits of rate:
+    /// `{"gpt-4o": {"budget_limit": 5.0, "time_period": "1d", "rpm_limit": 10}}`.
     pub(crate) model_max_budget: Map<String, Value>,
     /// `calendar` (the default): a budget begins anew at a round time. `rolling`: what was spent within the last
     /// `budget_duration` counts.
@@ -144,6 +145,18 @@ impl Limits {
     }
 }
 
+impl Limits {
+    /// The limits of rate that stand beside budgets by model.
+    pub(crate) fn rates_by_model(&self) -> impl Iterator<Item = (&str, Rates)> {
+        let all = self.model_max_budget.iter().map(|(model, budget)| {
+            let of = |name: &str| budget.get(name).and_then(Value::as_u64);
+            let rates = Rates { requests: of("rpm_limit"), tokens: of("tpm_limit"), in_progress: None };
+            (model.as_str(), rates)
+        });
+        all.filter(|(_, rates)| rates.any())
+    }
+}
+
 fn amount(budget: &Value) -> Option<f64> {
     let number = |name: &str| budget.get(name).and_then(Value::as_f64);
     let amount = budget.as_f64().or(number("budget_limit")).or(number("max_budget"))?;
@@ -157,13 +170,18 @@ fn lasting(budget: &Value) -> Option<&str> {
 
 fn check_model_budget(model: &str, budget: &Value) -> Result<(), Unfit> {
     let lasts = lasting(budget).is_none_or(|text| Window::new(text, None, false, None).is_some());
-    if amount(budget).is_some() && lasts {
+    let rate = |name: &str| budget.get(name).filter(|limit| !limit.is_null());
+    let rates = [rate("rpm_limit"), rate("tpm_limit")];
+    let sound = rates.iter().flatten().all(|limit| limit.is_u64());
+    let limits = amount(budget).is_some() || !budget.is_number() && rates.iter().any(Option::is_some);
+    let amount_given = ["budget_limit", "max_budget"].iter().any(|name| rate(name).is_some());
+    if limits && (amount(budget).is_some() || !amount_given) && sound && lasts {
         return Ok(());
     }
     Err(Unfit::new(
         "model_max_budget",
         format!(
-            "Invalid model_max_budget: '{model}' needs a budget of 0 or more, and a duration if any. Example of a valid one: {{\"gpt-4o\": {{\"budget_limit\": 5.0, \"time_period\": \"1d\"}}}}"
+            "Invalid model_max_budget: '{model}' needs a budget of 0 or more, or rpm_limit or tpm_limit in whole numbers, and a duration if any. Example of a valid one: {{\"gpt-4o\": {{\"budget_limit\": 5.0, \"time_period\": \"1d\"}}}}"
         ),
     ))
 }

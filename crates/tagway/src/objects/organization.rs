@@ -114,6 +114,13 @@ impl Owner for Organization {
         &self.limits
     }
 
+    fn member_limits(&self) -> impl Iterator<Item = (&str, Limits)> {
+        self.members.iter().filter_map(|member| {
+            let most = Some(member.max_budget_in_organization?);
+            Some((member.user_id.as_str(), Limits { max_budget: most, ..Limits::default() }))
+        })
+    }
+
     fn policy(&self, id: &str) -> Result<Policy, Unfit> {
         policy::of(Given {
             blocked: self.blocked,

@@ -88,6 +88,7 @@ impl Edit {
         let parts = match kind {
             Kind::Key => Payer::KeyModel,
             Kind::Team => Payer::Member,
+            Kind::Organization => Payer::OrganizationMember,
             _ => return Ok(()),
         };
         // What begins with the id and a slash: 0 comes after it.

@@ -19,6 +19,8 @@ mod budgets_shared;
 mod cli_remote;
 mod compatible;
 mod customers;
+mod default_limits;
+mod deployment_limits;
 mod errors;
 mod examples;
 mod fields;

@@ -1,9 +1,11 @@
 //! What calls cost: by a deployment's own prices, a catalogue's, or nobody knows.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use tagway_fake::{Fake, Reply};
 
-use crate::gateway::{Answered as _, Gateway, command, config, deployment, error};
+use crate::gateway::{Answered as _, Gateway, PATIENCE, command, config, deployment, error};
 
 /// An answer with this usage.
 fn used(usage: &Value) -> Reply {
@@ -144,7 +146,7 @@ async fn a_deployment_whose_price_nobody_knows_is_named_when_it_comes_into_force
 }
 
 #[test]
-fn a_price_that_would_never_be_used_is_reported_and_one_by_time_refused() {
+fn a_price_that_would_never_be_used_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("config.yaml");
     let check = |params: &str| {
@@ -156,11 +158,56 @@ fn a_price_that_would_never_be_used_is_reported_and_one_by_time_refused() {
     let (code, said) = check("input_cost_per_image: 0.01");
     assert!(code == Some(0) && said.contains("this price is never used"), "{said}");
     let (code, said) = check("input_cost_per_second: 0.01");
-    assert!(code == Some(2) && said.contains("tagway does not charge by time"), "{said}");
+    assert!(code == Some(0) && !said.contains("never used"), "{said}");
+    let (code, said) = check("input_cost_per_second: 0.01, input_cost_per_token: 1");
+    assert!(code == Some(0) && said.contains("`input_cost_per_second` is never used"), "{said}");
     let (code, said) = check("input_cost_per_tokn: 0.01");
     assert!(code == Some(2) && said.contains("did you mean `input_cost_per_token`?"), "{said}");
     let (code, said) = check("tiered_pricing: [{range: [0, 1000], input_cost_per_token: 0.01}]");
     assert!(code == Some(0), "{said}");
+}
+
+#[tokio::test]
+async fn a_call_may_be_priced_by_its_seconds_be_it_a_stream_or_not() {
+    let slow = Duration::from_millis(150);
+    let fake = Fake::answer(move |seen| {
+        let stream = seen.json()["stream"] == true;
+        let reply = if stream { Reply::chat(["a", "b", "c"]) } else { Reply::completion("a", 1000, 1000) };
+        if stream { reply.chunk_delay(slow) } else { reply.delay(slow) }
+    })
+    .await;
+    let model = priced(&fake.url(), "openai/gpt-4o", "input_cost_per_second: 100, output_cost_per_second: 7");
+    let gateway = Gateway::start(&config(&[model], ""));
+    let key = crate::customers::key(&gateway, json!({})).await;
+    // What the store counts, once it is more than before.
+    let spent = |before: f64| {
+        let (gateway, path) = (&gateway, format!("/key/info?key={key}"));
+        tokio::time::timeout(PATIENCE, async move {
+            loop {
+                let info: Value = gateway.get(&path).send().await.unwrap().json().await.unwrap();
+                let spend = info["info"]["spend"].as_f64().unwrap();
+                if before < spend {
+                    return spend;
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+    };
+    let chat = |stream: bool| {
+        let body = crate::gateway::chat_body("m", json!({"stream": stream}));
+        gateway.client.post(format!("{}/v1/chat/completions", gateway.url)).bearer_auth(&key).json(&body)
+    };
+    let began = Instant::now();
+    let answer = chat(false).send().await.unwrap();
+    let most = began.elapsed().as_secs_f64() * 100.0;
+    let cost: f64 = answer.header("x-litellm-response-cost").parse().unwrap();
+    assert!((15.0..=most).contains(&cost), "{cost}");
+    assert_eq!(spent(0.0).await.unwrap(), cost);
+    let began = Instant::now();
+    chat(true).send().await.unwrap().text().await.unwrap();
+    let most = began.elapsed().as_secs_f64() * 100.0;
+    let streamed = spent(cost).await.unwrap() - cost;
+    assert!((30.0..=most).contains(&streamed), "{streamed} of {most}");
 }
 
 #[tokio::test]

@@ -105,3 +105,40 @@ async fn headers_tell_the_limits_of_key_and_team() {
         assert_eq!(header(&answer, &format!("x-ratelimit-{name}")).as_deref(), Some(expected), "{name}");
     }
 }
+
+#[tokio::test]
+async fn every_key_without_a_limit_of_its_own_has_the_configurations_places() {
+    let held = || Reply::chat(["a"]).hold(After::Chunks(1));
+    let fake = Fake::script([held(), held(), held(), held(), Reply::chat(["b"])]).await;
+    let more = "router_settings: {num_retries: 0}\n";
+    let config = config(&[at("m", "one", &fake.url(), "[default]")], more);
+    let gateway = Gateway::start(
+        &config.replace("general_settings:\n", "general_settings:\n  max_parallel_requests: 1\n"),
+    );
+    let mut keys = Vec::new();
+    for own in [json!({}), json!({"rpm_limit": 100}), json!({"max_parallel_requests": 2})] {
+        let made = gateway.post("/key/generate", &own).send().await.unwrap();
+        let made: Value = made.json().await.unwrap();
+        keys.push(made["key"].as_str().unwrap().to_owned());
+    }
+    let chat = |key: &str| {
+        let request = gateway.client.post(format!("{}/v1/chat/completions", gateway.url));
+        request.bearer_auth(key).json(&chat_body("m", json!({"stream": true}))).send()
+    };
+    let mut streams = Vec::new();
+    for (key, most) in keys.iter().zip([1, 1, 2]) {
+        for _ in 0..most {
+            let stream = chat(key).await.unwrap();
+            assert_eq!(
+                header(&stream, "x-ratelimit-api_key-limit-max_parallel_requests"),
+                Some(most.to_string())
+            );
+            streams.push(stream);
+        }
+        let refused = chat(key).await.unwrap();
+        assert_eq!(refused.status(), 429);
+        assert!(header(&refused, "retry-after").is_some());
+    }
+    // Nobody else is meant: the master key has no limit.
+    assert_eq!(gateway.chat("m", json!({"stream": true})).send().await.unwrap().status(), 200);
+}

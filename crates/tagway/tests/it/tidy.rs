@@ -18,7 +18,7 @@ const LAYERS: &[&[&str]] = &[
     &["accounts"],
     &["alerts"],
     &["store"],
-    &["objects"],
+    &["capacity", "objects"],
     &[
         "call",
         "cors",

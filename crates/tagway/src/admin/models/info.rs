@@ -297,6 +297,7 @@ fn shown(deployment: &Deployed, stored: Option<&Stored<Model>>) -> Value {
     put("order", entry.order.into());
     put("rpm", entry.rpm.into());
     put("tpm", entry.tpm.into());
+    put("max_parallel_requests", entry.max_parallel_requests.into());
     put("timeout", entry.timeout.map(|time| time.as_secs_f64()).into());
     put("stream_timeout", entry.stream_timeout.map(|time| time.as_secs_f64()).into());
     put("max_retries", entry.max_retries.into());

@@ -189,7 +189,7 @@ async fn list(shared: &Shared, actor: &Actor, which: &Which, format: Format) -> 
     };
     let keys = aliased(shared, given(which.key_alias.as_ref())).await?;
     let filter = LogFilter { keys: keys.as_deref(), ..filter };
-    let search = with_request(Search::new(filter, &reach, ascending), request);
+    let search = with_request(Search::new(&filter, &reach, ascending), request);
     let search = with_text(search, given(which.search.as_ref()));
     answer(shared, which, &search, order, ascending, format).await
 }

@@ -149,7 +149,7 @@ pub(super) async fn list(
         to: dates.1.map(|text| days::moment("end_date", text, true)).transpose()?,
         ..LogFilter::default()
     };
-    let search = with_request(Search::new(filter, &reach, false), request);
+    let search = with_request(Search::new(&filter, &reach, false), request);
     let after = cursor("after", given(which.after.as_ref()))?;
     let LogPart { receipts: mut found, rest } = search.after(&shared, after, which.limit + 1).await?;
     let wanted = usize::try_from(which.limit).unwrap_or_default();

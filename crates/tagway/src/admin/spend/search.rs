@@ -22,12 +22,12 @@ pub(super) struct Search<'a> {
 
 impl<'a> Search<'a> {
     /// Those of these requests that somebody may see.
-    pub(super) fn new(filter: LogFilter<'a>, reach: &'a Reach, ascending: bool) -> Self {
+    pub(super) fn new(filter: &LogFilter<'a>, reach: &'a Reach, ascending: bool) -> Self {
         let any = match reach {
             Reach::Everybody => None,
             Reach::Own { user, teams } => Some((user.as_str(), teams.as_slice())),
         };
-        Self { either: vec![LogFilter { any, ..filter }], ascending }
+        Self { either: vec![LogFilter { any, ..filter.clone() }], ascending }
     }
 
     /// Those that one of these changes of the question finds.

@@ -139,7 +139,8 @@ impl Whose {
 static NAMES: LazyLock<Vec<[[HeaderName; 2]; 3]>> = LazyLock::new(|| {
     let name = |whose: Whose, what: &str, unit: Unit| {
         let name = format!("x-ratelimit-{}-{what}-{}", whose.as_str(), unit.as_str());
-        HeaderName::try_from(name).unwrap_or(HeaderName::from_static("x-ratelimit"))
+        // Kept for good, so that its copies in answers are counted nowhere: workers would pass the count around.
+        HeaderName::from_static(Box::leak(name.into_boxed_str()))
     };
     let units = [Unit::Requests, Unit::Tokens, Unit::InProgress];
     let of = |whose| units.map(|unit| ["limit", "remaining"].map(|what| name(whose, what, unit)));

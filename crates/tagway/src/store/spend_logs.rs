@@ -27,7 +27,6 @@ pub(super) const COLUMNS: [Cells; 17] = {
 /// What of a receipt has no column, but for its subject. Empty fields are left out: [`Receipt`] has a default for each.
 #[derive(Serialize)]
 struct Rest<'r> {
-    began: i64,
     took: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     first_byte: Option<u64>,
@@ -147,7 +146,8 @@ pub(super) fn body(receipt: &Receipt, about: &str) -> Result<String, StoreError>
     let Receipt {
         id,
         named: _,
-        began,
+        // Its number begins with it.
+        began: _,
         took,
         first_byte,
         upstream,
@@ -161,7 +161,6 @@ pub(super) fn body(receipt: &Receipt, about: &str) -> Result<String, StoreError>
         subject: _,
     } = receipt;
     let rest = Rest {
-        began: *began,
         took: *took,
         first_byte: *first_byte,
         upstream: *upstream,
@@ -299,6 +298,6 @@ pub(super) fn receipt(row: LogRow, text: &dyn Fn(i64) -> Option<Box<str>>) -> Re
         ..about
     };
     let (status, cost) = (u16::try_from(row.status).unwrap_or_default(), row.cost.map(Nanos));
-    let named = row.call_id.into();
-    Ok(Receipt { id, named, status, cost, ..rest.about(Arc::new(subject)) })
+    let (named, began) = (row.call_id.into(), Receipt::began(id));
+    Ok(Receipt { id, named, began, status, cost, ..rest.about(Arc::new(subject)) })
 }

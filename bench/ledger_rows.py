@@ -103,8 +103,6 @@ def columns(number):
 DAILY = """INSERT INTO daily SELECT {day}, key_id, team_id, user_id, organization_id, 0, customer_id, group_id, deployment_id,
   provider_id, model_id, tag_set, count(*), sum(failed), 0, count(*) * 1200, count(*) * 310, 0, 0, sum(cost)
   FROM spend_logs GROUP BY 1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12"""
-LOG_TAGS = """INSERT INTO spend_log_tags SELECT m.tag_id, l.id FROM spend_logs l
-  JOIN tag_set_members m ON m.tag_set = l.tag_set ORDER BY 1, 2"""
 SEEN = "INSERT INTO seen_tags (tag, first_at, last_at) VALUES ({0}, %d, %d)" % (START, END)
 SPEND = [
     """INSERT INTO spend SELECT '{0}', t.text, 9223372036854775807, sum(cost), 0 FROM daily JOIN terms t ON t.id = {0}_id
@@ -134,7 +132,6 @@ def fill_sqlite(path, rows):
         SELECT number({START} + n * {DAYS * DAY} / {rows}, n), CASE WHEN n % 10 = 0 THEN printf('%08x-%016x', n * 2654435761 % 4294967296, n) ELSE '' END,
         {', '.join(names.values())}, ? FROM numbers""", (BODY,))
     run("COMMIT")
-    run(LOG_TAGS)
     store.create_function("day", 1, lambda id: int.from_bytes(id[:6], "big") // 86_400_000, deterministic=True)
     run(DAILY.format(day="day(id)"))
     for sql in SPEND:
@@ -163,7 +160,6 @@ INSERT INTO spend_logs (id, call_id, {', '.join(names)}, body)
 SELECT decode(lpad(to_hex({at}), 12, '0') || lpad(to_hex(n), 20, '0'), 'hex'),
   CASE WHEN n % 10 = 0 THEN lpad(to_hex(n * 2654435761 % 4294967296), 8, '0') || '-' || lpad(to_hex(n), 16, '0') ELSE '' END, {', '.join(names.values())}, '{BODY}'
   FROM generate_series(0::bigint, {rows - 1}) AS n;
-{LOG_TAGS};
 {DAILY.format(day="(get_byte(id, 0)::bigint << 40 | get_byte(id, 1)::bigint << 32 | get_byte(id, 2)::bigint << 24 | get_byte(id, 3) << 16 | get_byte(id, 4) << 8 | get_byte(id, 5)) / 86400000")};
 {';'.join(SPEND)};
 {';'.join(SEEN.format(f"'{tag}'") for tag in NAMES["tag"])};

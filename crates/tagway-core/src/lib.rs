@@ -19,6 +19,7 @@ pub mod money;
 pub mod price;
 pub mod secret;
 pub mod snapshot;
+pub mod strategy;
 pub mod tag;
 pub mod tokens;
 pub mod usage;

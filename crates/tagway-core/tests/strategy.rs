@@ -177,7 +177,7 @@ fn hashes_are_the_same_for_ever() {
     let ids = ["one", "two", "three", "four", "five"].map(hash);
     let chosen = ["ann", "bob", "cy", "dee", "eve", "flo"]
         .map(|user| rendezvous(&Members::all(5), |place| (ids[place], 1.0), hash(user)).unwrap());
-    insta::assert_debug_snapshot!(chosen, @"");
+    assert_eq!(chosen, [2, 1, 1, 1, 3, 2]);
 }
 
 #[test]

@@ -173,7 +173,7 @@ fn optional_checks(router: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
         } else if LATER.contains(&name.as_str()) {
             scope
                 .warning(&item, format!("`{name}` is not supported yet and ignored"))
-                .help("requests are shuffled among the deployments that their tags allow");
+                .help("the strategy `sticky` keeps a session at one of the deployments that its tags allow");
         } else if name != ALWAYS {
             let near = nearest(&name, LATER.into_iter().chain([ENFORCED, ALWAYS]));
             let said = scope.error(&item, format!("unknown check {}", item.shown()));

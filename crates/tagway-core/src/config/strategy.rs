@@ -150,8 +150,7 @@ fn by(at: Option<&At<'_>>, named: &At<'_>, scope: &mut Scope<'_>) -> Option<By> 
 
 /// `routing_groups`: model groups with a strategy of their own.
 pub(super) fn groups(at: &At<'_>, scope: &mut Scope<'_>) -> Vec<RoutingGroup> {
-    const KEYS: [&str; 5] =
-        ["group_name", "models", "routing_strategy", "routing_strategy_args", "model_priorities"];
+    const KEYS: [&str; 4] = ["group_name", "models", "routing_strategy", "routing_strategy_args"];
     let mut all: Vec<RoutingGroup> = Vec::new();
     for (index, node) in scope.items(at).iter().enumerate() {
         let item = at.item(index, node);

@@ -255,6 +255,9 @@ async fn no_strategy_leaves_the_tags_whatever_fails() {
         let expected =
             if told["candidates"].as_array().unwrap().len() < 2 { "the only candidate" } else { strategy };
         assert_eq!(told["strategy"], expected);
+        let path = format!("/model_group/info?model_group={strategy}");
+        let told: Value = gateway.get(&path).send().await.unwrap().json().await.unwrap();
+        assert_eq!(told["data"][0]["routing_strategy"], strategy);
     }
     assert_eq!(other.hits(), 0);
     for (strategy, _) in ALL {

@@ -71,6 +71,10 @@ async fn the_least_busy_serves_and_streams_count_to_their_end() {
         }
     }
     fakes[1].until_aborted(2).await;
+    // What is in progress is so after a reload, too.
+    let changed = std::fs::read_to_string(gateway.config_path()).unwrap() + "# another\n";
+    std::fs::write(gateway.config_path(), changed).unwrap();
+    assert_eq!(gateway.post("/config/reload", &json!({})).send().await.unwrap().status(), 200);
     left.push(stream().await.unwrap());
     left.push(stream().await.unwrap());
     assert_eq!(fakes.each_ref().map(Fake::hits), [4, 6, 4]);

@@ -87,7 +87,7 @@ pub(super) const ROUTER: Table<Draft> = &[
     ("allowed_fails_policy", Rule::Missed("`allowed_fails` holds for every kind of failure")),
     ("enable_pre_call_checks", Rule::Works(checks)),
     ("optional_pre_call_checks", Rule::Works(optional_checks)),
-    ("enable_weighted_failover", Rule::Missed("retries shuffle by weight among what is left")),
+    ("enable_weighted_failover", Rule::Missed("retries ask the strategy again among what is left")),
     ("default_litellm_params", Rule::Missed("give the parameters in each `litellm_params`")),
     ("max_retries", Rule::Missed("use `num_retries`")),
     ("weights", Rule::Missed("give `weight` in each `litellm_params`")),

@@ -5,8 +5,9 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use tagway_core::strategy::{self, Recent, Running};
 use tagway_core::tag::{
-    Ask, DeploymentTags, Expression, GroupIndex, Origin, RequestTags, Settings, Silent, explain,
+    Ask, DeploymentTags, Expression, GroupIndex, Members, Origin, RequestTags, Settings, Silent, explain,
 };
 
 struct Group {
@@ -85,5 +86,28 @@ fn decisions(c: &mut Criterion) {
     c.bench_function("build 10,000 deployments", |b| b.iter(|| black_box(&large_group).index()));
 }
 
-criterion_group!(benches, decisions);
+/// What a strategy adds to a decision.
+fn strategies(c: &mut Criterion) {
+    let among = Members::all(10);
+    let weight = |_: usize, place: usize| Some(f64::from(u32::try_from(place).unwrap_or(0)));
+    let took = |place: usize| Recent { took: Some(1.0 / (place as f32 + 1.0)), in_progress: 1 };
+    let running = |place: usize| Running { takes: Some(place as f32), in_progress: 1 };
+    c.bench_function("shuffle 10 candidates", |b| {
+        b.iter(|| strategy::shuffle(black_box(&among), 1, weight, black_box(0.7)));
+    });
+    c.bench_function("least of 10 candidates", |b| {
+        b.iter(|| strategy::least(black_box(&among), |place| place / 2, black_box(0.7)));
+    });
+    c.bench_function("fastest of 10 candidates", |b| {
+        b.iter(|| strategy::fastest(black_box(&among), took, 0.1, black_box(0.7)));
+    });
+    c.bench_function("best of two of 10 candidates", |b| {
+        b.iter(|| strategy::best_of_two(black_box(&among), running, black_box([0.7, 0.2, 0.5])));
+    });
+    c.bench_function("rendezvous of 10 candidates", |b| {
+        b.iter(|| strategy::rendezvous(black_box(&among), |place| (place as u64, 1.0), black_box(7)));
+    });
+}
+
+criterion_group!(benches, decisions, strategies);
 criterion_main!(benches);

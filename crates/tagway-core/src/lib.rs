@@ -2,6 +2,7 @@
 //!
 //! - [`config`]: LiteLLM's `config.yaml`, read strictly into a [`config::Config`] that cannot be wrong.
 //! - [`tag`]: request tags with their origin, the index of a model group, the decision and its explanation.
+//! - [`strategy`]: which one of the candidates serves.
 //! - [`dialect`]: the providers tagway can speak to.
 //!
 //! Invariants: nothing here reads a file, an environment variable or the time by itself (they are arguments);
@@ -19,6 +20,7 @@ pub mod money;
 pub mod price;
 pub mod secret;
 pub mod snapshot;
+pub mod strategy;
 pub mod tag;
 pub mod tokens;
 pub mod usage;

@@ -18,6 +18,7 @@ use crate::dialect::resolve;
 use crate::limits::LimitedTags;
 use crate::price::Prices;
 use crate::secret;
+use crate::strategy::{self, Strategy};
 use crate::tag::{DeploymentTags, GroupIndex};
 use crate::wildcard::{fill, stars};
 
@@ -96,6 +97,8 @@ pub struct Deployment {
     pub limits: Rates,
     /// The same for tags at it.
     pub tag_limits: LimitedTags,
+    /// The hash of its id.
+    pub hash: u64,
     paths: Vec<PathAndQuery>,
     pricing: Pricing,
 }
@@ -156,6 +159,8 @@ pub struct Group {
     pub deployments: Vec<DeploymentId>,
     /// What tags choose among them.
     pub index: GroupIndex,
+    /// What chooses among those that tags leave.
+    pub strategy: Strategy,
     /// Header with the group's name.
     pub header: HeaderValue,
     /// `model_info.access_groups` of any of its deployments: names that lists of models may use for it.
@@ -221,6 +226,7 @@ impl Snapshot {
                     name: entry.model_name.clone(),
                     deployments: Vec::new(),
                     index: GroupIndex::build(&config.router.tags, &config.tags, &[]),
+                    strategy: config.router.strategy_of(&entry.model_name).clone(),
                     header: header_value(&entry.model_name),
                     access_groups: Vec::new(),
                 });
@@ -390,6 +396,7 @@ fn deployment(
         origin,
         paths,
         limits: limits(&entry, &config.router),
+        hash: strategy::hash(&entry.info.id),
         tag_limits: entry.info.tag_rates.iter().map(|(tag, rates)| (tag.as_str(), *rates)).collect(),
         pricing: Pricing::new(&entry, &config.catalogue),
         entry,
@@ -398,9 +405,10 @@ fn deployment(
 
 /// The limits in force. LiteLLM looks for `rpm` and `tpm` in `model_info`, too.
 fn limits(entry: &Entry, router: &Router) -> Rates {
+    let enforced = router.enforce_rates || router.strategy_of(&entry.model_name).enforces_rates();
     let rate = |own: Option<u64>, name: &str| {
         let own = own.or_else(|| entry.info.fields.get(name)?.as_u64());
-        own.filter(|_| router.enforce_rates)
+        own.filter(|_| enforced)
     };
     Rates {
         requests: rate(entry.rpm, "rpm"),

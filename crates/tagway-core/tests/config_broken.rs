@@ -71,7 +71,17 @@ snapshots! {
     limits_of_tags_at_a_deployment => said("model_list:\n  - model_name: a\n    litellm_params: {model: openai/x, api_key: hunter2}\n    model_info:\n      request_limits: {\"a*b\": 1, ok: -1, \" x\": 3, \"y:*\": 1.5}\n      token_limits: [eng]\n      dollar_limits: {eng: 5, free: {}, \"*:z\": {max_budget: 1, budget_duration: soon}}\nrouter_settings:\n  optional_pre_call_checks: [enforce_model_rate_limit, prompt_caching]\n  enable_pre_call_checks: true\n  default_max_parallel_requests: 0\n");
     booleans_in_quotes => after("router_settings:\n  enable_tag_filtering: \"true\"\n  tag_filtering_match_any: \"False\"\n  disable_cooldowns: maybe\n  tag_hierarchy: 1\n");
     variables_that_are_not_set => said("model_list:\n  - model_name: a\n    litellm_params:\n      model: openai/x\n      api_key: os.environ/NOT_THERE\n      api_base: os.environ/EMPTY\n      tags: [os.environ/TAG]\n      rpm: os.environ/WORD\n      temperature: os.environ/HEAT\nrouter_settings:\n  enable_tag_filtering: os.environ/WORD\n  redis_password: os.environ/IGNORED\ngeneral_settings:\n  master_key: os.environ/MASTER\n");
-    strategies => after("router_settings:\n  routing_strategy: least-busy\n") + &after("router_settings:\n  routing_strategy: simple_shuffle\n");
+    strategies => after("router_settings:\n  routing_strategy: simple_shuffle\n")
+        + &after("router_settings:\n  routing_strategy: round-robin\n")
+        + &after("router_settings: {routing_strategy: 3}\n")
+        + &after("router_settings: {routing_strategy: provider-budget-routing}\n");
+    arguments_of_strategies => after("router_settings:\n  routing_strategy: latency-based-routing\n  routing_strategy_args: {ttl: 0, lowest_latency_bufer: 1, max_latency_list_size: 1000, ttft_percentile: 95, by: user}\n")
+        + &after("router_settings:\n  routing_strategy_args: {ttl: 60, window: 3}\n")
+        + &after("router_settings:\n  routing_strategy: usage-based-routing\n  routing_strategy_args: [ttl]\n")
+        + &after("router_settings: {routing_strategy: sticky}\n")
+        + &after("router_settings: {routing_strategy: sticky, routing_strategy_args: {by: \"header:x y\"}}\n")
+        + &after("router_settings: {routing_strategy: sticky, routing_strategy_args: {by: cookie, ttl: 3}}\n");
+    routing_groups => after("router_settings:\n  routing_groups:\n    - {group_name: fast, models: [gpt-4, gpt-4o-mni], routing_strategy: least-busy, strategy: x}\n    - {group_name: other, models: [gpt-4], routing_strategy: sticky, routing_strategy_args: {by: key}}\n    - {group_name: other, models: gpt-4o-mini, routing_strategy: busy}\n    - {group_name: default, models: [], routing_strategy: simple-shuffle}\n    - {group_name: none, model: [gpt-4]}\n    - {group_name: p, models: [gpt-4], routing_strategy: priority, model_priorities: {gpt-4: 1}}\n    - gpt-4\n");
     words_with_few_choices => after("router_settings:\n  inherited_tags: enforced\n  unknown_tags: ignore\n  tag_error_status: 404\n");
     fallbacks_to_nowhere => after("router_settings:\n  fallbacks: [{gpt-4: [gpt-4o-mni]}, {gpt4: [gpt-4o-mini, gpt-4]}, {gpt-4: gpt-4o-mini}, {gpt-4: [gpt-4, {model: x}]}]\n  default_fallbacks: [other]\nlitellm_settings:\n  context_window_fallbacks:\n    gpt-4: [gpt-4o-mini]\n");
     aliases_to_nowhere => after("router_settings:\n  model_group_alias:\n    fast: gpt-4o-mimi\n    a: b\n    b: a\n    gpt-4: gpt-4o-mini\n    hidden: {modl: gpt-4, hidden: \"yes\"}\n");

@@ -8,6 +8,7 @@ use config_host::Files;
 use tagway_core::config::{Mock, MockError, Rates, SpendFailure, SpendRules, TagKind, Tier, Valkey};
 use tagway_core::money::Nanos;
 use tagway_core::secret::Secret;
+use tagway_core::strategy::{By, Latency, Strategy};
 
 #[test]
 fn the_quick_start_of_tag_routing_loads() {
@@ -97,6 +98,11 @@ fn everything_that_works_is_read() {
     assert!(router.tags.enable_tag_filtering && !router.tags.match_any && router.tags.hierarchy);
     assert_eq!(router.tags.prefix, "route:");
     assert_eq!((router.tag_error_status, router.num_retries, router.allowed_fails), (403, 1, 0));
+    let latency = Latency { ttl: Duration::from_secs(60), buffer: 0.5, samples: 20, percentile: Some(0.9) };
+    assert_eq!(router.strategy_of("embed"), &Strategy::Fastest(latency));
+    let by = By::Header("x-session-id".parse().unwrap());
+    assert_eq!(router.strategy_of("chat"), &Strategy::Sticky(by));
+    assert_eq!(router.strategy_of("mock"), &Strategy::LeastUsed { v2: true });
     assert_eq!(router.fallbacks, [("chat".to_owned(), vec!["mock".to_owned(), "openai/gpt-4o".to_owned()])]);
     assert_eq!(router.context_window_fallbacks, [("chat".to_owned(), vec!["mock".to_owned()])]);
     assert_eq!((router.default_max_parallel_requests, router.enforce_rates), (Some(40), true));

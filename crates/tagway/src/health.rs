@@ -1,6 +1,7 @@
-//! Which deployments are cooling down. State per deployment in atomics, carried over a reload by deployment id;
+//! Which deployments are cooling down, and what is known of their calls. State per deployment in atomics, carried over a reload by deployment id;
 //! time is an argument. Knows nothing of why a call failed beyond what it is told.
 
+mod figures;
 mod learned;
 
 use std::collections::HashMap;
@@ -12,6 +13,8 @@ use tagway_core::config::Router;
 use tagway_core::snapshot::{DeploymentId, Group, Snapshot};
 use tagway_core::tag::Members;
 
+use figures::Figures;
+pub(crate) use figures::{Ended, Flight};
 pub(crate) use learned::Learned;
 
 /// The window in which failures are counted.
@@ -32,6 +35,7 @@ struct Mark {
     window: AtomicU64,
     failures: AtomicU32,
     learned: Learned,
+    figures: Figures,
 }
 
 /// How a call failed, as far as cooling down is concerned.
@@ -68,6 +72,21 @@ impl Board {
     /// What calls to a deployment have shown.
     pub(crate) fn learned(&self, id: DeploymentId) -> Option<&Learned> {
         Some(&self.mark(id)?.learned)
+    }
+
+    /// What strategies go by.
+    pub(crate) fn figures(&self, id: DeploymentId) -> Option<&Figures> {
+        Some(&self.mark(id)?.figures)
+    }
+
+    /// A call of a deployment begins.
+    pub(crate) fn begin(&self, id: DeploymentId) -> Option<Flight> {
+        Some(Flight::begin(self.marks.get(id.0 as usize)?, self.start))
+    }
+
+    /// The time since the board's start.
+    pub(crate) fn since(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.start)
     }
 
     /// The members of a group that are not cooling down.

@@ -102,6 +102,8 @@ pub(crate) type Trail = Option<Vec<Hop>>;
 pub(crate) struct Hop {
     /// The model group.
     pub(crate) model_group: String,
+    /// What chooses among those that are kept.
+    pub(crate) strategy: &'static str,
     #[serde(flatten)]
     pub(crate) explanation: Explanation,
 }
@@ -150,7 +152,7 @@ fn decide<'s>(
         None => group.index.decide(&ask, &healthy, &mut Silent),
         Some(hops) => {
             let (decided, explanation) = explain(&group.index, &ask, &healthy, wanted.model);
-            hops.push(Hop { model_group: group.name.clone(), explanation });
+            hops.push(Hop { model_group: group.name.clone(), strategy: group.strategy.name(), explanation });
             decided
         }
     };

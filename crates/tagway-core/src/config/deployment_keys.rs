@@ -10,7 +10,7 @@ use crate::secret::Secret;
 const NO_LIMITS: &str = "remove it, and hold the limit at the provider until tagway enforces it";
 const NO_GUARD: &str = "remove it only if requests may pass without this check";
 const AS_SENT: &str = "requests go out as the client sent them";
-const NO_ROUTER: &str = "name one model: only tags and the shuffle choose among deployments yet";
+const NO_ROUTER: &str = "name one model: tags and a strategy choose among deployments";
 
 fn own_price(params: &mut Params, at: &At<'_>, scope: &mut Scope<'_>) {
     price(&mut params.prices, at, scope);

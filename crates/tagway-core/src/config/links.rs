@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::model::{Config, Deployment};
 use super::scope::{At, Scope, nearest};
+use super::strategy;
 use super::yaml::{Kind, Node};
 
 /// Whether `pattern`, a `model_name` that may hold `*`, covers `name`.
@@ -63,6 +64,9 @@ pub(super) fn check(config: &Config, names: &HashSet<String>, tree: &Node, scope
         section("router_settings").and_then(|at| at.node.get("model_group_alias").map(|e| at.entry(e)))
     {
         aliases(config, &groups, &at, scope);
+    }
+    if let Some(at) = section("router_settings") {
+        strategy::check(&config.router.routing_groups, names, &at, scope);
     }
     for section in ["router_settings", "litellm_settings"].into_iter().filter_map(section) {
         for key in ["fallbacks", "context_window_fallbacks", "content_policy_fallbacks"] {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::model::{Config, Deployment, TagDeclaration};
 use super::problem::{Problem, Problems};
 use super::report::Report;
-use super::scope::{At, Rule, Scope, Table, strict};
+use super::scope::{At, Rule, Scope, Table};
 use super::yaml::{Kind, Node};
 use super::{deployment, files, general, links, lint, prices, proxy, routing, tags};
 use crate::catalogue::Catalogue;
@@ -91,10 +91,7 @@ const NOT_YET: &str = "remove it until tagway supports it";
 
 const FILE: Table<Draft> = &[
     ("model_list", Rule::Works(|draft, at, scope| draft.deployments = deployment::list(at, scope))),
-    (
-        "router_settings",
-        Rule::Works(|draft, at, scope| scope.walk(at, routing::ROUTER, &mut draft.router, strict)),
-    ),
+    ("router_settings", Rule::Works(|draft, at, scope| routing::read(&mut draft.router, at, scope))),
     ("litellm_settings", Rule::Works(|draft, at, scope| draft.proxy = proxy::read(at, scope))),
     // Read for itself: the master key may come from elsewhere.
     ("general_settings", Rule::Works(|_, _, _| {})),

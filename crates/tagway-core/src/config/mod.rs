@@ -31,6 +31,7 @@ mod routing;
 mod scalar;
 mod scope;
 mod spend_logs;
+mod strategy;
 mod tags;
 mod valkey;
 mod yaml;

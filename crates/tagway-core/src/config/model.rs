@@ -11,6 +11,7 @@ use crate::catalogue::Catalogue;
 use crate::dialect::Provider;
 use crate::money::Nanos;
 use crate::secret::Secret;
+use crate::strategy::Strategy;
 
 /// Everything one `config.yaml` (with its includes and environment) says.
 #[derive(Debug, Clone)]
@@ -207,8 +208,31 @@ pub struct Router {
     pub default_max_parallel_requests: Option<u64>,
     /// `provider_budget_config`: what may be spent on a provider, by its name.
     pub provider_budgets: Vec<(String, Budget)>,
+    /// `routing_strategy` with its arguments.
+    pub strategy: Strategy,
+    /// `routing_groups`: model groups with another one.
+    pub routing_groups: Vec<RoutingGroup>,
     /// `redis_url`, `redis_host` and the like, or the environment's `REDIS_URL`, `REDIS_HOST`, ….
     pub valkey: Option<Valkey>,
+}
+
+/// Model groups with a strategy of their own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RoutingGroup {
+    /// `group_name`
+    pub name: String,
+    /// `models`: names of model groups.
+    pub models: Vec<String>,
+    /// `routing_strategy` with its arguments.
+    pub strategy: Strategy,
+}
+
+impl Router {
+    /// The strategy of a model group.
+    pub fn strategy_of(&self, group: &str) -> &Strategy {
+        let own = self.routing_groups.iter().find(|own| own.models.iter().any(|model| model == group));
+        own.map_or(&self.strategy, |own| &own.strategy)
+    }
 }
 
 /// Where Valkey (or Redis) is.

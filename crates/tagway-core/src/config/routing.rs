@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use super::budgets;
-use super::model::{Alias, Budget, Router};
-use super::scope::{At, Rule, Scope, Table, nearest};
+use super::model::{Alias, Budget, Router, RoutingGroup};
+use super::scope::{At, Rule, Scope, Table, nearest, strict};
+use super::strategy;
 use super::valkey;
 use super::yaml::Kind;
+use crate::strategy::Strategy;
 use crate::tag::{InheritedTags, UnknownTags};
 
 /// `router_settings` as far as read: what is not set may be so elsewhere.
@@ -30,6 +32,8 @@ pub(super) struct Draft {
     pub(super) enforce_rates: bool,
     pub(super) default_max_parallel_requests: Option<u64>,
     pub(super) provider_budgets: Vec<(String, Budget)>,
+    pub(super) strategy: Option<Strategy>,
+    pub(super) routing_groups: Vec<RoutingGroup>,
     pub(super) valkey: valkey::Draft,
 }
 
@@ -57,7 +61,10 @@ pub(super) const ROUTER: Table<Draft> = &[
     ),
     ("tag_hierarchy", Rule::Works(|r, at, s| set(&mut r.tags.hierarchy, s.bool(at)))),
     ("tag_error_status", Rule::Works(tag_error_status)),
-    ("routing_strategy", Rule::Works(strategy)),
+    // Read together, by [`read`].
+    ("routing_strategy", Rule::Works(|_, _, _| {})),
+    ("routing_strategy_args", Rule::Works(|_, _, _| {})),
+    ("routing_groups", Rule::Works(|r, at, s| r.routing_groups = strategy::groups(at, s))),
     ("num_retries", Rule::Works(|r, at, s| r.num_retries = s.count(at))),
     ("retry_after", Rule::Works(|r, at, s| r.retry_after = s.seconds(at, true))),
     ("timeout", Rule::Works(|r, at, s| r.timeout = s.seconds(at, false))),
@@ -75,14 +82,12 @@ pub(super) const ROUTER: Table<Draft> = &[
     ("default_max_parallel_requests", Rule::Works(|r, at, s| r.default_max_parallel_requests = s.places(at))),
     ("guardrail_list", Rule::Refused("remove it only if requests may pass without these checks")),
     ("plugins", Rule::Refused("remove it only if requests may pass without these plugins")),
-    ("routing_strategy_args", Rule::Missed("`simple-shuffle` takes no arguments")),
-    ("routing_groups", Rule::Missed("every model group is shuffled")),
     ("retry_policy", Rule::Missed("`num_retries` holds for every kind of failure that may be retried")),
     ("model_group_retry_policy", Rule::Missed("`num_retries` holds for every model group")),
     ("allowed_fails_policy", Rule::Missed("`allowed_fails` holds for every kind of failure")),
     ("enable_pre_call_checks", Rule::Works(checks)),
     ("optional_pre_call_checks", Rule::Works(optional_checks)),
-    ("enable_weighted_failover", Rule::Missed("retries shuffle by weight among what is left")),
+    ("enable_weighted_failover", Rule::Missed("retries ask the strategy again among what is left")),
     ("default_litellm_params", Rule::Missed("give the parameters in each `litellm_params`")),
     ("max_retries", Rule::Missed("use `num_retries`")),
     ("weights", Rule::Missed("give `weight` in each `litellm_params`")),
@@ -114,6 +119,14 @@ pub(super) const ROUTER: Table<Draft> = &[
     ("search_tools", Rule::Ignored),
     ("auto_router_capability_limit", Rule::Ignored),
 ];
+
+/// Reads the section.
+pub(super) fn read(router: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
+    scope.walk(at, ROUTER, router, strict);
+    if let Kind::Map(_) = at.node.kind {
+        router.strategy = strategy::read(at, scope);
+    }
+}
 
 fn provider_budgets(router: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
     let known = || crate::dialect::Provider::all().map(|provider| provider.name);
@@ -160,7 +173,7 @@ fn optional_checks(router: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
         } else if LATER.contains(&name.as_str()) {
             scope
                 .warning(&item, format!("`{name}` is not supported yet and ignored"))
-                .help("requests are shuffled among the deployments that their tags allow");
+                .help("the strategy `sticky` keeps a session at one of the deployments that its tags allow");
         } else if name != ALWAYS {
             let near = nearest(&name, LATER.into_iter().chain([ENFORCED, ALWAYS]));
             let said = scope.error(&item, format!("unknown check {}", item.shown()));
@@ -186,33 +199,6 @@ fn tag_error_status(router: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
         }
         None => {}
     }
-}
-
-/// Strategies of LiteLLM. One that is not there yet would send traffic elsewhere than the operator thinks.
-fn strategy(_: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
-    const LATER: [&str; 6] = [
-        "least-busy",
-        "latency-based-routing",
-        "cost-based-routing",
-        "usage-based-routing",
-        "usage-based-routing-v2",
-        "provider-budget-routing",
-    ];
-    let Some(name) = scope.text(at) else { return };
-    if name == "simple-shuffle" {
-        return;
-    }
-    if LATER.contains(&name.as_str()) {
-        scope
-            .error(at, format!("the strategy `{name}` is not supported yet"))
-            .help("use `simple-shuffle` (weighted by `weight`, `rpm` or `tpm`)");
-        return;
-    }
-    let near = nearest(&name, LATER.into_iter().chain(["simple-shuffle"]));
-    scope.error(at, format!("unknown strategy {}", at.shown())).help(match near {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => "use `simple-shuffle`".to_owned(),
-    });
 }
 
 /// `[{group: [other, …]}, …]`.
@@ -261,7 +247,7 @@ fn aliases(at: &At<'_>, scope: &mut Scope<'_>) -> Vec<Alias> {
         let value = at.entry(entry);
         let mut draft = AliasDraft::default();
         if let Kind::Map(_) = value.node.kind {
-            scope.walk(&value, ALIAS, &mut draft, super::scope::strict);
+            scope.walk(&value, ALIAS, &mut draft, strict);
             if value.node.get("model").is_none() {
                 scope.error(&value, "`model` is missing").help("name the model group: `model: <group>`");
             }
@@ -302,6 +288,8 @@ pub(super) fn settle(own: Draft, proxy: Draft, scope: &Scope<'_>) -> Router {
         enforce_rates: own.enforce_rates,
         default_max_parallel_requests: own.default_max_parallel_requests,
         provider_budgets: own.provider_budgets,
+        strategy: own.strategy.unwrap_or_default(),
+        routing_groups: own.routing_groups,
         valkey: valkey::settle(own.valkey, scope),
     }
 }

@@ -60,7 +60,7 @@ pub(super) async fn explain(
                     Some(snapshot.deployment(*plan.group.deployments.get(at)?).entry.info.id.as_str())
                 })
                 .collect();
-            let strategy = if ids.len() < 2 { "the only candidate" } else { "simple-shuffle" };
+            let strategy = if ids.len() < 2 { "the only candidate" } else { plan.group.strategy.name() };
             json!({"model": model, "model_group": plan.group.name, "candidates": ids, "strategy": strategy, "decision": hop})
         }
         Err(no_route) => {

@@ -109,5 +109,8 @@ fn in_words(hop: &Hop) -> String {
         let mark = if verdict.kept { "kept   " } else { "dropped" };
         lines.push(format!("  {mark} {:<24} {}", verdict.id, verdict.reason));
     }
+    if 1 < explained.deployments.iter().filter(|verdict| verdict.kept).count() {
+        lines.push(format!("among these chooses {}", hop.strategy));
+    }
     lines.join("\n")
 }

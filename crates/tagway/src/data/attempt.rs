@@ -11,6 +11,7 @@ use tagway_core::price::Prices;
 use tagway_core::snapshot::{Deployment, DeploymentId, Endpoint, Snapshot};
 use tagway_core::tag::Members;
 
+use super::choose;
 use super::content::{self, Content};
 use super::detours::Told;
 use super::failure::{Failure, Retry};
@@ -19,7 +20,7 @@ use super::room;
 use super::upstream::Pool;
 use crate::accounts::{Accounts, Holds, Table};
 use crate::capacity::{Capacity, Taken};
-use crate::health::{Board, Fault};
+use crate::health::{Board, Fault, Flight};
 use crate::route::Plan;
 
 /// The longest wait between two attempts.
@@ -40,6 +41,8 @@ pub(crate) struct Around<'a> {
     pub(crate) tags: &'a [&'a str],
     /// The customer it names.
     pub(crate) customer: Option<&'a str>,
+    /// The request's headers.
+    pub(crate) headers: &'a HeaderMap,
 }
 
 /// A provider's answer.
@@ -99,16 +102,19 @@ pub(crate) struct Tries {
     pub(crate) holds: Holds,
     /// What the call has taken of its deployment's limits.
     pub(crate) taken: Option<Taken>,
+    /// The call in progress, where a strategy counts them.
+    pub(crate) flight: Option<Flight>,
 }
 
 /// Calls one deployment of those `left`, and others after it as far as retries go. The lowest `order` among them
-/// serves alone; when all of it fails, it is no longer `left`.
+/// serves alone; when all of it fails, it is no longer `left`. `stick` is what the request sticks by.
 pub(crate) async fn run(
     around: &Around<'_>,
     plan: &Plan<'_>,
     left: &mut Members,
     model: &str,
     call: &Call<'_>,
+    stick: Option<u64>,
     tries: &mut Tries,
 ) -> Result<Reply, Failure> {
     let mut tier = first_order(around.snapshot, plan, left);
@@ -118,7 +124,7 @@ pub(crate) async fn run(
     let mut seat = None;
     let mut last = None;
     let failure = loop {
-        let Some(id) = pick(around.snapshot, plan, &fresh) else {
+        let Some(id) = choose::pick(around, plan, &fresh, model, call, stick) else {
             break Failure::NoUpstream { id: plan.group.name.clone() };
         };
         let deployment = around.snapshot.deployment(id);
@@ -150,6 +156,7 @@ pub(crate) async fn run(
             continue;
         }
         seat = None;
+        tries.flight = choose::begin(around, plan, id);
         let failure = match content::fetch(around, id, model, call, &mut tries.begun).await {
             Ok(reply) => {
                 if let Some(begun) = &mut tries.begun
@@ -162,6 +169,7 @@ pub(crate) async fn run(
             Err(failure) => failure,
         };
         tries.taken = None;
+        choose::failed(plan, tries, &failure, call);
         if let Some(mut begun) = tries.begun.take()
             && failure.broke_off()
         {
@@ -261,37 +269,4 @@ fn wait(n: u32, failure: &Failure, router: &Router) -> Duration {
     let jittered = base.mul_f64(0.75 + 0.25 * fastrand::f64());
     let asked = failure.retry_after().filter(|asked| *asked <= LONGEST_RETRY_AFTER);
     asked.unwrap_or(jittered).max(router.retry_after)
-}
-
-/// LiteLLM's simple shuffle: by `weight`, `rpm` or `tpm` if any candidate has one, else evenly.
-fn pick(snapshot: &Snapshot, plan: &Plan<'_>, among: &Members) -> Option<DeploymentId> {
-    let group = &plan.group.deployments;
-    let of = |position: usize| group.get(position).map(|id| (*id, snapshot.deployment(*id)));
-    let within = || among.iter().filter_map(of);
-    let count = within().count();
-    if count < 2 {
-        return within().next().map(|(id, _)| id);
-    }
-    let shares: [fn(&Deployment) -> Option<f64>; 3] = [
-        |deployment| deployment.entry.weight,
-        #[expect(clippy::cast_precision_loss, reason = "a share needs no 53 bits")]
-        |deployment| deployment.entry.rpm.map(|rpm| rpm as f64),
-        #[expect(clippy::cast_precision_loss, reason = "a share needs no 53 bits")]
-        |deployment| deployment.entry.tpm.map(|tpm| tpm as f64),
-    ];
-    for share in shares {
-        let total: f64 = within().filter_map(|(_, deployment)| share(deployment)).sum();
-        if total <= 0.0 {
-            continue;
-        }
-        let mut point = fastrand::f64() * total;
-        for (id, deployment) in within() {
-            let own = share(deployment).unwrap_or(0.0);
-            if point < own {
-                return Some(id);
-            }
-            point -= own;
-        }
-    }
-    within().nth(fastrand::usize(..count)).map(|(id, _)| id)
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde_json::{Map, Value};
 use tagway_core::config::Router;
+use tagway_core::strategy::Strategy;
 use tagway_core::wire::json::text_of;
 use tagway_core::wire::peek::Peek;
 
@@ -13,6 +14,7 @@ use super::budgets;
 use super::failure::Failure;
 use super::intake::Call;
 use super::refused::Class;
+use super::stick;
 use super::wanted_fallbacks::{Target, Targets};
 use crate::access;
 use crate::accounts::Holds;
@@ -126,9 +128,13 @@ async fn hop<'s>(
     tries.holds = Holds::default();
     budgets::keep_open(around, &plan, &mut left)?;
     tries.holds = budgets::reserve(around, caller, wanted, call, &plan).await?;
+    let stick = match &plan.group.strategy {
+        Strategy::Sticky(by) => stick::key(by, around, caller, wanted, call),
+        _ => None,
+    };
     let mut first = None;
     loop {
-        let failure = match attempt::run(around, &plan, &mut left, &model, call, tries).await {
+        let failure = match attempt::run(around, &plan, &mut left, &model, call, stick, tries).await {
             Ok(reply) => return Ok((plan, reply)),
             Err(failure) => failure,
         };

@@ -127,7 +127,17 @@ async fn proceed(
         SmallVec::new()
     };
     let pool = &gateway.pool;
-    let around = Around { snapshot, board, capacity, pool, accounts, table: &table, tags: &named, customer };
+    let around = Around {
+        snapshot,
+        board,
+        capacity,
+        pool,
+        accounts,
+        table: &table,
+        tags: &named,
+        customer,
+        headers: &head.headers,
+    };
     let served = fallback::run(&around, &caller, &wanted, &call, trail, &mut record.tries).await;
     if caller.bearer().is_some() {
         explain::only_candidates(trail);

@@ -29,7 +29,8 @@ pub(crate) async fn call(current: Arc<Current>, id: DeploymentId) -> Result<Head
     let (endpoint, body) = request(deployment);
     let body = body.to_string();
     let peek = Peek::read(body.as_bytes()).map_err(Failure::Unreadable)?;
-    let (call, _) = intake::call(endpoint, None, &HeaderMap::new(), peek)?;
+    let headers = HeaderMap::new();
+    let (call, _) = intake::call(endpoint, None, &headers, peek)?;
     // It counts against nobody's budget.
     let (accounts, _) = Accounts::new(None);
     let table = accounts.table();
@@ -43,6 +44,7 @@ pub(crate) async fn call(current: Arc<Current>, id: DeploymentId) -> Result<Head
         table: &table,
         tags: &[],
         customer: None,
+        headers: &headers,
     };
     let reply = content::fetch(&around, id, &deployment.entry.model_name, &call, &mut None).await?;
     Ok(reply.headers)

@@ -54,6 +54,7 @@ impl Record {
         if std::mem::replace(&mut self.settled, true) {
             return;
         }
+        self.observe();
         let due = self.measure();
         // A request of nobody is nobody's cost.
         if self.who.is_none() {

@@ -82,6 +82,7 @@ fn shown(snapshot: &Snapshot, group: &Group) -> Value {
         fields.insert(ability.to_owned(), (field(ability) == Some(Value::Bool(true))).into());
     }
     fields.insert("access_groups".to_owned(), group.access_groups.clone().into());
+    fields.insert("routing_strategy".to_owned(), group.strategy.name().into());
     fields.insert("is_public_model_group".to_owned(), false.into());
     Value::Object(fields)
 }

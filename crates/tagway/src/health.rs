@@ -1,5 +1,5 @@
-//! Which deployments are cooling down, and what is known of their calls. State per deployment in atomics, carried over a reload by deployment id;
-//! time is an argument. Knows nothing of why a call failed beyond what it is told.
+//! Which deployments are cooling down, and what is known of their calls. State per deployment in atomics, carried over a
+//! reload by deployment id; time is an argument. Knows nothing of why a call failed beyond what it is told.
 
 mod figures;
 mod learned;

@@ -139,8 +139,19 @@ pub(crate) struct Receipt<S = Arc<Subject>> {
     pub(crate) cost: Option<Nanos>,
     pub(crate) retries: u32,
     pub(crate) fallbacks: u32,
+    /// Prompt and answer, where they are kept.
+    pub(crate) texts: Option<Box<Texts>>,
     /// Last, so that a journal's entry ends with it and many that end alike are read once.
     pub(crate) subject: S,
+}
+
+/// What was said, as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Texts {
+    /// `messages` of the request, or `prompt`, or `input`.
+    pub(crate) messages: Box<str>,
+    /// The answer.
+    pub(crate) response: Box<str>,
 }
 
 /// Whose a request was, what it asked for and who served it: what very many requests have in common.
@@ -178,7 +189,7 @@ impl Receipt<()> {
     pub(crate) fn about(self, subject: Arc<Subject>) -> Receipt {
         let Self { id, named, began, took, first_byte, upstream, stream, status, error, usage, cost, .. } =
             self;
-        let (retries, fallbacks) = (self.retries, self.fallbacks);
+        let (retries, fallbacks, texts) = (self.retries, self.fallbacks, self.texts);
         Receipt {
             id,
             named,
@@ -193,6 +204,7 @@ impl Receipt<()> {
             cost,
             retries,
             fallbacks,
+            texts,
             subject,
         }
     }
@@ -286,8 +298,9 @@ mod tests {
         assert_eq!(
             written,
             concat!(
-                "07046d696e6580c0e285e368ac0201c8016401c801000103000300000000000000010a0100022f650101",
-                "6b0000000000016d0000000001026575036b6579010474616773026575010c00feffffffffffffffff01"
+                "07046d696e6580c0e285e368ac0201c8016401c801000103000300000000000000010a010000022f6501",
+                "016b0000000000016d0000000001026575036b6579010474616773026575010c00feffffffffffffffff",
+                "01"
             )
         );
     }

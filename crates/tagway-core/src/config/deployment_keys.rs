@@ -143,6 +143,7 @@ pub(super) const PARAMS: Table<Params> = &[
     ("default_api_key_tpm_limit", Rule::Refused(NO_LIMITS)),
     ("default_api_key_rpm_limit", Rule::Refused(NO_LIMITS)),
     ("guardrails", Rule::Refused(NO_GUARD)),
+    ("turn_off_message_logging", Rule::Refused("set it under `litellm_settings`, for all deployments")),
     ("allowed_model_region", Rule::Refused("remove it, and keep deployments of regions apart by `tags`")),
     (
         "litellm_credential_name",
@@ -213,7 +214,6 @@ pub(super) const PARAMS: Table<Params> = &[
     ("timeout_by_service_tier", Rule::Ignored),
     ("stream_timeout_by_service_tier", Rule::Ignored),
     ("complete_response", Rule::Ignored),
-    ("turn_off_message_logging", Rule::Ignored),
     ("litellm_disabled_callbacks", Rule::Ignored),
     ("custom_prompt_dict", Rule::Ignored),
     ("roles", Rule::Ignored),

@@ -124,7 +124,7 @@ pub(super) fn read(at: Option<&At<'_>>, scope: &mut Scope<'_>) -> General {
             kept: !draft.spend_disabled,
         },
         alerts: draft.alerts.settle(scope),
-        spend_logs: draft.spend_logs.finish(),
+        spend_logs: draft.spend_logs.finish(scope),
     }
 }
 

@@ -106,10 +106,6 @@ pub(super) const GENERAL_KEYS: Table<Draft> = &[
     ("infer_model_from_keys", Rule::Missed("name every model in `model_list`")),
     ("user_header_name", Rule::Missed("send `user` in the body")),
     ("cancel_on_disconnect", Rule::Missed("the call to the provider ends with the client's connection")),
-    (
-        "store_prompts_in_spend_logs",
-        Rule::Missed("prompts and answers are not stored: keep them where clients are"),
-    ),
     ("always_include_stream_usage", Rule::Missed("clients ask for it by `stream_options`")),
     ("use_team_public_model_name", Rule::Missed("name the model group in each request")),
     // What means nothing here.
@@ -168,6 +164,7 @@ pub(super) const GENERAL_KEYS: Table<Draft> = &[
     ("disable_responses_id_security", Rule::Ignored),
     ("disable_retry_on_max_parallel_request_limit_error", Rule::Ignored),
     ("disable_spend_logs", Rule::Works(spend_logs::disabled)),
+    ("store_prompts_in_spend_logs", Rule::Works(spend_logs::texts)),
     ("disable_spend_updates", Rule::Works(spend_updates)),
     ("drain_endpoint_token", Rule::Ignored),
     ("enable_claude_code_gateway", Rule::Ignored),

@@ -273,6 +273,8 @@ pub struct Alias {
 pub struct Proxy {
     /// `json_logs`
     pub json_logs: bool,
+    /// `turn_off_message_logging`: of prompts and answers nothing is kept but that there were some.
+    pub texts_redacted: bool,
     /// What new virtual keys get and may ask for.
     pub new_keys: NewKeys,
     /// What a new user with the role `internal_user` may spend that is given no budget.
@@ -379,7 +381,7 @@ pub struct General {
     pub alerts: Alerts,
     /// What becomes of requests whose receipts cannot be kept safely.
     pub spend: SpendRules,
-    /// How long the log of requests is kept.
+    /// What the log of requests holds, and how long it is kept.
     pub spend_logs: SpendLogs,
 }
 

@@ -31,6 +31,10 @@ pub(super) const PROXY_KEYS: Table<Draft> = &[
     // LiteLLM's own name for it.
     ("model_cost_map_url", Rule::Works(prices::catalog)),
     ("json_logs", Rule::Works(|d, at, s| d.proxy.json_logs = s.bool(at).unwrap_or(false))),
+    (
+        "turn_off_message_logging",
+        Rule::Works(|d, at, s| d.proxy.texts_redacted = s.bool(at).unwrap_or(false)),
+    ),
     ("extra_spend_tag_headers", Rule::Missed("headers do not become tags yet")),
     ("callbacks", Rule::Works(callbacks)),
     ("success_callback", Rule::Works(metrics::watchers)),
@@ -273,7 +277,6 @@ pub(super) const PROXY_KEYS: Table<Draft> = &[
     ("store_audit_logs", Rule::Ignored),
     ("strip_anthropic_total_tokens", Rule::Ignored),
     ("suppress_debug_info", Rule::Ignored),
-    ("turn_off_message_logging", Rule::Ignored),
     ("use_aiohttp_transport", Rule::Ignored),
     ("use_chat_completions_url_for_anthropic_messages", Rule::Ignored),
     ("use_client", Rule::Ignored),

@@ -1,4 +1,4 @@
-//! How long the log of requests is kept: by age and by length. Reads the settings; deletes nothing.
+//! What the log of requests holds, and how long it is kept: by age and by length. Reads the settings; deletes nothing.
 
 use std::time::Duration;
 
@@ -21,7 +21,15 @@ pub struct SpendLogs {
     pub most: Option<u64>,
     /// `maximum_spend_logs_retention_interval`: how often to look for some.
     pub every: Duration,
+    /// `store_prompts_in_spend_logs`: prompts and answers are kept, each of their strings up to so many characters
+    /// (LiteLLM's variable `MAX_STRING_LENGTH_PROMPT_IN_DB`).
+    pub texts: Option<usize>,
 }
+
+/// As many characters of a string are kept, as in LiteLLM.
+const TEXT: usize = 2048;
+/// As many may be asked for.
+const LONGEST_TEXT: usize = 32_768;
 
 /// The settings as far as read.
 #[derive(Default)]
@@ -30,20 +38,27 @@ pub(super) struct SpendLogsDraft {
     kept: Option<Duration>,
     most: Option<u64>,
     every: Option<Duration>,
+    texts: bool,
 }
 
 impl SpendLogsDraft {
-    pub(super) fn finish(self) -> SpendLogs {
+    pub(super) fn finish(self, scope: &Scope<'_>) -> SpendLogs {
+        let longest = || scope.env("MAX_STRING_LENGTH_PROMPT_IN_DB")?.trim().parse().ok();
         SpendLogs {
             kept: if self.disabled { Some(LEAST) } else { self.kept },
             most: self.most,
             every: self.every.unwrap_or(HOUR),
+            texts: self.texts.then(|| longest().unwrap_or(TEXT).min(LONGEST_TEXT)),
         }
     }
 }
 
 pub(super) fn disabled(draft: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
     draft.spend_logs.disabled = scope.bool(at).unwrap_or(false);
+}
+
+pub(super) fn texts(draft: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
+    draft.spend_logs.texts = scope.bool(at).unwrap_or(false);
 }
 
 pub(super) fn kept(draft: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {

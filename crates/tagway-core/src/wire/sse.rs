@@ -57,7 +57,7 @@ pub struct SseMap {
     usage: Finder<'static>,
     error: Finder<'static>,
     seen: Seen,
-    told: Told,
+    pub(super) told: Told,
 }
 
 #[derive(Debug, Clone, Default)]

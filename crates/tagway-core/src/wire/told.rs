@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use super::json::{FieldSpan, Walk};
+use super::sse::SseMap;
 use crate::tokens::count_text;
 
 /// No more text than this is kept; the tokens of what follows are estimated by its length.
@@ -43,6 +44,13 @@ struct Alike {
 struct Piece {
     span: Range<usize>,
     choice: usize,
+}
+
+impl SseMap {
+    /// The text of each choice so far, as JSON has it, without quotes; no more than is kept to be counted.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.told.choices.iter().map(|raw| std::str::from_utf8(raw).unwrap_or_default())
+    }
 }
 
 impl Told {

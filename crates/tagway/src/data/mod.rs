@@ -30,5 +30,6 @@ mod room;
 mod settle;
 mod stick;
 mod stream;
+mod texts;
 pub(crate) mod upstream;
 mod wanted_fallbacks;

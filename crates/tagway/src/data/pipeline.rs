@@ -18,6 +18,7 @@ use super::explain;
 use super::failure::Failure;
 use super::fallback;
 use super::record::Record;
+use super::texts::Keep;
 use super::upstream::Pool;
 use super::{admit, customer, intake, rates, settle};
 use crate::auth::{Caller, Presented};
@@ -77,6 +78,7 @@ async fn proceed(
     record.hold = admit::reserve(&gateway.live, snapshot)?;
     let body = intake::body(body, snapshot.config.general.max_request_bytes).await?;
     record.request = body.clone();
+    record.keep = Keep::of(&snapshot.config, &head.headers);
     let peek = Peek::read(if body.is_empty() { b"{}" } else { &body }).map_err(Failure::Unreadable)?;
     let (call, model) = intake::call(route.endpoint, route.model.as_deref(), &head.headers, peek)?;
     let customer = customer::of(&head.headers, &call.peek);

@@ -17,6 +17,7 @@ use super::class::Class;
 use super::failure::Failure;
 use super::rates::Permits;
 use super::settle::Owners;
+use super::texts::Keep;
 use crate::accounts::{Account, now_millis};
 use crate::auth::Who;
 use crate::ledger::Writer;
@@ -36,6 +37,8 @@ pub(crate) struct Record {
     pub(super) settled: bool,
     /// The body: for its tokens, where a provider does not tell them.
     pub(super) request: Bytes,
+    /// What of prompt and answer is kept.
+    pub(super) keep: Keep,
     /// Whose it is beside key, team and user.
     pub(super) owners: Owners,
     /// Its tags by name, those that it excludes left out.
@@ -91,6 +94,7 @@ impl Record {
             progress: None,
             settled: false,
             request: Bytes::new(),
+            keep: Keep::Nothing,
             owners: Owners::default(),
             tagged: Vec::new(),
             first_byte: None,

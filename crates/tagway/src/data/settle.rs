@@ -10,6 +10,7 @@ use tagway_core::tag::Origin;
 use super::attempt::Begun;
 use super::estimate;
 use super::record::{Record, micros};
+use super::texts::Keep;
 use crate::auth::{Caller, Who};
 use crate::ledger::{Bill, Call, Seen};
 use crate::receipt::{Booking, NEVER, Payer, Receipt, Subject};
@@ -61,9 +62,11 @@ impl Record {
             return;
         }
         self.learn();
+        let seen = if self.usage.is_none() || self.keep != Keep::Nothing { seen() } else { Seen::Nothing };
+        let texts = self.keep.texts(&self.request, &seen);
         let calls = self.calls(seen);
         let bill = Bill {
-            receipt: self.receipt(),
+            receipt: Receipt { texts, ..self.receipt() },
             holds: std::mem::take(&mut self.tries.holds),
             request: std::mem::take(&mut self.request),
             calls,
@@ -87,13 +90,13 @@ impl Record {
     }
 
     /// What providers have done for it.
-    fn calls(&mut self, seen: impl FnOnce() -> Seen) -> SmallVec<[Call; 1]> {
+    fn calls(&mut self, seen: Seen) -> SmallVec<[Call; 1]> {
         let mut calls = SmallVec::new();
         for lost in &self.tries.lost {
             calls.push(Call { prices: self.prices(lost), usage: None, seen: Seen::Nothing });
         }
         if let Some(begun) = &self.tries.begun {
-            let seen = if self.usage.is_some() { Seen::Nothing } else { seen() };
+            let seen = if self.usage.is_some() { Seen::Nothing } else { seen };
             calls.push(Call { prices: self.prices(begun), usage: self.usage, seen });
         }
         calls
@@ -158,6 +161,7 @@ impl Record {
             cost: None,
             retries: self.tries.retries,
             fallbacks: self.tries.fallbacks,
+            texts: None,
             subject,
         }
     }

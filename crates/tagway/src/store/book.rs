@@ -64,6 +64,7 @@ impl Db {
         if !log(&mut tx, &mut entries, &subjects, told).await? {
             return Ok(None);
         }
+        log_texts(&mut tx, &entries).await?;
         add_to_days(&mut tx, &entries, &subjects).await?;
         let counted = add_to_payers(&mut tx, &entries, &subjects).await?;
         tx.commit().await?;
@@ -146,6 +147,23 @@ async fn log(
     let new: HashSet<u128> = written.iter().filter_map(|(id,)| spend_logs::number(id)).collect();
     entries.retain(|entry| new.contains(&entry.receipt.id));
     Ok(true)
+}
+
+/// Writes what was said, where it is kept.
+async fn log_texts(tx: &mut Tx, new: &[Entry<'_>]) -> Result<(), StoreError> {
+    let said = new.iter().filter_map(|entry| Some((entry.receipt.id, entry.receipt.texts.as_ref()?)));
+    let cells = said.flat_map(|(id, texts)| {
+        [id.to_be_bytes().as_slice().into(), texts.messages.as_ref().into(), texts.response.as_ref().into()]
+    });
+    tx.write(Rows {
+        into: "spend_log_texts (id, messages, response)",
+        columns: &[Cells::Bytes, Cells::Texts, Cells::Texts],
+        cells: cells.collect(),
+        more: "",
+        then: "ON CONFLICT (id) DO NOTHING",
+    })
+    .await?;
+    Ok(())
 }
 
 /// Adds to the sums of days; rows in their order, so that gateways that write the same ones wait for each other but

@@ -36,6 +36,7 @@ impl Db {
         let end = next.map_or_else(|| bytes.to_vec(), |(id,)| id);
         let args = [end.as_slice().into()];
         let mut tx = self.begin().await?;
+        tx.run("DELETE FROM spend_log_texts WHERE id < $1", &args).await?;
         let forgotten = tx.run("DELETE FROM spend_logs WHERE id < $1", &args).await?;
         tx.commit().await?;
         Ok(forgotten)

@@ -80,6 +80,12 @@ impl Walk<'_> {
 }
 
 impl Db {
+    /// What was said in a request, where it was kept: its messages and the answer, as JSON.
+    pub(crate) async fn log_texts(&self, id: u128) -> Result<Option<(String, String)>, StoreError> {
+        let sql = "SELECT messages, response FROM spend_log_texts WHERE id = $1";
+        self.one(sql, &[id.to_be_bytes().as_slice().into()]).await
+    }
+
     /// A page of the log. One that is not full may not be the last.
     pub(crate) async fn spend_logs(
         &self,

@@ -158,6 +158,7 @@ pub(super) fn body(receipt: &Receipt, about: &str) -> Result<String, StoreError>
         cost: _,
         retries,
         fallbacks,
+        texts: _,
         subject: _,
     } = receipt;
     let rest = Rest {

@@ -46,6 +46,7 @@ mod roles;
 mod routing;
 mod spend;
 mod spend_logs;
+mod spend_texts;
 mod sticky;
 mod store;
 mod stored_models;

@@ -16,6 +16,7 @@ mod global;
 mod log_days;
 mod log_pages;
 mod log_row;
+mod log_texts;
 mod logs;
 mod me;
 mod names;
@@ -62,6 +63,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(global::activity))
         .routes(routes!(global::activity_by_model))
         .routes(routes!(logs::list))
+        .routes(routes!(log_texts::show))
         .routes(routes!(log_pages::v2))
         .routes(routes!(log_pages::ui))
         .routes(routes!(me::usage))

@@ -160,7 +160,7 @@ INSERT INTO spend_logs (id, call_id, {', '.join(names)}, body)
 SELECT decode(lpad(to_hex({at}), 12, '0') || lpad(to_hex(n), 20, '0'), 'hex'),
   CASE WHEN n % 10 = 0 THEN lpad(to_hex(n * 2654435761 % 4294967296), 8, '0') || '-' || lpad(to_hex(n), 16, '0') ELSE '' END, {', '.join(names.values())}, '{BODY}'
   FROM generate_series(0::bigint, {rows - 1}) AS n;
-{DAILY.format(day="(get_byte(id, 0)::bigint << 40 | get_byte(id, 1)::bigint << 32 | get_byte(id, 2)::bigint << 24 | get_byte(id, 3) << 16 | get_byte(id, 4) << 8 | get_byte(id, 5)) / 86400000")};
+{DAILY.format(day="('x' || lpad(encode(substring(id FOR 6), 'hex'), 16, '0'))::bit(64)::bigint / 86400000")};
 {';'.join(SPEND)};
 {';'.join(SEEN.format(f"'{tag}'") for tag in NAMES["tag"])};
 DO $$ DECLARE r record; BEGIN FOR r IN SELECT * FROM kept LOOP EXECUTE r.indexdef; END LOOP; END $$;

@@ -154,6 +154,20 @@ pub(crate) struct Texts {
     pub(crate) response: Box<str>,
 }
 
+/// The subjects of receipts, and for each receipt the place of its own. Receipts that were read together share their
+/// subjects; others have some of their own that may say the same.
+pub(crate) fn subjects(receipts: &[Receipt]) -> (Vec<&Subject>, Vec<usize>) {
+    let (mut subjects, mut known) = (Vec::new(), foldhash::HashMap::default());
+    let places = receipts.iter().map(|receipt| {
+        *known.entry(Arc::as_ptr(&receipt.subject)).or_insert_with(|| {
+            subjects.push(&*receipt.subject);
+            subjects.len() - 1
+        })
+    });
+    let places = places.collect();
+    (subjects, places)
+}
+
 /// Whose a request was, what it asked for and who served it: what very many requests have in common.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]

@@ -20,7 +20,7 @@ use super::terms::Terms;
 use super::{House, now_millis};
 use crate::alerts::Crossed;
 use crate::objects::{Budget, Tag, count_days_in};
-use crate::receipt::{Counted, Payer, Receipt};
+use crate::receipt::{self, Counted, Payer, Receipt};
 use crate::store::{Db, StoreError, Stored};
 use crate::tasks::Stop;
 
@@ -198,13 +198,16 @@ impl Accounts {
     /// Takes note that these receipts are in the store, which now counts these amounts. Under [`Self::turn`].
     pub(crate) fn shipped(&self, receipts: &[Receipt], counted: &[Counted]) {
         // Many receipts go to the same few accounts.
-        let mut costs: HashMap<_, (&Receipt, Nanos), foldhash::fast::RandomState> = HashMap::default();
-        for receipt in receipts {
-            let Some(cost) = receipt.cost else { continue };
-            costs.entry(Arc::as_ptr(&receipt.subject)).or_insert((receipt, Nanos::ZERO)).1 += cost;
+        let (subjects, places) = receipt::subjects(receipts);
+        let mut costs = vec![None; subjects.len()];
+        for (receipt, place) in receipts.iter().zip(places) {
+            if let (Some(sum), Some(cost)) = (costs.get_mut(place), receipt.cost) {
+                *sum = Some(sum.unwrap_or(Nanos::ZERO) + cost);
+            }
         }
-        for (receipt, cost) in costs.into_values() {
-            for booking in &receipt.subject.bookings {
+        for (subject, cost) in subjects.iter().zip(costs) {
+            let Some(cost) = cost else { continue };
+            for booking in &subject.bookings {
                 if let Some(account) = self.find(booking.payer, &booking.id) {
                     account.shipped(booking.until, cost);
                 }

@@ -2,7 +2,7 @@
 //! are there. A store that does not answer is asked again until it does; a receipt that cannot be read, or that the
 //! store refuses whatever the others say, is put aside and holds nobody up.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -442,7 +442,7 @@ impl Taken {
 /// The subjects of a batch by how they are written: requests of one kind end alike, and what they have in common is
 /// read and booked once.
 #[derive(Default)]
-struct Subjects<'e>(HashMap<&'e [u8], Arc<Subject>, foldhash::fast::RandomState>);
+struct Subjects<'e>(foldhash::HashMap<&'e [u8], Arc<Subject>>);
 
 impl<'e> Subjects<'e> {
     fn parsed(&mut self, entry: &'e [u8]) -> postcard::Result<Receipt> {

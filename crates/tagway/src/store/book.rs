@@ -2,7 +2,7 @@
 //! one transaction. Decides that a receipt counts once, however often it is told; knows nothing of budgets themselves.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use tagway_core::money::Nanos;
 
@@ -169,7 +169,7 @@ async fn log_texts(tx: &mut Tx, new: &[Entry<'_>]) -> Result<(), StoreError> {
 /// Adds to the sums of days; rows in their order, so that gateways that write the same ones wait for each other but
 /// never both.
 async fn add_to_days(tx: &mut Tx, new: &[Entry<'_>], subjects: &[Known<'_>]) -> Result<(), StoreError> {
-    let mut sums: HashMap<(i64, usize), Sums, foldhash::fast::RandomState> = HashMap::default();
+    let mut sums: foldhash::HashMap<(i64, usize), Sums> = foldhash::HashMap::default();
     for entry in new {
         let of = sums.entry((entry.receipt.began.div_euclid(DAY), entry.subject)).or_default();
         add(of, &entry.sums());

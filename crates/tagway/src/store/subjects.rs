@@ -1,16 +1,13 @@
 //! What the receipts of a batch are about: each subject once, with the numbers of its texts, however many receipts
 //! share it. Knows nothing of amounts.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use smallvec::SmallVec;
 
 use super::StoreError;
 use super::db::Tx;
 use super::spend_logs;
 use super::terms::{Set, Shared, TagSets, Terms};
-use crate::receipt::{Receipt, Subject};
+use crate::receipt::{self, Receipt, Subject};
 
 /// Owner and origin of a request, as numbers, in the order of the columns of `daily`.
 pub(super) type Owners = [Option<i64>; 10];
@@ -29,7 +26,7 @@ pub(super) async fn known<'r>(
     tx: &mut Tx,
     receipts: &'r [Receipt],
 ) -> Result<(Vec<Known<'r>>, Vec<usize>), StoreError> {
-    let (subjects, places) = each_once(receipts);
+    let (subjects, places) = receipt::subjects(receipts);
     let mut texts = Shared::default();
     let named: Vec<Named> = subjects.iter().map(|subject| Named::new(subject, &mut texts)).collect();
     let terms = Terms::resolve(tx, &texts).await?;
@@ -41,19 +38,6 @@ pub(super) async fn known<'r>(
         Ok(Known { subject, owners, tag_set: sets.id(set), body: spend_logs::about(subject)? })
     });
     Ok((known.collect::<Result<_, StoreError>>()?, places))
-}
-
-/// Receipts that were read together share their subjects, or else have some of their own that say the same.
-fn each_once(receipts: &[Receipt]) -> (Vec<&Subject>, Vec<usize>) {
-    let (mut subjects, mut known) = (Vec::new(), HashMap::<_, usize, foldhash::fast::RandomState>::default());
-    let places = receipts.iter().map(|receipt| {
-        *known.entry(Arc::as_ptr(&receipt.subject)).or_insert_with(|| {
-            subjects.push(&*receipt.subject);
-            subjects.len() - 1
-        })
-    });
-    let places = places.collect();
-    (subjects, places)
 }
 
 /// The places of a subject's texts.

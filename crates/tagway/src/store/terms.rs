@@ -36,12 +36,12 @@ fn short_digest(text: &str) -> String {
 /// they are hashed in every row but looked up once.
 #[derive(Debug)]
 pub(super) struct Shared<T> {
-    places: HashMap<T, usize, foldhash::fast::RandomState>,
+    places: foldhash::HashMap<T, usize>,
 }
 
 impl<T> Default for Shared<T> {
     fn default() -> Self {
-        Self { places: HashMap::default() }
+        Self { places: foldhash::HashMap::default() }
     }
 }
 

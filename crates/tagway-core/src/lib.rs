@@ -14,6 +14,7 @@ pub mod budget;
 pub mod catalogue;
 pub mod config;
 pub mod dialect;
+pub mod fault;
 pub mod limits;
 pub mod metrics;
 pub mod money;

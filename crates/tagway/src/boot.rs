@@ -180,6 +180,7 @@ async fn serve(
     };
     tasks.spawn("reload", |stop| live::watch(Arc::clone(&live), renew, stop));
     let alerts = live.current().snapshot.config.general.alerts.clone();
+    tasks.spawn("outliers", |stop| live::eject_outliers(Arc::clone(&live), stop));
     tasks.spawn("alerts", |stop| alerts::tell(alerts, db.clone(), crossed, stop));
     // Requests in progress need these to the end: they stop after the workers.
     let mut keepers = Tasks::new();

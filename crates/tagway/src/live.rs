@@ -91,6 +91,31 @@ pub(crate) struct Live {
     pub(crate) in_flight: Arc<AtomicU32>,
 }
 
+/// How often slow deployments are looked for.
+const OUTLIERS: Duration = Duration::from_secs(1);
+
+/// Gives slow deployments a break where the configuration asks for that.
+pub(crate) async fn eject_outliers(live: Arc<Live>, mut stop: Stop) {
+    loop {
+        let current = live.current();
+        let snapshot = &current.snapshot;
+        for id in current.board.eject_outliers(snapshot, Instant::now()) {
+            let deployment = snapshot.deployment(id);
+            let group = &snapshot.group(deployment.group).name;
+            tracing::warn!(
+                deployment = deployment.entry.info.id,
+                group,
+                "much slower than the others: a break"
+            );
+        }
+        drop(current);
+        tokio::select! {
+            () = stop.asked() => return,
+            () = tokio::time::sleep(OUTLIERS) => {}
+        }
+    }
+}
+
 impl Live {
     /// Puts what was prepared from the file at `path` in force.
     pub(crate) fn new(path: PathBuf, prepared: Prepared) -> Self {

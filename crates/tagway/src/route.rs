@@ -147,7 +147,15 @@ fn decide<'s>(
     trail: &mut Trail,
 ) -> Result<Plan<'s>, NoRoute> {
     let ask = wanted.ask();
-    let healthy = board.healthy(group, now);
+    let all = Members::all(group.deployments.len());
+    let mut healthy = board.healthy(group, now);
+    // Where no healthy one serves these tags, one that is being tried out or is slow is better than none.
+    if healthy != all && group.index.decide(&ask, &healthy, &mut Silent).is_err() {
+        let bearable = board.bearable(group, now);
+        if group.index.decide(&ask, &bearable, &mut Silent).is_ok() {
+            healthy = bearable;
+        }
+    }
     let decided = match trail {
         None => group.index.decide(&ask, &healthy, &mut Silent),
         Some(hops) => {
@@ -166,7 +174,6 @@ fn decide<'s>(
         Err(refusal) => refusal,
     };
     // Would a deployment that is cooling down serve these tags? Then that is the truth to tell.
-    let all = Members::all(group.deployments.len());
     if healthy != all
         && let Ok(decision) = group.index.decide(&ask, &all, &mut Silent)
     {

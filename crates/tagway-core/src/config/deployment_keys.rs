@@ -66,6 +66,7 @@ pub(super) const PARAMS: Table<Params> = &[
     ("timeout", Rule::Works(|params, at, scope| params.timeout = scope.seconds(at, false))),
     ("stream_timeout", Rule::Works(|params, at, scope| params.stream_timeout = scope.seconds(at, false))),
     ("max_retries", Rule::Works(|params, at, scope| params.max_retries = scope.count(at))),
+    ("cooldown_time", Rule::Works(|params, at, scope| params.cooldown_time = scope.seconds(at, true))),
     // LiteLLM's own name for it.
     ("num_retries", Rule::Works(|params, at, scope| params.max_retries = scope.count(at))),
     ("extra_headers", Rule::Works(|params, at, scope| params.extra_headers.extend(headers(at, scope)))),
@@ -168,8 +169,10 @@ pub(super) const PARAMS: Table<Params> = &[
     ("litellm_metadata", Rule::Missed("only tags given under `tags` route and label requests")),
     ("ssl_verify", Rule::Missed("certificates are always verified: add yours to the system's store")),
     ("silent_model", Rule::Missed("no traffic is mirrored")),
-    ("retry_policy", Rule::Missed("`num_retries` under `router_settings` holds for every kind of failure")),
-    ("cooldown_time", Rule::Missed("set `cooldown_time` under `router_settings`")),
+    (
+        "retry_policy",
+        Rule::Missed("set `retry_policy` or `model_group_retry_policy` under `router_settings`"),
+    ),
     ("request_timeout", Rule::Missed("use `timeout`")),
     ("force_timeout", Rule::Missed("use `timeout`")),
     ("provider_specific_header", Rule::Missed("use `extra_headers`")),

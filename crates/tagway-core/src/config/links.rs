@@ -67,6 +67,11 @@ pub(super) fn check(config: &Config, names: &HashSet<String>, tree: &Node, scope
     }
     if let Some(at) = section("router_settings") {
         strategy::check(&config.router.routing_groups, names, &at, scope);
+        if let Some(policies) = at.node.get("model_group_retry_policy").map(|entry| at.entry(entry)) {
+            for entry in scope.entries(&policies) {
+                groups.must_have(&entry.key, &policies.entry(entry), true, scope);
+            }
+        }
     }
     for section in ["router_settings", "litellm_settings"].into_iter().filter_map(section) {
         for key in ["fallbacks", "context_window_fallbacks", "content_policy_fallbacks"] {

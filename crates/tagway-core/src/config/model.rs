@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::SpendLogs;
+use super::{Failures, SpendLogs};
 use crate::catalogue::Catalogue;
 use crate::dialect::Provider;
+use crate::fault::AllowedFails;
 use crate::money::Nanos;
 use crate::secret::Secret;
 use crate::strategy::Strategy;
@@ -69,6 +70,8 @@ pub struct Deployment {
     pub stream_timeout: Option<Duration>,
     /// `max_retries` of this deployment.
     pub max_retries: Option<u32>,
+    /// `cooldown_time` of this deployment.
+    pub cooldown_time: Option<Duration>,
     /// Prices in dollars per unit, by LiteLLM's names (`input_cost_per_token`, …).
     pub prices: Vec<(String, f64)>,
     /// `base_model` of `litellm_params` or `model_info`: the model whose price it has.
@@ -153,6 +156,8 @@ pub struct ModelInfo {
     pub tag_rates: Vec<(String, Rates)>,
     /// `dollar_limits`: what may be spent on it by tag or pattern.
     pub tag_budgets: Vec<(String, Budget)>,
+    /// `allowed_fails` and `allowed_fails_policy` of this deployment.
+    pub allowed_fails: AllowedFails,
     /// `access_groups`: names under which lists of models may mean this deployment's.
     pub access_groups: Vec<String>,
     /// Every field as written (`mode`, `base_model`, free-form ones too), for `/model/info`.
@@ -183,8 +188,8 @@ pub struct Router {
     pub timeout: Duration,
     /// `stream_timeout`.
     pub stream_timeout: Option<Duration>,
-    /// `allowed_fails` a minute before a deployment cools down; LiteLLM's default is 3.
-    pub allowed_fails: u32,
+    /// What failures are followed by.
+    pub failures: Failures,
     /// `cooldown_time`; LiteLLM's default is 5 s.
     pub cooldown_time: Duration,
     /// `disable_cooldowns`.

@@ -1,12 +1,15 @@
 //! `model_info` of a deployment: a few fields mean something, all of them are shown.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 
 use super::model::{Budget, Rates, Tier};
 use super::prices::{is_price, price, tiers};
 use super::scope::{At, Rule, Scope, Table};
 use super::yaml::Kind;
-use super::{budgets, tags};
+use super::{budgets, resilience, tags};
+use crate::fault::AllowedFails;
 
 /// `model_info` as far as read.
 #[derive(Default)]
@@ -18,6 +21,8 @@ pub(super) struct Info {
     pub(super) tag_rates: Vec<(String, Rates)>,
     pub(super) tag_budgets: Vec<(String, Budget)>,
     pub(super) access_groups: Vec<String>,
+    pub(super) allowed_fails: AllowedFails,
+    pub(super) cooldown_time: Option<Duration>,
     pub(super) prices: Vec<(String, f64)>,
     pub(super) base_model: Option<String>,
     pub(super) fields: Map<String, Value>,
@@ -49,6 +54,12 @@ const INFO: Table<Info> = &[
         Rule::Works(|info, at, scope| info.allow_fail_open = scope.bool(at).unwrap_or(false)),
     ),
     ("access_groups", Rule::Works(|info, at, scope| info.access_groups = scope.texts(at))),
+    ("allowed_fails", Rule::Works(|info, at, scope| info.allowed_fails.any = scope.count(at))),
+    (
+        "allowed_fails_policy",
+        Rule::Works(|info, at, scope| info.allowed_fails.by_fault = resilience::allowed(at, scope)),
+    ),
+    ("cooldown_time", Rule::Works(|info, at, scope| info.cooldown_time = scope.seconds(at, true))),
     ("token_limits", Rule::Works(|info, at, scope| limits(info, at, scope, |rates| &mut rates.tokens))),
     ("request_limits", Rule::Works(|info, at, scope| limits(info, at, scope, |rates| &mut rates.requests))),
     (
@@ -90,7 +101,7 @@ pub(super) fn read(at: &At<'_>, scope: &mut Scope<'_>) -> Info {
             let value = match &entry.value.kind {
                 Kind::Text(text) => Value::from(text.as_str()),
                 Kind::Bool(value) => Value::from(*value),
-                Kind::Map(_) => match scope.json(&at.entry(entry)) {
+                Kind::Map(_) | Kind::Int(..) | Kind::Float(..) => match scope.json(&at.entry(entry)) {
                     Some(value) => value,
                     None => continue,
                 },

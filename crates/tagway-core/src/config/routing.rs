@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::budgets;
 use super::model::{Alias, Budget, Router, RoutingGroup};
+use super::resilience::{self, Failures};
 use super::scope::{At, Rule, Scope, Table, nearest, strict};
 use super::strategy;
 use super::valkey;
@@ -21,6 +22,7 @@ pub(super) struct Draft {
     pub(super) timeout: Option<Duration>,
     pub(super) stream_timeout: Option<Duration>,
     pub(super) allowed_fails: Option<u32>,
+    pub(super) failures: Failures,
     pub(super) cooldown_time: Option<Duration>,
     pub(super) disable_cooldowns: bool,
     pub(super) fallbacks: Option<Vec<(String, Vec<String>)>>,
@@ -82,9 +84,17 @@ pub(super) const ROUTER: Table<Draft> = &[
     ("default_max_parallel_requests", Rule::Works(|r, at, s| r.default_max_parallel_requests = s.places(at))),
     ("guardrail_list", Rule::Refused("remove it only if requests may pass without these checks")),
     ("plugins", Rule::Refused("remove it only if requests may pass without these plugins")),
-    ("retry_policy", Rule::Missed("`num_retries` holds for every kind of failure that may be retried")),
-    ("model_group_retry_policy", Rule::Missed("`num_retries` holds for every model group")),
-    ("allowed_fails_policy", Rule::Missed("`allowed_fails` holds for every kind of failure")),
+    ("retry_policy", Rule::Works(|r, at, s| r.failures.retries = resilience::retries(at, s))),
+    (
+        "model_group_retry_policy",
+        Rule::Works(|r, at, s| r.failures.group_retries = resilience::retries_by_group(at, s)),
+    ),
+    ("retry_budget", Rule::Works(|r, at, s| resilience::budget(&mut r.failures, at, s))),
+    (
+        "allowed_fails_policy",
+        Rule::Works(|r, at, s| r.failures.allowed.by_fault = resilience::allowed(at, s)),
+    ),
+    ("outlier_ejection", Rule::Works(|r, at, s| resilience::outliers(&mut r.failures, at, s))),
     ("enable_pre_call_checks", Rule::Works(checks)),
     ("optional_pre_call_checks", Rule::Works(optional_checks)),
     ("enable_weighted_failover", Rule::Missed("retries ask the strategy again among what is left")),
@@ -270,7 +280,7 @@ pub(super) fn settle(own: Draft, proxy: Draft, scope: &Scope<'_>) -> Router {
         retry_after: own.retry_after.unwrap_or_default(),
         timeout: own.timeout.or(proxy.timeout).unwrap_or(Duration::from_secs(6000)),
         stream_timeout: own.stream_timeout,
-        allowed_fails: own.allowed_fails.or(proxy.allowed_fails).unwrap_or(3),
+        failures: own.failures.with_allowed(own.allowed_fails.or(proxy.allowed_fails)),
         cooldown_time: own.cooldown_time.unwrap_or(Duration::from_secs(5)),
         disable_cooldowns: own.disable_cooldowns,
         fallbacks: own.fallbacks.or(proxy.fallbacks).unwrap_or_default(),

@@ -24,6 +24,13 @@ pub const COOLDOWN: Family = family(
     OF_DEPLOYMENT,
     "How long a deployment still cools down.",
 );
+/// `tagway_retries_denied_total`
+pub const RETRIES_DENIED: Family = family(
+    "tagway_retries_denied_total",
+    Counter,
+    &[ModelGroup],
+    "Retries that a model group's `retry_budget` left no room for.",
+);
 /// `litellm_deployment_rpm_limit`
 pub const RPM_LIMIT: Family =
     family("litellm_deployment_rpm_limit", Gauge, OF_MEMBER, "A deployment's `rpm`.");

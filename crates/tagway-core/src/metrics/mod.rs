@@ -222,6 +222,7 @@ pub const ALL: &[&Family] = &[
     &gateway::IN_FLIGHT,
     &gateway::STATE,
     &gateway::COOLDOWN,
+    &gateway::RETRIES_DENIED,
     &gateway::RPM_LIMIT,
     &gateway::TPM_LIMIT,
     &gateway::BACKLOG,

@@ -169,6 +169,9 @@ fn hours_left(account: &Account, now: i64) -> Option<f64> {
 fn of_deployments(gauges: &mut Gauges, current: &Current) {
     let (snapshot, now) = (&current.snapshot, std::time::Instant::now());
     for group in &snapshot.groups {
+        let first = group.deployments.first().map(|id| snapshot.deployment(*id).group);
+        let denied = first.map_or(0, |group| current.board.denied_retries(group));
+        gauges.add(&gateway::RETRIES_DENIED, vec![(Label::ModelGroup, group.name.clone())], float(denied));
         for (position, id) in group.deployments.iter().enumerate() {
             let entry = &snapshot.deployment(*id).entry;
             let base = snapshot.deployment(*id).shown_base();

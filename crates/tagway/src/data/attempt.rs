@@ -6,27 +6,20 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderValue, StatusCode};
 use smallvec::SmallVec;
-use tagway_core::config::Router;
 use tagway_core::price::Prices;
-use tagway_core::snapshot::{Deployment, DeploymentId, Endpoint, Snapshot};
+use tagway_core::snapshot::{Deployment, DeploymentId, Snapshot};
 use tagway_core::tag::Members;
 
-use super::choose;
 use super::content::{self, Content};
 use super::detours::Told;
 use super::failure::{Failure, Retry};
 use super::intake::Call;
-use super::room;
 use super::upstream::Pool;
+use super::{choose, cool, retry, room};
 use crate::accounts::{Accounts, Holds, Table};
 use crate::capacity::{Capacity, Taken};
-use crate::health::{Board, Fault, Flight};
+use crate::health::{Board, Entrance, Flight};
 use crate::route::Plan;
-
-/// The longest wait between two attempts.
-const LONGEST_WAIT: Duration = Duration::from_secs(8);
-/// A provider's `Retry-After` is honoured up to this.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// What an attempt needs of its surroundings.
 pub(crate) struct Around<'a> {
@@ -129,6 +122,13 @@ pub(crate) async fn run(
         };
         let deployment = around.snapshot.deployment(id);
         fresh.remove(deployment.position);
+        let probe = match around.board.enter(id, Instant::now()) {
+            Entrance::Open => None,
+            Entrance::Probe(probe) => Some(probe),
+            // Whether it is back, others need not find out as well.
+            Entrance::Taken if !fresh.is_empty() => continue,
+            Entrance::Taken => None,
+        };
         if let Err(none) = room::take(around, tries, id).await {
             full.push((id, none));
             left.remove(deployment.position);
@@ -147,9 +147,10 @@ pub(crate) async fn run(
             }
             if fresh.is_empty() {
                 // Those that have failed are all there is: as below, not at once.
-                if let Some(failure) = &last {
-                    let router = &around.snapshot.config.router;
-                    tokio::time::sleep(wait(tries.retries.saturating_sub(1), failure, router)).await;
+                if let Some(failure) = &last
+                    && !retry::wait(around, tries, failure, call).await
+                {
+                    break failure.clone();
                 }
                 fresh = tier.clone();
             }
@@ -159,6 +160,9 @@ pub(crate) async fn run(
         tries.flight = choose::begin(around, plan, id);
         let failure = match content::fetch(around, id, model, call, &mut tries.begun).await {
             Ok(reply) => {
+                if let Some(probe) = probe {
+                    probe.passed();
+                }
                 if let Some(begun) = &mut tries.begun
                     && !matches!(reply.content, Content::Stream(_))
                 {
@@ -176,21 +180,20 @@ pub(crate) async fn run(
             begun.ended = Some(begun.took());
             tries.lost.push(begun);
         }
-        let router = &around.snapshot.config.router;
-        let cools = note(around, plan, id, &failure, call);
+        let cools = cool::note(around.snapshot, around.board, id, probe, &failure, call.endpoint);
         tries.told.failed(id, &failure, cools);
         if cools && 1 < left.count() {
             left.remove(deployment.position);
             tier.remove(deployment.position);
         }
-        let allowed = call.num_retries.or(deployment.entry.max_retries).unwrap_or(router.num_retries);
+        let (allowed, may) = retry::allowed(around, plan, deployment, &failure, call);
         tries.max_retries = allowed;
-        let may = match failure.retry() {
+        let may = match may {
             Retry::Never => false,
             Retry::Elsewhere => !fresh.is_empty() || tier.is_empty(),
             Retry::Anywhere => true,
         };
-        if !may || allowed <= tries.retries {
+        if !may || allowed <= tries.retries || !retry::within_budget(around, id) {
             break failure;
         }
         if tier.is_empty() {
@@ -199,10 +202,13 @@ pub(crate) async fn run(
             fresh = tier.clone();
         } else if fresh.is_empty() {
             // Every candidate has had its turn: begin anew, after a wait unless others stand ready.
-            if left.count() <= tier.count() {
-                tokio::time::sleep(wait(tries.retries, &failure, router)).await;
+            if left.count() <= tier.count() && !retry::wait(around, tries, &failure, call).await {
+                break failure;
             }
             fresh = tier.clone();
+        }
+        if call.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            break failure;
         }
         tries.retries += 1;
         tries.told.retried();
@@ -226,47 +232,4 @@ fn first_order(snapshot: &Snapshot, plan: &Plan<'_>, among: &Members) -> Members
         members.insert(position);
     }
     members
-}
-
-/// Takes note of a failure; says whether the deployment cools down now.
-fn note(around: &Around<'_>, plan: &Plan<'_>, id: DeploymentId, failure: &Failure, call: &Call<'_>) -> bool {
-    if !failure.is_providers() {
-        return false;
-    }
-    let alone = plan.group.deployments.len() < 2;
-    let router = &around.snapshot.config.router;
-    // Behind a wildcard the client names the model, and not every provider has every endpoint: what it cannot
-    // find then says nothing of the deployment.
-    let chosen_by_client = around.snapshot.deployment(id).model_json.is_none()
-        || matches!(call.endpoint, Endpoint::Responses | Endpoint::Completions);
-    let fault = match failure.status().as_u16() {
-        404 if chosen_by_client => return false,
-        // A wrong key or model fails every request.
-        401 | 404 => Fault::Certain,
-        // With nobody to take over, a cooldown would only turn one failure into many.
-        _ if alone => return false,
-        429 => Fault::Certain,
-        400..500 => return false,
-        _ => Fault::Chance,
-    };
-    let asked = failure.retry_after().filter(|asked| *asked <= LONGEST_RETRY_AFTER);
-    let cools = around.board.failed(id, fault, asked, router, Instant::now());
-    if cools {
-        let deployment = around.snapshot.deployment(id).entry.info.id.as_str();
-        tracing::warn!(
-            deployment,
-            group = plan.group.name,
-            status = failure.status().as_u16(),
-            "cooling down"
-        );
-    }
-    cools
-}
-
-/// The wait before attempt `n + 2`: exponential with jitter, and never less than the provider asked for.
-fn wait(n: u32, failure: &Failure, router: &Router) -> Duration {
-    let base = Duration::from_millis(500).saturating_mul(1 << n.min(4)).min(LONGEST_WAIT);
-    let jittered = base.mul_f64(0.75 + 0.25 * fastrand::f64());
-    let asked = failure.retry_after().filter(|asked| *asked <= LONGEST_RETRY_AFTER);
-    asked.unwrap_or(jittered).max(router.retry_after)
 }

@@ -11,7 +11,7 @@ use super::attempt::{Around, Tries};
 use super::failure::Failure;
 use super::intake::Call;
 use super::record::Record;
-use crate::health::{Ended, Flight};
+use crate::health::{self, Ended, Flight};
 use crate::route::Plan;
 
 /// What a shuffle goes by: the first of these that any candidate has.
@@ -90,7 +90,8 @@ pub(super) fn pick(
 
 /// Counts a call as in progress where the strategy asks for that.
 pub(super) fn begin(around: &Around<'_>, plan: &Plan<'_>, id: DeploymentId) -> Option<Flight> {
-    if plan.group.strategy.needs().any() { around.board.begin(id) } else { None }
+    let latency = health::latency_rules(&around.snapshot.config.router, plan.group);
+    if latency.is_some() || plan.group.strategy.needs().any() { around.board.begin(id) } else { None }
 }
 
 /// A call has failed.
@@ -104,10 +105,14 @@ pub(super) fn failed(plan: &Plan<'_>, tries: &mut Tries, failure: &Failure, call
 impl Record {
     /// Takes note of the call that served the request, for the choices to come.
     pub(super) fn observe(&self) {
-        let (Some(flight), Some(begun)) = (&self.tries.flight, &self.tries.begun) else { return };
+        let Some(begun) = &self.tries.begun else { return };
+        if self.error.is_none() {
+            self.current.board.succeeded(begun.deployment);
+        }
+        let Some(flight) = &self.tries.flight else { return };
         let snapshot = &self.current.snapshot;
-        let strategy = &snapshot.group(snapshot.deployment(begun.deployment).group).strategy;
-        let (needs, now) = (strategy.needs(), Instant::now());
+        let group = snapshot.group(snapshot.deployment(begun.deployment).group);
+        let (needs, now) = (group.strategy.needs(), Instant::now());
         let usage = self.usage.unwrap_or_default();
         if needs.minute {
             flight.used(usage.prompt + usage.completion, now);
@@ -120,9 +125,9 @@ impl Record {
         if needs.average {
             flight.averages(took, now);
         }
-        if let Strategy::Fastest(rules) = strategy {
+        if let Some(rules) = health::latency_rules(&snapshot.config.router, group) {
             let first_token = self.stream.then_some(self.upstream);
-            flight.lasted(&Ended { took, first_token, output: usage.completion }, rules, now);
+            flight.lasted(&Ended { took, first_token, output: usage.completion }, &rules, now);
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Failures by the names of LiteLLM's exceptions, as its metrics tell them. Only names: what a failure means to the
 //! client is decided elsewhere.
 
+use tagway_core::fault::Fault;
+
 use super::failure::Failure;
 use super::refused;
 use crate::auth::Denied;
@@ -24,6 +26,21 @@ impl Class {
         };
         Self { name: name(failure), is_providers: failure.is_providers(), undecided }
     }
+}
+
+/// The class that policies of retries and cooldowns go by; `None` where no provider has failed.
+pub(super) fn fault(failure: &Failure) -> Option<Fault> {
+    Some(match failure {
+        Failure::Refused(refused) => match refused.class {
+            refused::Class::ContextWindow => Fault::BadRequest,
+            refused::Class::ContentPolicy => Fault::ContentPolicy,
+            refused::Class::Other => Fault::of_status(refused.status.as_u16()),
+        },
+        Failure::Timeout { .. } => Fault::Timeout,
+        Failure::Unreachable { .. } | Failure::Garbled { .. } => Fault::InternalServer,
+        Failure::Event { .. } => Fault::Other,
+        _ => return None,
+    })
 }
 
 fn name(failure: &Failure) -> &'static str {

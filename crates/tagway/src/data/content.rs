@@ -60,14 +60,17 @@ pub(crate) async fn fetch(
             took: started.elapsed(),
         });
     }
-    let limit = limit(around, deployment, call);
+    let silence = limit(around, deployment, call);
+    let left = call.deadline.map(|deadline| deadline.saturating_duration_since(started));
+    let limit = left.map_or(silence, |left| left.min(silence));
     let late = |_| Failure::Timeout {
         limit,
         taken: started.elapsed(),
         stream: call.stream,
         own: deployment.entry.timeout,
+        impatient: limit < own_limit(around, deployment, call),
     };
-    let called = tokio::time::timeout(limit, answered(around, id, model, call, limit, started, begun))
+    let called = tokio::time::timeout(limit, answered(around, id, model, call, silence, started, begun))
         .await
         .map_err(late)?;
     let (status, headers, content) = called?;
@@ -76,10 +79,15 @@ pub(crate) async fn fetch(
 
 /// The time a call may take: the client's wish, the deployment's, the router's.
 fn limit(around: &Around<'_>, deployment: &Deployment, call: &Call<'_>) -> Duration {
+    call.timeout.unwrap_or_else(|| own_limit(around, deployment, call))
+}
+
+/// The same without the client's wish.
+fn own_limit(around: &Around<'_>, deployment: &Deployment, call: &Call<'_>) -> Duration {
     let router = &around.snapshot.config.router;
     let entry = &deployment.entry;
     let stream = if call.stream { entry.stream_timeout.or(router.stream_timeout) } else { None };
-    call.timeout.or(stream).or(entry.timeout).unwrap_or(router.timeout)
+    stream.or(entry.timeout).unwrap_or(router.timeout)
 }
 
 async fn answered(

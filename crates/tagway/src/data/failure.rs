@@ -71,6 +71,8 @@ pub(crate) enum Failure {
         stream: bool,
         /// What the deployment's own `timeout` says.
         own: Option<Duration>,
+        /// The caller would not wait longer; the gateway might.
+        impatient: bool,
     },
     /// No connection, or one that broke before the answer was complete. What exactly is for the log.
     #[error("litellm.InternalServerError: InternalServerError: {blame} - Connection error.")]

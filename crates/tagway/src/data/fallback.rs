@@ -10,12 +10,11 @@ use tagway_core::wire::json::text_of;
 use tagway_core::wire::peek::Peek;
 
 use super::attempt::{self, Around, Reply, Tries};
-use super::budgets;
 use super::failure::Failure;
 use super::intake::Call;
 use super::refused::Class;
-use super::stick;
 use super::wanted_fallbacks::{Target, Targets};
+use super::{budgets, retry, stick};
 use crate::access;
 use crate::accounts::Holds;
 use crate::auth::Caller;
@@ -122,6 +121,7 @@ async fn hop<'s>(
                 other => other.into(),
             },
         )?;
+    retry::count(around, &plan, now);
     let model = around.snapshot.meant(wanted.model);
     let mut left = plan.candidates.clone();
     // What was held for another group is free for this one.

@@ -2,7 +2,7 @@
 //! nothing of deployments.
 
 use std::borrow::Cow;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -40,6 +40,8 @@ pub(crate) struct Call<'a> {
     /// The client wants the usage of the stream.
     pub(crate) asked_for_usage: bool,
     pub(crate) timeout: Option<Duration>,
+    /// When the client will have no more use for an answer that has not begun.
+    pub(crate) deadline: Option<Instant>,
     pub(crate) num_retries: Option<u32>,
     pub(crate) fallbacks: Option<Targets>,
     pub(crate) context_fallbacks: Option<Targets>,
@@ -65,6 +67,7 @@ impl Call<'_> {
             stream: self.stream,
             asked_for_usage: self.asked_for_usage,
             timeout: self.timeout,
+            deadline: self.deadline,
             num_retries: self.num_retries,
             fallbacks: None,
             context_fallbacks: None,
@@ -140,12 +143,15 @@ pub(crate) fn call<'a>(
         (None, None) => "null".to_owned(),
     };
     let stream = boolean(&peek, Known::Stream, "stream")? && endpoint != Endpoint::Embeddings;
+    let timeout = timeout(&peek, headers, stream)?;
+    let patience = timeout.or_else(|| patience(headers));
     let call = Call {
         endpoint,
         model_json,
         stream,
         asked_for_usage: splice::asked_for_usage(&peek),
-        timeout: timeout(&peek, headers, stream)?,
+        timeout,
+        deadline: patience.and_then(|patience| Instant::now().checked_add(patience)),
         num_retries: retries(&peek, headers)?,
         fallbacks: wanted_fallbacks::read(&peek, Known::Fallbacks, "fallbacks")?,
         context_fallbacks: wanted_fallbacks::read(
@@ -231,6 +237,12 @@ fn timeout(peek: &Peek<'_>, headers: &HeaderMap, stream: bool) -> Result<Option<
             message: format!("Invalid '{name}': expected a number of seconds, 0 for no limit."),
         }),
     }
+}
+
+/// How long OpenAI's libraries say they wait.
+fn patience(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = header_text(headers, &names::STAINLESS_READ_TIMEOUT)?.parse::<f64>().ok()?;
+    Duration::try_from_secs_f64(seconds).ok().filter(|patience| !patience.is_zero())
 }
 
 fn retries(peek: &Peek<'_>, headers: &HeaderMap) -> Result<Option<u32>, Malformed> {

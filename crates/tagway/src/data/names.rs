@@ -22,6 +22,7 @@ pub(super) static RESPONSE_COST_OUTPUT: HeaderName =
     HeaderName::from_static("x-litellm-response-cost-output");
 pub(super) static RESPONSE_DURATION_MS: HeaderName =
     HeaderName::from_static("x-litellm-response-duration-ms");
+pub(super) static STAINLESS_READ_TIMEOUT: HeaderName = HeaderName::from_static("x-stainless-read-timeout");
 pub(super) static STREAM_TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-stream-timeout");
 pub(super) static TAGWAY_EXPLAIN: HeaderName = HeaderName::from_static("x-tagway-explain");
 pub(super) static TAGWAY_ROUTE: HeaderName = HeaderName::from_static("x-tagway-route");

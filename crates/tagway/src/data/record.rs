@@ -203,6 +203,7 @@ impl Record {
 
     /// The stream broke after its head had been sent.
     pub(crate) fn broke(&mut self, reason: &'static str) {
+        self.broke_off(reason);
         self.error = Some(reason.into());
     }
 

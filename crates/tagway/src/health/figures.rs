@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use tagway_core::fault::OutlierEjection;
 use tagway_core::strategy::{Latency, MOST_SAMPLES, Recent, Running, Used};
 
 use super::Mark;
@@ -62,6 +63,10 @@ impl Stamped {
         self.0.store(u64::from(time) << 32 | u64::from(seconds.to_bits()), Ordering::Relaxed);
     }
 
+    fn clear(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
     /// The number, and its age.
     fn get(&self, now: Duration) -> Option<(f32, Duration)> {
         let both = self.0.load(Ordering::Relaxed);
@@ -92,6 +97,18 @@ impl Series {
         }
         if let Some(typical) = rules.typical(&mut recent[..count], first_token) {
             self.typical.set(typical, now);
+        }
+    }
+
+    /// How many calls there were lately.
+    fn count(&self, within: Duration, now: Duration) -> usize {
+        let Some(ring) = self.ring.get() else { return 0 };
+        ring.calls.iter().filter_map(|call| call.get(now)).filter(|(_, age)| *age <= within).count()
+    }
+
+    fn forget(&self) {
+        if let Some(ring) = self.ring.get() {
+            ring.calls.iter().chain([&self.typical]).for_each(Stamped::clear);
         }
     }
 
@@ -133,6 +150,19 @@ impl Figures {
     pub(crate) fn used(&self, now: Duration) -> Used {
         let (tokens, calls) = (self.tokens.get(now), self.calls.get(now));
         Used { tokens, calls, in_progress: self.in_progress() }
+    }
+
+    /// How long calls take, with or without a stream, where it rests on enough of them.
+    pub(super) fn latency(&self, stream: bool, rules: &Latency, enough: usize, now: Duration) -> Option<f32> {
+        let series = if stream { &self.first_tokens } else { &self.answers };
+        let lately = series.count(OutlierEjection::WINDOW, now);
+        if lately < enough { None } else { series.typical(rules, now) }
+    }
+
+    /// How long calls took is of no account any more.
+    pub(super) fn forget_latency(&self) {
+        self.answers.forget();
+        self.first_tokens.forget();
     }
 
     fn average(&self, now: Duration) -> Option<f32> {

@@ -18,6 +18,7 @@ mod budgets_held;
 mod budgets_shared;
 mod cli_remote;
 mod compatible;
+mod cooldowns;
 mod customers;
 mod default_limits;
 mod deployment_limits;

@@ -1,7 +1,7 @@
 //! When a provider fails: retries inside the tags' candidates, fallbacks to other groups, cooldowns.
 
 use serde_json::{Value, json};
-use tagway_fake::{Fake, Reply};
+use tagway_fake::{After, Fake, Reply};
 
 use crate::gateway::{Answered as _, Gateway, at, config, deployment, error};
 
@@ -150,4 +150,57 @@ async fn a_rate_limited_deployment_cools_down_and_says_for_how_long() {
     assert_eq!((limited.hits(), other.hits()), (1, 0));
     let answer = gateway.chat("m", json!({"tags": ["b"]})).send().await.unwrap();
     assert_eq!(answer.status(), 200);
+}
+
+#[tokio::test]
+async fn a_retry_policy_says_how_often_each_kind_of_failure_is_tried_again() {
+    let fake =
+        Fake::script([Reply::error(400, "no"), Reply::error(400, "no"), Reply::error(500, "no")]).await;
+    let more = settings(
+        "num_retries: 2, retry_after: 0, disable_cooldowns: true, \
+         retry_policy: {BadRequestErrorRetries: 1, InternalServerErrorRetries: 0}, \
+         model_group_retry_policy: {n: {DefaultRetries: 1}}",
+    );
+    let deployments = [at("m", "one", &fake.url(), "[a]"), at("n", "two", &fake.url(), "[a]")];
+    let gateway = Gateway::start(&config(&deployments, &more));
+    assert_eq!(error(gateway.chat("m", json!({"tags": ["a"]}))).await.0, 400);
+    assert_eq!(fake.hits(), 2, "a bad request, once more");
+    assert_eq!(error(gateway.chat("m", json!({"tags": ["a"]}))).await.0, 500);
+    assert_eq!(fake.hits(), 3, "an internal error, never");
+    assert_eq!(error(gateway.chat("n", json!({"tags": ["a"]}))).await.0, 500);
+    assert_eq!(fake.hits(), 5, "another policy for another group");
+    let forbidden = gateway.chat("n", json!({"tags": ["a"], "num_retries": 0}));
+    assert_eq!(error(forbidden).await.0, 500);
+    assert_eq!(fake.hits(), 6, "a client may forbid retries all the same");
+}
+
+#[tokio::test]
+async fn retries_are_no_more_than_their_share_of_the_requests() {
+    let fake = Fake::reply(500, "{}").await;
+    let more = settings(
+        "num_retries: 1, retry_after: 0, disable_cooldowns: true, retry_budget: {percent: 50, min_per_second: 0}",
+    );
+    let deployments = [at("m", "one", &fake.url(), "[a]"), at("m", "two", &fake.url(), "[a]")];
+    let gateway = Gateway::start(&config(&deployments, &more));
+    for _ in 0..20 {
+        assert_eq!(error(gateway.chat("m", json!({"tags": ["a"]}))).await.0, 500);
+    }
+    assert_eq!(fake.hits(), 30, "half as many retries as requests");
+}
+
+#[tokio::test]
+async fn retries_end_with_the_clients_time() {
+    let limited = Fake::script([Reply::error(429, "slow down").retry_after(30)]).await;
+    let silent = Fake::script([Reply::ok().stall(After::Request)]).await;
+    let deployments = [at("m", "limited", &limited.url(), "[a]"), at("n", "silent", &silent.url(), "[a]")];
+    let gateway = Gateway::start(&config(&deployments, &settings("num_retries: 5, retry_after: 0")));
+    let started = std::time::Instant::now();
+    let hurried = gateway.chat("m", json!({"tags": ["a"], "timeout": 5}));
+    assert_eq!(error(hurried).await.0, 429, "no answer can come in time");
+    let by_sdk = gateway.chat("m", json!({"tags": ["a"]})).header("x-stainless-read-timeout", "5");
+    assert_eq!(error(by_sdk).await.0, 429);
+    assert_eq!(limited.hits(), 2);
+    assert_eq!(error(gateway.chat("n", json!({"tags": ["a"], "timeout": 0.3}))).await.0, 408);
+    assert_eq!(silent.hits(), 1, "all the time there was");
+    assert!(started.elapsed() < std::time::Duration::from_secs(5), "{:?}", started.elapsed());
 }

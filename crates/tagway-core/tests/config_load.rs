@@ -8,6 +8,7 @@ use config_host::Files;
 use tagway_core::config::{Mock, MockError, Rates, SpendFailure, SpendRules, TagKind, Tier, Valkey};
 use tagway_core::money::Nanos;
 use tagway_core::secret::Secret;
+use tagway_core::fault::{Fault, OutlierEjection, RetryBudget};
 use tagway_core::strategy::{By, Latency, Strategy};
 
 #[test]
@@ -97,7 +98,16 @@ fn everything_that_works_is_read() {
     let router = &config.router;
     assert!(router.tags.enable_tag_filtering && !router.tags.match_any && router.tags.hierarchy);
     assert_eq!(router.tags.prefix, "route:");
-    assert_eq!((router.tag_error_status, router.num_retries, router.allowed_fails), (403, 1, 0));
+    assert_eq!((router.tag_error_status, router.num_retries, router.failures.allowed.any), (403, 1, Some(0)));
+    let failures = &router.failures;
+    assert_eq!(failures.retries_of("mock", Fault::RateLimit), Some(3));
+    assert_eq!(failures.retries_of("mock", Fault::Timeout), Some(1));
+    assert_eq!(failures.retries_of("chat", Fault::Timeout), Some(0));
+    assert_eq!(failures.retries_of("chat", Fault::RateLimit), None);
+    assert_eq!(failures.retry_budget, Some(RetryBudget { per_mille: 125, per_second: 3 }));
+    assert_eq!(failures.allowed.by_fault.of(Fault::InternalServer), Some(2));
+    let outliers = OutlierEjection { latency_factor: 4.0, min_requests: 5, ..OutlierEjection::default() };
+    assert_eq!(failures.outliers, Some(outliers));
     let latency = Latency { ttl: Duration::from_secs(60), buffer: 0.5, samples: 20, percentile: Some(0.9) };
     assert_eq!(router.strategy_of("embed"), &Strategy::Fastest(latency));
     let by = By::Header("x-session-id".parse().unwrap());

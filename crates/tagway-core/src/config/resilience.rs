@@ -80,7 +80,9 @@ fn per_fault(at: &At<'_>, scope: &mut Scope<'_>, what: &str) -> PerFault {
         } else if what == "Retries" && entry.key == "DefaultRetries" {
             policy.default = scope.count(&value);
         } else {
-            let names: Vec<String> = Fault::NAMED.iter().map(|(_, name)| format!("{name}{what}")).collect();
+            let mut names: Vec<String> =
+                Fault::NAMED.iter().map(|(_, name)| format!("{name}{what}")).collect();
+            names.extend((what == "Retries").then(|| "DefaultRetries".to_owned()));
             let near = nearest(&entry.key, names.iter().map(String::as_str)).map(str::to_owned);
             let said = scope.error_at_key(&value, "unknown class of failures");
             said.help(match near {

@@ -17,6 +17,7 @@ use crate::config::{Config, Deployment as Entry, Rates, Router};
 use crate::dialect::resolve;
 use crate::limits::LimitedTags;
 use crate::price::Prices;
+use crate::priority::Admission;
 use crate::secret;
 use crate::strategy::{self, Strategy};
 use crate::tag::{DeploymentTags, GroupIndex};
@@ -187,6 +188,8 @@ pub struct Snapshot {
     pub groups: Vec<Group>,
     /// The declared tags with limits of rate.
     pub limited_tags: LimitedTags,
+    /// Who is let in while many requests are in progress; `None` where they have no limit.
+    pub admission: Option<Admission>,
     /// Digest of the master key.
     pub master_digest: Option<[u8; 32]>,
     /// Names of declared tags.
@@ -273,12 +276,14 @@ impl Snapshot {
         }
         let master_digest = config.general.master_key.as_ref().map(|key| secret::digest(key.expose()));
         let limited_tags = LimitedTags::new(&config.tags);
+        let admission = Admission::new(&config.general.overload, &config.tags);
         let declared = config.tags.iter().map(|tag| tag.name.as_str().into()).collect();
         Ok(Self {
             config,
             deployments,
             groups,
             limited_tags,
+            admission,
             master_digest,
             declared,
             names,

@@ -135,10 +135,8 @@ fn declarations() -> impl Strategy<Value = Vec<TagDeclaration>> {
     let kind = prop::sample::select(&[TagKind::Routing, TagKind::Attribution, TagKind::Both][..]);
     let one = (prop::sample::select(&DECLARED[..]), kind).prop_map(|(name, kind)| TagDeclaration {
         name: name.to_owned(),
-        description: None,
         kind,
-        rates: Rates::default(),
-        budget: Budget::default(),
+        ..TagDeclaration::default()
     });
     prop::collection::vec(one, 0..3).prop_map(|mut all| {
         all.sort_by(|a, b| a.name.cmp(&b.name));

@@ -79,13 +79,8 @@ fn a_refusal_that_time_heals_can_be_told_from_one_that_it_does_not() {
 
 #[test]
 fn an_attribution_tag_never_decides() {
-    let label = TagDeclaration {
-        name: "user:*".into(),
-        description: None,
-        kind: TagKind::Attribution,
-        rates: Rates::default(),
-        budget: Budget::default(),
-    };
+    let label =
+        TagDeclaration { name: "user:*".into(), kind: TagKind::Attribution, ..TagDeclaration::default() };
     let index = group(&on(), &[label], &[("u", &["user:1"]), ("plain", &["default"])]);
     for tag in ["user:1", "&user:2", "!user:1", "user:*"] {
         assert_eq!(ids(&index, &[(tag, Origin::Body)]), Ok(vec!["plain".into()]), "{tag}");
@@ -94,13 +89,8 @@ fn an_attribution_tag_never_decides() {
 
 #[test]
 fn a_level_declared_for_attribution_is_no_way_to_what_is_below() {
-    let label = TagDeclaration {
-        name: "region:eu".into(),
-        description: None,
-        kind: TagKind::Attribution,
-        rates: Rates::default(),
-        budget: Budget::default(),
-    };
+    let label =
+        TagDeclaration { name: "region:eu".into(), kind: TagKind::Attribution, ..TagDeclaration::default() };
     let settings = Settings { hierarchy: true, ..on() };
     let index = group(&settings, &[label], &[("fra", &["region:eu:fra"]), ("plain", &["default"])]);
     assert_eq!(ids(&index, &[("region:eu", Origin::Body)]), Ok(vec!["plain".into()]));

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{Failures, SpendLogs};
+use super::{Failures, Overload, SpendLogs};
 use crate::catalogue::Catalogue;
 use crate::dialect::Provider;
 use crate::fault::AllowedFails;
 use crate::money::Nanos;
+use crate::priority::Priority;
 use crate::secret::Secret;
 use crate::strategy::Strategy;
 
@@ -368,8 +369,8 @@ pub struct General {
     pub key_header: Option<http::HeaderName>,
     /// `reject_clientside_metadata_tags`.
     pub reject_client_metadata_tags: bool,
-    /// `global_max_parallel_requests`.
-    pub global_max_parallel_requests: Option<u32>,
+    /// What becomes of too many requests at once.
+    pub overload: Overload,
     /// `max_parallel_requests`: of every virtual key that has no limit of its own.
     pub max_parallel_requests: Option<u64>,
     /// `strict_budgets`: all budgets are strict that do not say otherwise.
@@ -423,7 +424,7 @@ pub enum SpendFailure {
 }
 
 /// One declared tag or tag pattern (`customer:*`) of `tags`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TagDeclaration {
     /// The tag, or a pattern ending in `*`.
     pub name: String,
@@ -431,6 +432,8 @@ pub struct TagDeclaration {
     pub description: Option<String>,
     /// Whether it takes part in routing.
     pub kind: TagKind,
+    /// How important requests are that carry it.
+    pub priority: Option<Priority>,
     /// How many requests and tokens may carry it; under a pattern, each of its tags.
     pub rates: Rates,
     /// What may be spent on it; under a pattern, on each of its tags.

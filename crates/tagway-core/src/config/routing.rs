@@ -99,6 +99,10 @@ pub(super) const ROUTER: Table<Draft> = &[
     ("optional_pre_call_checks", Rule::Works(optional_checks)),
     ("enable_weighted_failover", Rule::Missed("retries ask the strategy again among what is left")),
     ("default_litellm_params", Rule::Missed("give the parameters in each `litellm_params`")),
+    (
+        "default_priority",
+        Rule::Missed("requests get their priority by their tags: give `priority` to entries of `tags`"),
+    ),
     ("max_retries", Rule::Missed("use `num_retries`")),
     ("weights", Rule::Missed("give `weight` in each `litellm_params`")),
     ("redis_url", Rule::Works(|r, at, s| valkey::url(&mut r.valkey, at, s))),
@@ -113,7 +117,6 @@ pub(super) const ROUTER: Table<Draft> = &[
     ("caching_groups", Rule::Ignored),
     ("client_ttl", Rule::Ignored),
     ("polling_interval", Rule::Ignored),
-    ("default_priority", Rule::Ignored),
     ("set_verbose", Rule::Ignored),
     ("debug_level", Rule::Ignored),
     ("alerting_config", Rule::Ignored),

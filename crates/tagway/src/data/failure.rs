@@ -57,10 +57,8 @@ pub(crate) enum Failure {
     ModelForbidden(#[from] Forbidden),
     #[error(transparent)]
     NoRoute(#[from] NoRoute),
-    #[error(
-        "This gateway serves as many requests as it may (global_max_parallel_requests: {limit}). Try again."
-    )]
-    Busy { limit: u32 },
+    #[error("Gateway at capacity: {taken} in-flight, {queued} queued requests. Retry later.")]
+    Busy { taken: u32, queued: u32 },
     /// The provider answered with an error.
     #[error("{}", .0.message)]
     Refused(Box<Refused>),
@@ -166,13 +164,12 @@ impl Failure {
             Self::SlowBody(_) | Self::Timeout { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::NoRoute(NoRoute::UnknownModel { .. }) => StatusCode::BAD_REQUEST,
             Self::NoRoute(NoRoute::Tags { status, .. }) => *status,
-            Self::NoRoute(NoRoute::CoolingDown { .. })
-            | Self::Busy { .. }
-            | Self::OverLimit(_)
-            | Self::AllFull(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::NoRoute(NoRoute::CoolingDown { .. }) | Self::OverLimit(_) | Self::AllFull(_) => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Self::OverBudget(over) => over.status,
             Self::Refused(refused) => refused.status,
-            Self::Stuck(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Stuck(_) | Self::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unreachable { .. }
             | Self::Garbled { .. }
             | Self::Event { .. }
@@ -203,7 +200,8 @@ impl Failure {
             | Self::Malformed(_)
             | Self::Timeout { .. } => "invalid_request_error",
             Self::NoRoute(NoRoute::CoolingDown { .. }) => "all_deployments_in_cooldown",
-            Self::Busy { .. } | Self::OverLimit(_) | Self::AllFull(_) => "throttling_error",
+            Self::Busy { .. } => "overloaded_error",
+            Self::OverLimit(_) | Self::AllFull(_) => "throttling_error",
             Self::OverBudget(_) => "budget_exceeded",
             Self::Refused(refused) => refused.kind,
             Self::Stuck(_) => "service_unavailable",

@@ -35,6 +35,7 @@ mod openapi;
 mod orders;
 mod organizations;
 mod outage;
+mod overload;
 mod peers;
 mod prices;
 mod projects;

@@ -281,6 +281,7 @@ pub const EVERY_LABEL: &[Label] = {
         Outcome,
         MatchedVia,
         Tag,
+        Priority,
         Version,
     ]
 };

@@ -69,7 +69,7 @@ async fn until_queued(gateway: &Gateway, priority: &str, count: f64) {
 async fn where_nobody_may_wait_one_request_too_many_is_turned_away_at_once() {
     let fake = held().await;
     let gateway = gateway(&fake, "global_max_parallel_requests: 2");
-    let streams = [stream(&gateway, &[]).await, stream(&gateway, &[]).await];
+    let streams = [stream(&gateway, &[]).await, stream(&gateway, &["chat"]).await];
     let began = Instant::now();
     let answer = gateway.chat("m", json!({})).send().await.unwrap();
     assert!(began.elapsed() < Duration::from_millis(900));

@@ -142,6 +142,11 @@ impl Deployment {
         self.pricing.listed(&self.entry, &self.entry.upstream_model)
     }
 
+    /// The longest prompt it takes, when a client asks for `asked`; `None` when that is not known.
+    pub fn max_input(&self, asked: &str) -> Option<u64> {
+        self.entry.info.max_input.or_else(|| self.pricing.max_input(&self.entry, asked))
+    }
+
     /// The provider's name of the model as a JSON string, when a client asks for `asked`.
     pub fn upstream_model_json(&self, asked: &str) -> Cow<'_, str> {
         match &self.model_json {
@@ -355,6 +360,7 @@ fn tags_of(entry: &Entry) -> DeploymentTags<'_> {
         allow_fail_open: entry.info.allow_fail_open,
         enable_tag_filtering: entry.info.enable_tag_filtering,
         tier: entry.info.tier,
+        region: entry.region.as_deref(),
     }
 }
 

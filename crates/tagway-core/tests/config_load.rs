@@ -5,7 +5,9 @@ mod config_host;
 use std::time::Duration;
 
 use config_host::Files;
-use tagway_core::config::{Mock, MockError, Overload, Rates, SpendFailure, SpendRules, TagKind, Tier, Valkey};
+use tagway_core::config::{
+    Mock, MockError, Overload, Rates, SpendFailure, SpendRules, TagKind, Tier, Valkey,
+};
 use tagway_core::money::Nanos;
 use tagway_core::secret::Secret;
 use tagway_core::fault::{Fault, OutlierEjection, RetryBudget};

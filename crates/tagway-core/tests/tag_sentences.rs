@@ -1,6 +1,6 @@
 //! tagway's own rules of tag routing, one sentence each.
 
-use tagway_core::config::{Budget, Rates, TagDeclaration, TagKind};
+use tagway_core::config::{TagDeclaration, TagKind};
 use tagway_core::tag::{
     Ask, DeploymentTags, GroupIndex, Members, Origin, Refusal, RequestTags, Settings, Silent, UnknownTags,
     Via, check_pattern, explain,
@@ -19,6 +19,7 @@ fn group(settings: &Settings, declared: &[TagDeclaration], deployments: &[(&str,
             allow_fail_open: false,
             enable_tag_filtering: None,
             tier: None,
+            region: None,
         })
         .collect();
     GroupIndex::build(settings, declared, &parts)

@@ -77,6 +77,8 @@ pub struct Deployment {
     pub prices: Vec<(String, f64)>,
     /// `base_model` of `litellm_params` or `model_info`: the model whose price it has.
     pub base_model: Option<String>,
+    /// `region_name`: where it computes.
+    pub region: Option<String>,
     /// `extra_headers` for the provider.
     pub extra_headers: Vec<(http::HeaderName, http::HeaderValue)>,
     /// `mock_response`: answers without any upstream.
@@ -161,6 +163,8 @@ pub struct ModelInfo {
     pub allowed_fails: AllowedFails,
     /// `access_groups`: names under which lists of models may mean this deployment's.
     pub access_groups: Vec<String>,
+    /// `max_input_tokens`: its context window.
+    pub max_input: Option<u64>,
     /// Every field as written (`mode`, `base_model`, free-form ones too), for `/model/info`.
     pub fields: Map<String, Value>,
 }
@@ -210,6 +214,8 @@ pub struct Router {
     /// `enable_pre_call_checks`, or `enforce_model_rate_limits` among `optional_pre_call_checks`: `rpm` and `tpm` of
     /// deployments are limits.
     pub enforce_rates: bool,
+    /// `enable_pre_call_checks`: a prompt goes only where it fits the context window.
+    pub check_context_windows: bool,
     /// `default_max_parallel_requests` of deployments that say nothing of it.
     pub default_max_parallel_requests: Option<u64>,
     /// `provider_budget_config`: what may be spent on a provider, by its name.

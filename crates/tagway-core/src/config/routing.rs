@@ -32,6 +32,7 @@ pub(super) struct Draft {
     pub(super) max_fallbacks: Option<u32>,
     pub(super) aliases: Vec<Alias>,
     pub(super) enforce_rates: bool,
+    pub(super) check_context_windows: bool,
     pub(super) default_max_parallel_requests: Option<u64>,
     pub(super) provider_budgets: Vec<(String, Budget)>,
     pub(super) strategy: Option<Strategy>,
@@ -157,12 +158,7 @@ fn provider_budgets(router: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
 fn checks(router: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
     if scope.bool(at) == Some(true) {
         router.enforce_rates = true;
-        scope
-            .warning_at_key(
-                at,
-                "`rpm` and `tpm` of deployments are enforced; context windows are not checked",
-            )
-            .help("the provider refuses what is too long for its context window");
+        router.check_context_windows = true;
     }
 }
 
@@ -299,6 +295,7 @@ pub(super) fn settle(own: Draft, proxy: Draft, scope: &Scope<'_>) -> Router {
         max_fallbacks: own.max_fallbacks.or(proxy.max_fallbacks).unwrap_or(5),
         aliases: own.aliases,
         enforce_rates: own.enforce_rates,
+        check_context_windows: own.check_context_windows,
         default_max_parallel_requests: own.default_max_parallel_requests,
         provider_budgets: own.provider_budgets,
         strategy: own.strategy.unwrap_or_default(),

@@ -58,6 +58,7 @@ fn name(failure: &Failure) -> &'static str {
             (refused::Class::Other, 503) => "ServiceUnavailableError",
             (refused::Class::Other, _) => "APIError",
         },
+        Failure::TooLong(_) => "ContextWindowExceededError",
         Failure::Timeout { .. } => "Timeout",
         Failure::Unreachable { .. } | Failure::Garbled { .. } => "InternalServerError",
         Failure::Event { .. } => "APIConnectionError",

@@ -9,6 +9,7 @@ use tagway_core::access::TagForbidden;
 use tagway_core::wire::peek::Unreadable;
 
 use super::budgets::OverBudget;
+use super::fit::TooLong;
 use super::rates::OverLimit;
 use super::refused::Refused;
 use super::room::AllFull;
@@ -51,6 +52,8 @@ pub(crate) enum Failure {
     OverBudget(#[from] Box<OverBudget>),
     #[error(transparent)]
     AllFull(#[from] Box<AllFull>),
+    #[error(transparent)]
+    TooLong(Box<TooLong>),
     #[error(transparent)]
     TagForbidden(#[from] TagForbidden),
     #[error(transparent)]
@@ -159,6 +162,7 @@ impl Failure {
             | Self::ModelNotText
             | Self::MissingParameter { .. }
             | Self::UnknownModel { .. }
+            | Self::TooLong(_)
             | Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::SlowBody(_) | Self::Timeout { .. } => StatusCode::REQUEST_TIMEOUT,
@@ -198,6 +202,7 @@ impl Failure {
             | Self::MissingParameter { .. }
             | Self::UnknownModel { .. }
             | Self::Malformed(_)
+            | Self::TooLong(_)
             | Self::Timeout { .. } => "invalid_request_error",
             Self::NoRoute(NoRoute::CoolingDown { .. }) => "all_deployments_in_cooldown",
             Self::Busy { .. } => "overloaded_error",
@@ -230,6 +235,7 @@ impl Failure {
             | Self::NoRoute(_)
             | Self::OverLimit(_)
             | Self::AllFull(_)
+            | Self::TooLong(_)
             | Self::Stuck(_)
             | Self::OverBudget(_)
             | Self::Busy { .. }
@@ -251,6 +257,7 @@ impl Failure {
             Self::OverLimit(_) | Self::AllFull(_) => Some("rate_limit"),
             Self::Stuck(_) => Some("ledger"),
             Self::OverBudget(_) => Some("budget"),
+            Self::TooLong(_) => Some("context_window"),
             Self::TagForbidden(_) => Some("tag_policy"),
             Self::ModelForbidden(_) => Some("model_access"),
             Self::Denied(Denied::Unreachable(_)) => Some("store_unreachable"),
@@ -293,6 +300,7 @@ impl Failure {
             | Self::Malformed(_)
             | Self::OverLimit(_)
             | Self::AllFull(_)
+            | Self::TooLong(_)
             | Self::Stuck(_)
             | Self::OverBudget(_)
             | Self::TagForbidden(_)
@@ -343,6 +351,7 @@ impl Failure {
                 self,
                 Self::NoRoute(NoRoute::Tags { .. } | NoRoute::CoolingDown { .. })
                     | Self::NoUpstream { .. }
+                    | Self::TooLong(_)
                     | Self::AllFull(_)
             )
     }

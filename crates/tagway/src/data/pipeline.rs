@@ -116,6 +116,8 @@ async fn proceed(
         prefix: &snapshot.config.router.tags.prefix,
     };
     record.permits = rates::admit(&caller, access::meant(&caller, &model), &tags, &limited, record.began)?;
+    let regions: SmallVec<[&str; 2]> =
+        caller.policies().filter_map(|policy| policy.region.as_deref()).collect();
     let wanted = Wanted {
         model: access::meant(&caller, &model),
         tags: &tags,
@@ -123,6 +125,7 @@ async fn proceed(
         turn_on: caller.policies().any(|policy| policy.tag_filtering),
         // The key's tier goes before its team's.
         tier: caller.policies().find_map(|policy| policy.tier),
+        regions: &regions,
         user_agent: intake::user_agent(&head.headers),
     };
     let Current { board, capacity, .. } = current;

@@ -25,6 +25,7 @@ mod deployment_limits;
 mod errors;
 mod examples;
 mod fields;
+mod fit;
 mod gateway;
 mod ledger;
 mod ledger_loss;

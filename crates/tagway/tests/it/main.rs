@@ -16,6 +16,7 @@ mod books;
 mod budgets;
 mod budgets_held;
 mod budgets_shared;
+mod chaos;
 mod cli_remote;
 mod compatible;
 mod cooldowns;

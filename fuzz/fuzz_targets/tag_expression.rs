@@ -48,6 +48,7 @@ fn group() -> GroupIndex {
             allow_fail_open: false,
             enable_tag_filtering: None,
             tier: None,
+            region: None,
         })
         .collect();
     // Filtering is off: the expression alone decides.

@@ -36,6 +36,7 @@ impl Group {
                 allow_fail_open: false,
                 enable_tag_filtering: None,
                 tier: None,
+                region: None,
             })
             .collect();
         GroupIndex::build(&Settings { enable_tag_filtering: true, ..Settings::default() }, &[], &deployments)

@@ -27,6 +27,8 @@ pub struct Policy {
     pub tag_filtering: bool,
     /// The tier of deployments it may use.
     pub tier: Option<Tier>,
+    /// Where its requests must stay.
+    pub region: Option<Box<str>>,
     /// The models it may use.
     pub models: Models,
     /// Other names for models.

@@ -19,6 +19,7 @@ pub mod limits;
 pub mod metrics;
 pub mod money;
 pub mod price;
+pub mod priority;
 pub mod secret;
 pub mod snapshot;
 pub mod strategy;

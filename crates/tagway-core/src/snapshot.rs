@@ -17,6 +17,7 @@ use crate::config::{Config, Deployment as Entry, Rates, Router};
 use crate::dialect::resolve;
 use crate::limits::LimitedTags;
 use crate::price::Prices;
+use crate::priority::Admission;
 use crate::secret;
 use crate::strategy::{self, Strategy};
 use crate::tag::{DeploymentTags, GroupIndex};
@@ -141,6 +142,11 @@ impl Deployment {
         self.pricing.listed(&self.entry, &self.entry.upstream_model)
     }
 
+    /// The longest prompt it takes, when a client asks for `asked`; `None` when that is not known.
+    pub fn max_input(&self, asked: &str) -> Option<u64> {
+        self.entry.info.max_input.or_else(|| self.pricing.max_input(&self.entry, asked))
+    }
+
     /// The provider's name of the model as a JSON string, when a client asks for `asked`.
     pub fn upstream_model_json(&self, asked: &str) -> Cow<'_, str> {
         match &self.model_json {
@@ -187,6 +193,8 @@ pub struct Snapshot {
     pub groups: Vec<Group>,
     /// The declared tags with limits of rate.
     pub limited_tags: LimitedTags,
+    /// Who is let in while many requests are in progress; `None` where they have no limit.
+    pub admission: Option<Admission>,
     /// Digest of the master key.
     pub master_digest: Option<[u8; 32]>,
     /// Names of declared tags.
@@ -273,12 +281,14 @@ impl Snapshot {
         }
         let master_digest = config.general.master_key.as_ref().map(|key| secret::digest(key.expose()));
         let limited_tags = LimitedTags::new(&config.tags);
+        let admission = Admission::new(&config.general.overload, &config.tags);
         let declared = config.tags.iter().map(|tag| tag.name.as_str().into()).collect();
         Ok(Self {
             config,
             deployments,
             groups,
             limited_tags,
+            admission,
             master_digest,
             declared,
             names,
@@ -350,6 +360,7 @@ fn tags_of(entry: &Entry) -> DeploymentTags<'_> {
         allow_fail_open: entry.info.allow_fail_open,
         enable_tag_filtering: entry.info.enable_tag_filtering,
         tier: entry.info.tier,
+        region: entry.region.as_deref(),
     }
 }
 

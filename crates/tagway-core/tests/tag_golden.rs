@@ -66,6 +66,7 @@ fn check(case: &Value) {
             allow_fail_open: it.allow_fail_open,
             enable_tag_filtering: it.enable_tag_filtering,
             tier: None,
+            region: None,
         })
         .collect();
     let index = GroupIndex::build(&settings, &[], &parts);

@@ -7,7 +7,7 @@ mod tag_naive;
 
 use proptest::prelude::*;
 use tag_naive::{Case, Deployment, Tree, protected_set};
-use tagway_core::config::{Budget, Rates, TagDeclaration, TagKind, Tier};
+use tagway_core::config::{TagDeclaration, TagKind, Tier};
 use tagway_core::tag::{
     Ask, DeploymentTags, Explanation, Expression, GroupIndex, InheritedTags, Members, Origin, Outcome,
     RequestTags, Settings, Silent, UnknownTags, explain,
@@ -135,10 +135,8 @@ fn declarations() -> impl Strategy<Value = Vec<TagDeclaration>> {
     let kind = prop::sample::select(&[TagKind::Routing, TagKind::Attribution, TagKind::Both][..]);
     let one = (prop::sample::select(&DECLARED[..]), kind).prop_map(|(name, kind)| TagDeclaration {
         name: name.to_owned(),
-        description: None,
         kind,
-        rates: Rates::default(),
-        budget: Budget::default(),
+        ..TagDeclaration::default()
     });
     prop::collection::vec(one, 0..3).prop_map(|mut all| {
         all.sort_by(|a, b| a.name.cmp(&b.name));
@@ -217,6 +215,7 @@ fn decided(case: &Case) -> (Result<Vec<usize>, &'static str>, Explanation) {
             allow_fail_open: it.allow_fail_open,
             enable_tag_filtering: it.enable_tag_filtering,
             tier: it.tier,
+            region: None,
         })
         .collect();
     let index = GroupIndex::build(&case.settings, &case.declarations, &parts);
@@ -234,6 +233,7 @@ fn decided(case: &Case) -> (Result<Vec<usize>, &'static str>, Explanation) {
         turn_on: case.turn_on,
         expressions: &expressions,
         tier: case.tier,
+        regions: &[],
     };
     let healthy: Members = case.healthy.iter().copied().collect();
     let silent = index.decide(&ask, &healthy, &mut Silent);

@@ -1,6 +1,6 @@
 //! tagway's own rules of tag routing, one sentence each.
 
-use tagway_core::config::{Budget, Rates, TagDeclaration, TagKind};
+use tagway_core::config::{TagDeclaration, TagKind};
 use tagway_core::tag::{
     Ask, DeploymentTags, GroupIndex, Members, Origin, Refusal, RequestTags, Settings, Silent, UnknownTags,
     Via, check_pattern, explain,
@@ -19,6 +19,7 @@ fn group(settings: &Settings, declared: &[TagDeclaration], deployments: &[(&str,
             allow_fail_open: false,
             enable_tag_filtering: None,
             tier: None,
+            region: None,
         })
         .collect();
     GroupIndex::build(settings, declared, &parts)
@@ -79,13 +80,8 @@ fn a_refusal_that_time_heals_can_be_told_from_one_that_it_does_not() {
 
 #[test]
 fn an_attribution_tag_never_decides() {
-    let label = TagDeclaration {
-        name: "user:*".into(),
-        description: None,
-        kind: TagKind::Attribution,
-        rates: Rates::default(),
-        budget: Budget::default(),
-    };
+    let label =
+        TagDeclaration { name: "user:*".into(), kind: TagKind::Attribution, ..TagDeclaration::default() };
     let index = group(&on(), &[label], &[("u", &["user:1"]), ("plain", &["default"])]);
     for tag in ["user:1", "&user:2", "!user:1", "user:*"] {
         assert_eq!(ids(&index, &[(tag, Origin::Body)]), Ok(vec!["plain".into()]), "{tag}");
@@ -94,13 +90,8 @@ fn an_attribution_tag_never_decides() {
 
 #[test]
 fn a_level_declared_for_attribution_is_no_way_to_what_is_below() {
-    let label = TagDeclaration {
-        name: "region:eu".into(),
-        description: None,
-        kind: TagKind::Attribution,
-        rates: Rates::default(),
-        budget: Budget::default(),
-    };
+    let label =
+        TagDeclaration { name: "region:eu".into(), kind: TagKind::Attribution, ..TagDeclaration::default() };
     let settings = Settings { hierarchy: true, ..on() };
     let index = group(&settings, &[label], &[("fra", &["region:eu:fra"]), ("plain", &["default"])]);
     assert_eq!(ids(&index, &[("region:eu", Origin::Body)]), Ok(vec!["plain".into()]));

@@ -79,11 +79,12 @@ impl Catalog {
             }
         }
         for Stored { id, object, .. } in tags {
-            let Tag { description, kind, models, limits, .. } = object.clone();
+            let Tag { description, kind, priority, models, limits, .. } = object.clone();
             let declaration = TagDeclaration {
                 name: id.clone(),
                 description,
                 kind: kind.into(),
+                priority: priority.map(Into::into),
                 rates: limits.rates(),
                 budget: config::Budget::default(),
             };

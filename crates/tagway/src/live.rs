@@ -2,7 +2,7 @@
 //! beside it and swaps it in, or keeps the old one and says why.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use tagway_core::snapshot::Snapshot;
 use crate::capacity::Capacity;
 use crate::health::Board;
 use crate::host::System;
+use crate::places::Places;
 use crate::tasks::Stop;
 use crate::web;
 
@@ -69,6 +70,7 @@ impl Added {
             if let Some(declared) = config.tags.iter().find(|declared| declared.name == tag.name) {
                 // What may be spent is the file's to say, unless the stored tag does.
                 tag.budget = declared.budget.clone();
+                tag.priority = tag.priority.or(declared.priority);
             }
             config.tags.retain(|declared| declared.name != tag.name);
             config.tags.push(tag);
@@ -87,8 +89,8 @@ pub(crate) struct Live {
     rejected: AtomicU64,
     /// One reload at a time.
     reloading: Mutex<()>,
-    /// Requests in progress under `global_max_parallel_requests`.
-    pub(crate) in_flight: Arc<AtomicU32>,
+    /// Places for requests in progress, where they have a limit.
+    pub(crate) places: Arc<Places>,
 }
 
 /// How often slow deployments are looked for.
@@ -129,7 +131,7 @@ impl Live {
             added: ArcSwap::default(),
             rejected: AtomicU64::default(),
             reloading: Mutex::default(),
-            in_flight: Arc::default(),
+            places: Arc::default(),
         }
     }
 

@@ -26,6 +26,7 @@ mod meter;
 mod metrics;
 mod objects;
 mod peers;
+mod places;
 mod receipt;
 mod route;
 mod seal;

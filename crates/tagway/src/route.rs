@@ -63,6 +63,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) turn_on: bool,
     /// The tier of its key or team.
     pub(crate) tier: Option<Tier>,
+    /// Where it must stay.
+    pub(crate) regions: &'a [&'a str],
     /// Its User-Agent.
     pub(crate) user_agent: Option<&'a str>,
 }
@@ -70,7 +72,7 @@ pub(crate) struct Wanted<'a> {
 impl<'a> Wanted<'a> {
     /// What a request asks for that only says a model and tags.
     pub(crate) fn new(model: &'a str, tags: &'a [RequestTag<'a>]) -> Self {
-        Self { model, tags, expressions: &[], turn_on: false, tier: None, user_agent: None }
+        Self { model, tags, expressions: &[], turn_on: false, tier: None, regions: &[], user_agent: None }
     }
 
     fn ask(&self) -> Ask<'a> {
@@ -80,6 +82,7 @@ impl<'a> Wanted<'a> {
             turn_on: self.turn_on,
             expressions: self.expressions,
             tier: self.tier,
+            regions: self.regions,
         }
     }
 }
@@ -186,6 +189,7 @@ fn decide<'s>(
 fn refused(snapshot: &Snapshot, refusal: &Refusal, wanted: &Wanted<'_>) -> NoRoute {
     let status = match refusal {
         Refusal::UnknownTag { .. } => StatusCode::BAD_REQUEST,
+        Refusal::Region { .. } => StatusCode::FORBIDDEN,
         Refusal::CoolingDown => StatusCode::TOO_MANY_REQUESTS,
         Refusal::Tags | Refusal::OutsideBoundary => {
             StatusCode::from_u16(snapshot.config.router.tag_error_status).unwrap_or(StatusCode::UNAUTHORIZED)

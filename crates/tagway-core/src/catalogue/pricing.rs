@@ -17,6 +17,8 @@ pub struct Pricing {
     /// Prices of its own that do not make a whole: they replace single ones of the catalogue.
     own: Vec<Price>,
     inclusive: bool,
+    /// The longest prompt, when the model asked for does not matter.
+    max_input: Option<u64>,
     wild: bool,
 }
 
@@ -32,8 +34,10 @@ impl Pricing {
             catalogue: catalogue.clone(),
             own: own.collect(),
             inclusive: has_inclusive_tiers(entry.provider.name),
+            max_input: None,
             wild: false,
         };
+        pricing.max_input = pricing.listed(entry, &entry.upstream_model).and_then(|listed| listed.max_input);
         pricing.fixed = pricing.whole();
         if pricing.fixed.is_none() {
             pricing.wild = entry.base_model.is_none() && entry.upstream_model.contains('*');
@@ -84,6 +88,14 @@ impl Pricing {
             return self.listed_prices(entry, &fill(&entry.upstream_model, &entry.model_name, asked));
         }
         self.fixed.clone()
+    }
+
+    /// The longest prompt that the catalogue knows a call to take when a client asks for `asked`.
+    pub fn max_input(&self, entry: &Entry, asked: &str) -> Option<u64> {
+        if entry.base_model.is_some() || !entry.upstream_model.contains('*') {
+            return self.max_input;
+        }
+        self.listed(entry, &fill(&entry.upstream_model, &entry.model_name, asked))?.max_input
     }
 
     /// Whether it is known at load that calls have no known price.

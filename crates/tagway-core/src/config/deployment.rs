@@ -39,6 +39,7 @@ pub(super) struct Params {
     pub(super) cooldown_time: Option<Duration>,
     pub(super) prices: Vec<(String, f64)>,
     pub(super) base_model: Option<String>,
+    pub(super) region: Option<String>,
     pub(super) extra_headers: Vec<(http::HeaderName, http::HeaderValue)>,
     pub(super) mock: Option<Mock>,
     pub(super) defaults: Map<String, Value>,
@@ -213,6 +214,7 @@ fn build(
         cooldown_time: info.cooldown_time.or(params.cooldown_time),
         prices,
         base_model: params.base_model.or(info.base_model),
+        region: params.region,
         extra_headers: params.extra_headers,
         mock: params.mock,
         budget: params.budget,
@@ -226,6 +228,7 @@ fn build(
             tag_budgets: info.tag_budgets,
             allowed_fails: info.allowed_fails,
             access_groups: info.access_groups,
+            max_input: info.max_input,
             fields: info.fields,
         },
     })

@@ -21,6 +21,15 @@ fn foreign(params: &mut Params, at: &At<'_>, _: &mut Scope<'_>) {
     params.foreign.push((at.path.clone(), at.key));
 }
 
+fn region(params: &mut Params, at: &At<'_>, scope: &mut Scope<'_>) {
+    params.region = scope.text(at).filter(|region| {
+        if region.trim().is_empty() {
+            scope.error(at, "a region needs a name").help("leave `region_name` out where it is not known");
+        }
+        !region.trim().is_empty()
+    });
+}
+
 fn api_base(params: &mut Params, at: &At<'_>, scope: &mut Scope<'_>) {
     let Some(base) = scope.text(at) else { return };
     match url::Url::parse(&base) {
@@ -50,6 +59,7 @@ pub(super) const PARAMS: Table<Params> = &[
     ),
     ("api_version", Rule::Works(|params, at, scope| params.api_version = scope.text(at))),
     ("organization", Rule::Works(|params, at, scope| params.organization = scope.text(at))),
+    ("region_name", Rule::Works(region)),
     ("tags", Rule::Works(|params, at, scope| params.tags = tags::carried(at, scope))),
     ("tag_regex", Rule::Works(|params, at, scope| params.tag_regex = tags::patterns(at, scope))),
     ("weight", Rule::Works(|params, at, scope| params.weight = scope.number(at, 0.0))),
@@ -145,7 +155,12 @@ pub(super) const PARAMS: Table<Params> = &[
     ("default_api_key_rpm_limit", Rule::Refused(NO_LIMITS)),
     ("guardrails", Rule::Refused(NO_GUARD)),
     ("turn_off_message_logging", Rule::Refused("set it under `litellm_settings`, for all deployments")),
-    ("allowed_model_region", Rule::Refused("remove it, and keep deployments of regions apart by `tags`")),
+    (
+        "allowed_model_region",
+        Rule::Refused(
+            "give the deployment a `region_name`, and `allowed_model_region` to customers, keys or teams",
+        ),
+    ),
     (
         "litellm_credential_name",
         Rule::Refused("give `api_key` and `api_base` here: `credential_list` is not supported yet"),
@@ -226,7 +241,6 @@ pub(super) const PARAMS: Table<Params> = &[
     ("eos_token", Rule::Ignored),
     ("hf_model_name", Rule::Ignored),
     ("enable_prompt_caching", Rule::Ignored),
-    ("region_name", Rule::Ignored),
     ("fireworks_forward_user_id", Rule::Ignored),
     ("max_agentic_loops", Rule::Ignored),
     ("regional_processing_uplift_multiplier_eu", Rule::Ignored),

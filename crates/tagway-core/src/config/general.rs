@@ -3,6 +3,7 @@
 use super::alerts;
 use super::general_keys::GENERAL_KEYS;
 use super::model::{General, SpendFailure, SpendRules};
+use super::overload::{self, Overload};
 use super::scope::{At, Scope, strict};
 use super::spend_logs::SpendLogsDraft;
 use super::yaml::{Kind, Mark};
@@ -24,7 +25,7 @@ pub(super) struct Draft {
     pub(super) max_request_bytes: Option<usize>,
     pub(super) key_header: Option<http::HeaderName>,
     pub(super) reject_client_metadata_tags: bool,
-    pub(super) global_max_parallel_requests: Option<u32>,
+    pub(super) overload: Overload,
     pub(super) max_parallel_requests: Option<u64>,
     pub(super) strict_budgets: bool,
     pub(super) user_budget_on_team_keys: bool,
@@ -93,6 +94,7 @@ pub(super) fn read(at: Option<&At<'_>>, scope: &mut Scope<'_>) -> General {
     let mut draft = Draft::default();
     if let Some(at) = at {
         scope.walk(at, GENERAL_KEYS, &mut draft, strict);
+        overload::settle(draft.overload, at, scope);
     }
     let in_file = at.and_then(|at| at.node.get("master_key").map(|entry| at.entry(entry)));
     let in_file = in_file.filter(|at| !matches!(at.node.kind, Kind::Null));
@@ -111,7 +113,7 @@ pub(super) fn read(at: Option<&At<'_>>, scope: &mut Scope<'_>) -> General {
         max_request_bytes: draft.max_request_bytes.unwrap_or(DEFAULT_REQUEST_BYTES),
         key_header: draft.key_header,
         reject_client_metadata_tags: draft.reject_client_metadata_tags,
-        global_max_parallel_requests: draft.global_max_parallel_requests,
+        overload: draft.overload,
         max_parallel_requests: draft.max_parallel_requests,
         strict_budgets: draft.strict_budgets,
         user_budget_on_team_keys: draft.user_budget_on_team_keys,

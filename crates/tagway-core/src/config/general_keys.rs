@@ -2,6 +2,7 @@
 
 use super::alerts;
 use super::general::{Draft, journal_size, key_header, request_size, spend_failure, spend_updates};
+use super::overload;
 use super::scope::{At, Rule, Scope, Table};
 use super::spend_logs;
 use crate::secret::Secret;
@@ -33,13 +34,11 @@ pub(super) const GENERAL_KEYS: Table<Draft> = &[
         Rule::Works(|d, at, s| d.reject_client_metadata_tags = s.bool(at).unwrap_or(false)),
     ),
     ("use_x_forwarded_for", Rule::Ignored),
-    (
-        "global_max_parallel_requests",
-        Rule::Works(|d, at, s| {
-            d.global_max_parallel_requests =
-                s.whole(at, 1, i64::from(u32::MAX)).and_then(|n| u32::try_from(n).ok());
-        }),
-    ),
+    ("global_max_parallel_requests", Rule::Works(|d, at, s| overload::places(&mut d.overload, at, s))),
+    ("max_queued_requests", Rule::Works(|d, at, s| overload::queue(&mut d.overload, at, s))),
+    // LiteLLM's name for it.
+    ("admission_queue_timeout_seconds", Rule::Works(|d, at, s| overload::wait(&mut d.overload, at, s))),
+    ("priority_shares", Rule::Works(|d, at, s| overload::shares(&mut d.overload, at, s))),
     ("max_parallel_requests", Rule::Works(|d, at, s| d.max_parallel_requests = s.places(at))),
     ("strict_budgets", Rule::Works(|d, at, s| d.strict_budgets |= s.bool(at).unwrap_or(false))),
     // With it LiteLLM refuses what does not fit, too.
@@ -91,8 +90,16 @@ pub(super) const GENERAL_KEYS: Table<Draft> = &[
     ("fail_closed_rate_limit_enforcement", Rule::Refused(NO_LIMITS)),
     ("max_response_size_mb", Rule::Refused(NO_LIMITS)),
     ("token_rate_limit_type", Rule::Refused(NO_LIMITS)),
-    ("max_in_flight_requests_per_worker", Rule::Refused(NO_LIMITS)),
-    ("max_queued_requests_per_worker", Rule::Refused(NO_LIMITS)),
+    (
+        "max_in_flight_requests_per_worker",
+        Rule::Refused(
+            "use `global_max_parallel_requests`: it counts the requests of all workers of this gateway together",
+        ),
+    ),
+    (
+        "max_queued_requests_per_worker",
+        Rule::Refused("use `max_queued_requests`: it counts those who wait in the whole of this gateway"),
+    ),
     ("key_management_system", Rule::Refused(NO_SECRETS)),
     ("key_management_settings", Rule::Refused(NO_SECRETS)),
     ("use_google_kms", Rule::Refused(NO_SECRETS)),
@@ -109,7 +116,6 @@ pub(super) const GENERAL_KEYS: Table<Draft> = &[
     ("always_include_stream_usage", Rule::Missed("clients ask for it by `stream_options`")),
     ("use_team_public_model_name", Rule::Missed("name the model group in each request")),
     // What means nothing here.
-    ("admission_queue_timeout_seconds", Rule::Ignored),
     ("alert_signing_secret", Rule::Works(|d, at, s| alerts::signing(&mut d.alerts, at, s))),
     ("alert_to_webhook_url", Rule::Works(|d, at, s| alerts::urls(&mut d.alerts, at, s))),
     ("alert_type_config", Rule::Ignored),

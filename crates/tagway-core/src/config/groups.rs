@@ -35,6 +35,7 @@ pub(super) fn of(config: &Config) -> Vec<Group<'_>> {
                 allow_fail_open: deployment.info.allow_fail_open,
                 enable_tag_filtering: deployment.info.enable_tag_filtering,
                 tier: deployment.info.tier,
+                region: deployment.region.as_deref(),
             })
             .collect();
         let index = GroupIndex::build(&config.router.tags, &config.tags, &indexed);

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{Failures, SpendLogs};
+use super::{Failures, Overload, SpendLogs};
 use crate::catalogue::Catalogue;
 use crate::dialect::Provider;
 use crate::fault::AllowedFails;
 use crate::money::Nanos;
+use crate::priority::Priority;
 use crate::secret::Secret;
 use crate::strategy::Strategy;
 
@@ -76,6 +77,8 @@ pub struct Deployment {
     pub prices: Vec<(String, f64)>,
     /// `base_model` of `litellm_params` or `model_info`: the model whose price it has.
     pub base_model: Option<String>,
+    /// `region_name`: where it computes.
+    pub region: Option<String>,
     /// `extra_headers` for the provider.
     pub extra_headers: Vec<(http::HeaderName, http::HeaderValue)>,
     /// `mock_response`: answers without any upstream.
@@ -160,6 +163,8 @@ pub struct ModelInfo {
     pub allowed_fails: AllowedFails,
     /// `access_groups`: names under which lists of models may mean this deployment's.
     pub access_groups: Vec<String>,
+    /// `max_input_tokens`: its context window.
+    pub max_input: Option<u64>,
     /// Every field as written (`mode`, `base_model`, free-form ones too), for `/model/info`.
     pub fields: Map<String, Value>,
 }
@@ -209,6 +214,8 @@ pub struct Router {
     /// `enable_pre_call_checks`, or `enforce_model_rate_limits` among `optional_pre_call_checks`: `rpm` and `tpm` of
     /// deployments are limits.
     pub enforce_rates: bool,
+    /// `enable_pre_call_checks`: a prompt goes only where it fits the context window.
+    pub check_context_windows: bool,
     /// `default_max_parallel_requests` of deployments that say nothing of it.
     pub default_max_parallel_requests: Option<u64>,
     /// `provider_budget_config`: what may be spent on a provider, by its name.
@@ -368,8 +375,8 @@ pub struct General {
     pub key_header: Option<http::HeaderName>,
     /// `reject_clientside_metadata_tags`.
     pub reject_client_metadata_tags: bool,
-    /// `global_max_parallel_requests`.
-    pub global_max_parallel_requests: Option<u32>,
+    /// What becomes of too many requests at once.
+    pub overload: Overload,
     /// `max_parallel_requests`: of every virtual key that has no limit of its own.
     pub max_parallel_requests: Option<u64>,
     /// `strict_budgets`: all budgets are strict that do not say otherwise.
@@ -423,7 +430,7 @@ pub enum SpendFailure {
 }
 
 /// One declared tag or tag pattern (`customer:*`) of `tags`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TagDeclaration {
     /// The tag, or a pattern ending in `*`.
     pub name: String,
@@ -431,6 +438,8 @@ pub struct TagDeclaration {
     pub description: Option<String>,
     /// Whether it takes part in routing.
     pub kind: TagKind,
+    /// How important requests are that carry it.
+    pub priority: Option<Priority>,
     /// How many requests and tokens may carry it; under a pattern, each of its tags.
     pub rates: Rates,
     /// What may be spent on it; under a pattern, on each of its tags.

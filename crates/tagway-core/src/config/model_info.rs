@@ -25,6 +25,7 @@ pub(super) struct Info {
     pub(super) cooldown_time: Option<Duration>,
     pub(super) prices: Vec<(String, f64)>,
     pub(super) base_model: Option<String>,
+    pub(super) max_input: Option<u64>,
     pub(super) fields: Map<String, Value>,
 }
 
@@ -127,6 +128,7 @@ fn free_form(info: &mut Info, at: &At<'_>, key: &str, scope: &mut Scope<'_>) -> 
     }
     match key {
         "base_model" => info.base_model = scope.text(at),
+        "max_input_tokens" if !matches!(at.node.kind, Kind::Null) => info.max_input = tags::rate(at, scope),
         "tiered_pricing" if !matches!(at.node.kind, Kind::Null) => tiers(&mut info.prices, at, scope),
         _ => {}
     }

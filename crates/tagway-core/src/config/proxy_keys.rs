@@ -8,6 +8,7 @@ use super::scope::{Rule, Table};
 use super::{budgets, metrics};
 
 const NO_BUDGETS: &str = "remove it, and give the budget to each key, user or customer";
+const NO_RESERVATION: &str = "give `priority` to entries of `tags`, and `priority_shares` under `general_settings`: what is kept is a share of the requests at a time, not of `tpm` and `rpm`";
 const NO_GUARD: &str = "remove it only if requests may pass without this check";
 const AS_SENT: &str = "requests go out as the client sent them";
 
@@ -97,8 +98,8 @@ pub(super) const PROXY_KEYS: Table<Draft> = &[
     ("validate_end_user_id_in_db", Rule::Refused(NO_GUARD)),
     ("key_alias_pattern", Rule::Refused(NO_GUARD)),
     ("enable_key_alias_format_validation", Rule::Refused(NO_GUARD)),
-    ("priority_reservation", Rule::Refused(NO_GUARD)),
-    ("priority_reservation_settings", Rule::Refused(NO_GUARD)),
+    ("priority_reservation", Rule::Refused(NO_RESERVATION)),
+    ("priority_reservation_settings", Rule::Refused(NO_RESERVATION)),
     ("output_parse_pii", Rule::Refused(NO_GUARD)),
     ("azure_content_safety_params", Rule::Refused(NO_GUARD)),
     // What is missed.

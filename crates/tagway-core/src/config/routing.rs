@@ -32,6 +32,7 @@ pub(super) struct Draft {
     pub(super) max_fallbacks: Option<u32>,
     pub(super) aliases: Vec<Alias>,
     pub(super) enforce_rates: bool,
+    pub(super) check_context_windows: bool,
     pub(super) default_max_parallel_requests: Option<u64>,
     pub(super) provider_budgets: Vec<(String, Budget)>,
     pub(super) strategy: Option<Strategy>,
@@ -99,6 +100,10 @@ pub(super) const ROUTER: Table<Draft> = &[
     ("optional_pre_call_checks", Rule::Works(optional_checks)),
     ("enable_weighted_failover", Rule::Missed("retries ask the strategy again among what is left")),
     ("default_litellm_params", Rule::Missed("give the parameters in each `litellm_params`")),
+    (
+        "default_priority",
+        Rule::Missed("requests get their priority by their tags: give `priority` to entries of `tags`"),
+    ),
     ("max_retries", Rule::Missed("use `num_retries`")),
     ("weights", Rule::Missed("give `weight` in each `litellm_params`")),
     ("redis_url", Rule::Works(|r, at, s| valkey::url(&mut r.valkey, at, s))),
@@ -113,7 +118,6 @@ pub(super) const ROUTER: Table<Draft> = &[
     ("caching_groups", Rule::Ignored),
     ("client_ttl", Rule::Ignored),
     ("polling_interval", Rule::Ignored),
-    ("default_priority", Rule::Ignored),
     ("set_verbose", Rule::Ignored),
     ("debug_level", Rule::Ignored),
     ("alerting_config", Rule::Ignored),
@@ -154,12 +158,7 @@ fn provider_budgets(router: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
 fn checks(router: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
     if scope.bool(at) == Some(true) {
         router.enforce_rates = true;
-        scope
-            .warning_at_key(
-                at,
-                "`rpm` and `tpm` of deployments are enforced; context windows are not checked",
-            )
-            .help("the provider refuses what is too long for its context window");
+        router.check_context_windows = true;
     }
 }
 
@@ -296,6 +295,7 @@ pub(super) fn settle(own: Draft, proxy: Draft, scope: &Scope<'_>) -> Router {
         max_fallbacks: own.max_fallbacks.or(proxy.max_fallbacks).unwrap_or(5),
         aliases: own.aliases,
         enforce_rates: own.enforce_rates,
+        check_context_windows: own.check_context_windows,
         default_max_parallel_requests: own.default_max_parallel_requests,
         provider_budgets: own.provider_budgets,
         strategy: own.strategy.unwrap_or_default(),

@@ -4,6 +4,7 @@ use super::budgets;
 use super::model::{Budget, Rates, TagDeclaration, TagKind};
 use super::scope::{At, Rule, Scope, Table, quoted, strict};
 use super::yaml::Kind;
+use crate::priority::Priority;
 use crate::tag::check_pattern;
 
 /// `tags` of a deployment.
@@ -74,6 +75,7 @@ struct Draft {
     name: Option<String>,
     description: Option<String>,
     kind: TagKind,
+    priority: Option<Priority>,
     rates: Rates,
     budget: Budget,
 }
@@ -82,6 +84,7 @@ const DECLARATION: Table<Draft> = &[
     ("name", Rule::Works(|tag, at, scope| tag.name = scope.text(at))),
     ("description", Rule::Works(|tag, at, scope| tag.description = scope.text(at))),
     ("kind", Rule::Works(kind)),
+    ("priority", Rule::Works(priority)),
     ("max_budget", Rule::Works(|tag, at, scope| tag.budget.max = budgets::money(at, scope))),
     ("soft_budget", Rule::Works(|tag, at, scope| tag.budget.soft = budgets::money(at, scope))),
     ("budget_duration", Rule::Works(|tag, at, scope| tag.budget.duration = budgets::duration(at, scope))),
@@ -94,6 +97,11 @@ const DECLARATION: Table<Draft> = &[
     ("max_parallel_requests", Rule::Works(|tag, at, scope| tag.rates.in_progress = rate(at, scope))),
     ("models", Rule::Refused("remove it, and put the tag on the deployments it is for")),
 ];
+
+fn priority(tag: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
+    let words = Priority::ALL.map(|priority| (priority.as_str(), priority));
+    tag.priority = scope.word(at, &words);
+}
 
 pub(super) fn rate(at: &At<'_>, scope: &mut Scope<'_>) -> Option<u64> {
     scope.whole(at, 0, i64::MAX).and_then(|count| u64::try_from(count).ok())
@@ -155,8 +163,8 @@ pub(super) fn declared(at: &At<'_>, scope: &mut Scope<'_>) -> Vec<TagDeclaration
                 .error(&name_at, format!("{} is declared twice", name_at.shown()))
                 .help("keep one of the two");
         } else {
-            let Draft { description, kind, rates, budget, .. } = draft;
-            tags.push(TagDeclaration { name, description, kind, rates, budget });
+            let Draft { description, kind, priority, rates, budget, .. } = draft;
+            tags.push(TagDeclaration { name, description, kind, priority, rates, budget });
         }
     }
     tags

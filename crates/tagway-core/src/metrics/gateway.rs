@@ -10,6 +10,23 @@ const OF_MEMBER: &[Label] = &[ModelGroup, LitellmModelName, ModelId, ApiProvider
 /// `litellm_in_flight_requests`
 pub const IN_FLIGHT: Family =
     family("litellm_in_flight_requests", Gauge, &[], "Requests for models in progress.");
+/// `litellm_admission_admitted_requests`
+pub const ADMITTED: Family = family(
+    "litellm_admission_admitted_requests",
+    Gauge,
+    &[],
+    "Requests that have one of the places of `global_max_parallel_requests`.",
+);
+/// `litellm_admission_queued_requests`
+pub const QUEUED: Family =
+    family("litellm_admission_queued_requests", Gauge, &[Priority], "Requests that wait for such a place.");
+/// `litellm_admission_rejected_requests_total`
+pub const SHED: Family = family(
+    "litellm_admission_rejected_requests_total",
+    Counter,
+    &[Priority, Reason],
+    "Requests that got no such place: `queue_full`, `queue_timeout`, or `displaced` by a more important one.",
+);
 /// `litellm_deployment_state`
 pub const STATE: Family = family(
     "litellm_deployment_state",

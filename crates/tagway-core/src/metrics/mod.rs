@@ -79,13 +79,15 @@ pub enum Label {
     MatchedVia,
     /// A tag of the list of those that may be labels.
     Tag,
+    /// How important requests are.
+    Priority,
     /// The gateway's version.
     Version,
 }
 
 impl Label {
     /// So many there are.
-    pub const COUNT: usize = 25;
+    pub const COUNT: usize = 26;
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -114,6 +116,7 @@ impl Label {
             Self::Outcome => "outcome",
             Self::MatchedVia => "matched_via",
             Self::Tag => "tag",
+            Self::Priority => "priority",
             Self::Version => "version",
         }
     }
@@ -220,6 +223,9 @@ pub const ALL: &[&Family] = &[
     &budgets::GLOBAL_MOST,
     // gateway
     &gateway::IN_FLIGHT,
+    &gateway::ADMITTED,
+    &gateway::QUEUED,
+    &gateway::SHED,
     &gateway::STATE,
     &gateway::COOLDOWN,
     &gateway::RETRIES_DENIED,
@@ -275,6 +281,7 @@ pub const EVERY_LABEL: &[Label] = {
         Outcome,
         MatchedVia,
         Tag,
+        Priority,
         Version,
     ]
 };

@@ -1,5 +1,5 @@
 //! The tag decision: which deployments of a model group may serve a request. Steps and order are LiteLLM's;
-//! tiers, operators' expressions and inherited tags first shrink the group the steps run over, so nothing after
+//! regions, tiers, operators' expressions and inherited tags first shrink the group the steps run over, so nothing after
 //! them can lead out. Does not know strategies, budgets, HTTP, or why a deployment is not healthy.
 
 use smallvec::SmallVec;
@@ -29,12 +29,14 @@ pub struct Ask<'a> {
     pub expressions: &'a [(&'a Expression, Origin)],
     /// The tier of its key. Holds in a group that has tiers, filtering on or off.
     pub tier: Option<Tier>,
+    /// The regions it is bound to: one in all of them serves it, or nobody.
+    pub regions: &'a [&'a str],
 }
 
 impl<'a> Ask<'a> {
     /// An ask with tags and nothing else.
     pub fn new(tags: &'a [RequestTag<'a>]) -> Self {
-        Self { tags, user_agent: None, turn_on: false, expressions: &[], tier: None }
+        Self { tags, user_agent: None, turn_on: false, expressions: &[], tier: None, regions: &[] }
     }
 
     fn header(&self) -> Option<&'a str> {
@@ -125,6 +127,9 @@ impl GroupIndex {
         let mut terms = Terms::new();
         if on {
             self.look_up(ask.tags, &mut terms, observer)?;
+        }
+        if let Some(region) = self.foreign_region(ask) {
+            return Err(Refusal::Region { region: region.to_owned() });
         }
         let mut pool = healthy.and(self.all.words());
         observer.step(Step::Healthy, &pool);
@@ -225,8 +230,12 @@ impl GroupIndex {
         !self.prefix.is_empty() && tags.iter().any(confirms)
     }
 
-    /// Takes out of the group what tier and operators' expressions forbid.
+    /// Takes out of the group what regions, tier and operators' expressions forbid.
     pub(super) fn shrink(&self, ask: &Ask<'_>, pool: &mut Members, observer: &mut impl Observer) {
+        for region in ask.regions {
+            self.keep_region(region, pool);
+            observer.step(Step::Region(region), pool);
+        }
         if let Some(tier) = ask.tier
             && let Some(members) = self.of_tier(tier)
         {

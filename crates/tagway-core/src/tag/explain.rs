@@ -150,6 +150,7 @@ impl Notes<'_> {
     fn dropped_by(&self, step: Step<'_>, place: usize) -> String {
         match step {
             Step::Healthy => "cooling down".to_owned(),
+            Step::Region(region) => format!("not in the region `{region}`"),
             Step::Tier(_) => "not in the tier of the key".to_owned(),
             Step::Expression(expression, origin) => {
                 format!("does not satisfy the expression of {}: {expression}", origin.as_str())

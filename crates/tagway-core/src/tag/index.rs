@@ -24,6 +24,8 @@ pub struct DeploymentTags<'a> {
     pub enable_tag_filtering: Option<bool>,
     /// `model_info.tier`.
     pub tier: Option<Tier>,
+    /// `litellm_params.region_name`.
+    pub region: Option<&'a str>,
 }
 
 /// The index of a model group. Deployments are known by their place in it, which is config order.
@@ -49,6 +51,8 @@ pub struct GroupIndex {
     pub(super) patterns: Box<[Pattern]>,
     /// Free and paid deployments; `None` when no deployment of the group has a tier.
     tiers: Option<(Members, Members)>,
+    /// The deployments of each region.
+    pub(super) regions: Box<[(Box<str>, Members)]>,
     /// Every name a request may use for routing here → its number: the deployments' tags, with hierarchy the
     /// levels above them, and the wildcards that end at a level.
     numbers: NameMap<u32>,
@@ -139,6 +143,11 @@ impl GroupIndex {
         let names = Names::collect(&mut indexed, settings.hierarchy, &declared);
         let (free, paid) =
             (members(&|it| it.tier == Some(Tier::Free)), members(&|it| it.tier == Some(Tier::Paid)));
+        let mut regions: Vec<&str> = deployments.iter().filter_map(|it| it.region).collect();
+        regions.sort_unstable();
+        regions.dedup();
+        let regions =
+            regions.into_iter().map(|name| (name.into(), members(&|it| it.region == Some(name)))).collect();
         Self {
             match_any: settings.match_any,
             prefix: settings.prefix.as_str().into(),
@@ -158,6 +167,7 @@ impl GroupIndex {
                 .collect(),
             regexed: members(&|it| !it.tag_regex.is_empty()),
             tiers: (!free.is_empty() || !paid.is_empty()).then_some((free, paid)),
+            regions,
             deployments: indexed,
             patterns,
             numbers: names.numbers,

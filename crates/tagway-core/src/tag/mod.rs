@@ -10,6 +10,7 @@ pub mod name;
 mod observe;
 mod permit;
 mod refusal;
+mod region;
 mod request;
 
 pub use decide::{Ask, Decision, Matched, Via};

@@ -76,6 +76,8 @@ impl Role {
 pub enum Step<'a> {
     /// The deployments that do not cool down.
     Healthy,
+    /// A region that the request is bound to holds.
+    Region(&'a str),
     /// The key's tier holds.
     Tier(Tier),
     /// An expression holds.
@@ -109,6 +111,7 @@ impl fmt::Display for Step<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Healthy => f.write_str("not cooling down"),
+            Self::Region(region) => write!(f, "in the region `{region}`"),
             Self::Tier(Tier::Free) => f.write_str("in the key's tier, free"),
             Self::Tier(Tier::Paid) => f.write_str("in the key's tier, paid"),
             Self::Expression(expression, origin) => {

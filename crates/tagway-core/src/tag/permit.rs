@@ -10,7 +10,7 @@ use super::observe::Silent;
 use crate::config::TagKind;
 
 impl GroupIndex {
-    /// The deployments that tier, operators' expressions and inherited tags permit, healthy or not.
+    /// The deployments that regions, tier, operators' expressions and inherited tags permit, healthy or not.
     pub fn permitted(&self, ask: &Ask<'_>) -> Members {
         let mut pool = self.all.clone();
         self.shrink(ask, &mut pool, &mut Silent);

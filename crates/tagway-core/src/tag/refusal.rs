@@ -18,6 +18,11 @@ pub enum Refusal {
         /// Names it may have meant, best first, three at most.
         nearest: Vec<String>,
     },
+    /// No deployment of the group is where the request must stay.
+    Region {
+        /// The region.
+        region: String,
+    },
     /// No deployment of the group is healthy, whatever the tags.
     CoolingDown,
 }
@@ -29,6 +34,7 @@ impl Refusal {
             Self::Tags => "tag_policy",
             Self::OutsideBoundary => "outside_boundary",
             Self::UnknownTag { .. } => "unknown_tag",
+            Self::Region { .. } => "region",
             Self::CoolingDown => "cooling_down",
         }
     }
@@ -46,6 +52,11 @@ impl Refusal {
             }
             Self::UnknownTag { tag, nearest } => {
                 format!("Unknown tag `{tag}` for model={model}. Did you mean `{}`?", nearest.join("`, `"))
+            }
+            Self::Region { region } => {
+                format!(
+                    "No deployment of model={model} is in the region `{region}`, where this request must stay"
+                )
             }
             Self::CoolingDown => "No deployments available for selected model".to_owned(),
         }

@@ -192,6 +192,7 @@ fn fate(key: &str) -> Fate {
         | "headers"
         | "organization"
         | "guardrails"
+        | "allowed_model_region"
         | "policies"
         | "mock_timeout"
         | "mock_testing_fallbacks"

@@ -82,10 +82,8 @@ const BUDGET: Blank = Blank {
     ..NOTHING
 };
 
-const CUSTOMER: Blank = Blank {
-    nulls: &["allowed_model_region", "default_model", "object_permission", "object_permission_id"],
-    ..NOTHING
-};
+const CUSTOMER: Blank =
+    Blank { nulls: &["default_model", "object_permission", "object_permission_id"], ..NOTHING };
 
 const ORGANIZATION: Blank = Blank {
     nulls: &["users", "object_permission", "object_permission_id"],

@@ -15,6 +15,7 @@ use super::refusal::{Refusal, Refusals};
 use crate::accounts::{Account, now_millis};
 use crate::live::Current;
 use crate::metrics::{self, Format, Page};
+use crate::places::Places;
 use crate::receipt::Payer;
 use crate::store::Db;
 
@@ -201,6 +202,7 @@ fn of_deployments(gauges: &mut Gauges, current: &Current) {
 fn of_gateway(gauges: &mut Gauges, shared: &Shared) {
     let current = shared.live.current();
     gauges.one(&gateway::IN_FLIGHT, float(u64::try_from(shared.metrics.in_flight()).unwrap_or(0)));
+    of_places(gauges, &shared.live.places, &current);
     gauges.one(&gateway::REJECTED, float(shared.live.rejected()));
     gauges.one(&gateway::LABEL_SETS, float(shared.metrics.label_sets() as u64));
     gauges.add(&gateway::BUILD, vec![(Label::Version, env!("CARGO_PKG_VERSION").to_owned())], 1.0);
@@ -212,6 +214,21 @@ fn of_gateway(gauges: &mut Gauges, shared: &Shared) {
         let gateways = shared.peers.gateways();
         gauges.one(&gateway::VALKEY_UP, f64::from(u8::from(gateways.is_some())));
         gauges.one(&gateway::GATEWAYS, float(gateways.unwrap_or(0)));
+    }
+}
+
+fn of_places(gauges: &mut Gauges, places: &Places, current: &Current) {
+    if current.snapshot.admission.is_none() {
+        return;
+    }
+    gauges.one(&gateway::ADMITTED, f64::from(places.taken()));
+    for (priority, waiting, shed) in places.told() {
+        let label = || (Label::Priority, priority.as_str().to_owned());
+        gauges.add(&gateway::QUEUED, vec![label()], f64::from(waiting));
+        for (why, count) in shed {
+            let why = (Label::Reason, why.as_str().to_owned());
+            gauges.add(&gateway::SHED, vec![label(), why], float(count));
+        }
     }
 }
 

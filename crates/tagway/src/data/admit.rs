@@ -1,31 +1,59 @@
-//! Whether the gateway takes one more request now. Counts; never waits.
+//! Whether the gateway takes one more request: while it serves as many as it may, the more important ones wait for a
+//! place and the others are turned away. Knows the words for it; the counting is done in [`crate::places`].
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
-use tagway_core::snapshot::Snapshot;
+use tagway_core::priority::Admission;
+use tagway_core::tag::RequestTags;
 
 use super::failure::Failure;
-use crate::live::Live;
+use super::rates::names;
+use crate::auth::Caller;
+use crate::live::Current;
+use crate::places::{Entered, Place, Places, Shed};
 
-/// A place taken, given back when dropped.
-pub(crate) struct Hold(Arc<AtomicU32>);
-
-/// Takes a place under `global_max_parallel_requests`; `None` when there is no such limit.
-///
-/// # Errors
-/// All places are taken.
-pub(crate) fn reserve(live: &Live, snapshot: &Snapshot) -> Result<Option<Hold>, Failure> {
-    let Some(limit) = snapshot.config.general.global_max_parallel_requests else { return Ok(None) };
-    let hold = Hold(Arc::clone(&live.in_flight));
-    if limit <= hold.0.fetch_add(1, Ordering::Relaxed) {
-        return Err(Failure::Busy { limit });
-    }
-    Ok(Some(hold))
+/// A request that is let in to be read, and has no place yet.
+pub(crate) struct Door<'a> {
+    rules: &'a Admission,
+    prefix: &'a str,
+    places: &'a Arc<Places>,
+    entered: Entered,
 }
 
-impl Drop for Hold {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+/// Lets a request in to be read; `None` where requests in progress have no limit.
+///
+/// # Errors
+/// It would be turned away whatever it says.
+pub(crate) fn enter<'a>(
+    places: &'a Arc<Places>,
+    current: &'a Current,
+    caller: &Caller,
+) -> Result<Option<Door<'a>>, Failure> {
+    let Some(rules) = &current.snapshot.admission else { return Ok(None) };
+    let prefix = current.snapshot.config.router.tags.prefix.as_str();
+    let mut inherited = RequestTags::new();
+    for policy in caller.policies() {
+        policy.tags.iter().for_each(|tag| inherited.push(&**tag, policy.origin));
     }
+    let best = rules.best(names(&inherited, prefix));
+    let entered = places.enter(rules, best).map_err(|_| busy(places))?;
+    Ok(Some(Door { rules, prefix, places, entered }))
+}
+
+impl Door<'_> {
+    /// Takes a place for the request, now that all of its tags are known.
+    ///
+    /// # Errors
+    /// There was none in time.
+    pub(crate) async fn admit(self, tags: &RequestTags<'_>) -> Result<Place, Failure> {
+        let priority = self.rules.priority(names(tags, self.prefix));
+        let place = self.places.take(self.rules, priority).await;
+        // As long as it waits, its body is in memory.
+        drop(self.entered);
+        place.map_err(|_: Shed| busy(self.places))
+    }
+}
+
+fn busy(places: &Places) -> Failure {
+    Failure::Busy { taken: places.taken(), queued: places.queued() }
 }

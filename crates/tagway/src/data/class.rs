@@ -58,18 +58,21 @@ fn name(failure: &Failure) -> &'static str {
             (refused::Class::Other, 503) => "ServiceUnavailableError",
             (refused::Class::Other, _) => "APIError",
         },
+        Failure::TooLong(_) => "ContextWindowExceededError",
         Failure::Timeout { .. } => "Timeout",
         Failure::Unreachable { .. } | Failure::Garbled { .. } => "InternalServerError",
         Failure::Event { .. } => "APIConnectionError",
         Failure::OverBudget(_) => "BudgetExceededError",
         // LiteLLM's own limits.
-        Failure::OverLimit(_) | Failure::Busy { .. } => "HTTPException",
+        Failure::OverLimit(_) => "HTTPException",
         Failure::AllFull(_) => "RateLimitError",
         Failure::NoRoute(NoRoute::CoolingDown { .. }) => "RouterRateLimitError",
         Failure::NoRoute(NoRoute::UnknownModel { .. }) | Failure::UnknownModel { .. } => {
             "ProxyModelNotFoundError"
         }
-        Failure::Stuck(_) | Failure::Denied(Denied::Unreachable(_)) => "ServiceUnavailableError",
+        Failure::Stuck(_) | Failure::Busy { .. } | Failure::Denied(Denied::Unreachable(_)) => {
+            "ServiceUnavailableError"
+        }
         Failure::Unreadable(_)
         | Failure::TooLarge { .. }
         | Failure::SlowBody(_)

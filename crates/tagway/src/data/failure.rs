@@ -9,6 +9,7 @@ use tagway_core::access::TagForbidden;
 use tagway_core::wire::peek::Unreadable;
 
 use super::budgets::OverBudget;
+use super::fit::TooLong;
 use super::rates::OverLimit;
 use super::refused::Refused;
 use super::room::AllFull;
@@ -52,15 +53,15 @@ pub(crate) enum Failure {
     #[error(transparent)]
     AllFull(#[from] Box<AllFull>),
     #[error(transparent)]
+    TooLong(Box<TooLong>),
+    #[error(transparent)]
     TagForbidden(#[from] TagForbidden),
     #[error(transparent)]
     ModelForbidden(#[from] Forbidden),
     #[error(transparent)]
     NoRoute(#[from] NoRoute),
-    #[error(
-        "This gateway serves as many requests as it may (global_max_parallel_requests: {limit}). Try again."
-    )]
-    Busy { limit: u32 },
+    #[error("Gateway at capacity: {taken} in-flight, {queued} queued requests. Retry later.")]
+    Busy { taken: u32, queued: u32 },
     /// The provider answered with an error.
     #[error("{}", .0.message)]
     Refused(Box<Refused>),
@@ -161,18 +162,18 @@ impl Failure {
             | Self::ModelNotText
             | Self::MissingParameter { .. }
             | Self::UnknownModel { .. }
+            | Self::TooLong(_)
             | Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::SlowBody(_) | Self::Timeout { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::NoRoute(NoRoute::UnknownModel { .. }) => StatusCode::BAD_REQUEST,
             Self::NoRoute(NoRoute::Tags { status, .. }) => *status,
-            Self::NoRoute(NoRoute::CoolingDown { .. })
-            | Self::Busy { .. }
-            | Self::OverLimit(_)
-            | Self::AllFull(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::NoRoute(NoRoute::CoolingDown { .. }) | Self::OverLimit(_) | Self::AllFull(_) => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Self::OverBudget(over) => over.status,
             Self::Refused(refused) => refused.status,
-            Self::Stuck(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Stuck(_) | Self::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unreachable { .. }
             | Self::Garbled { .. }
             | Self::Event { .. }
@@ -201,9 +202,11 @@ impl Failure {
             | Self::MissingParameter { .. }
             | Self::UnknownModel { .. }
             | Self::Malformed(_)
+            | Self::TooLong(_)
             | Self::Timeout { .. } => "invalid_request_error",
             Self::NoRoute(NoRoute::CoolingDown { .. }) => "all_deployments_in_cooldown",
-            Self::Busy { .. } | Self::OverLimit(_) | Self::AllFull(_) => "throttling_error",
+            Self::Busy { .. } => "overloaded_error",
+            Self::OverLimit(_) | Self::AllFull(_) => "throttling_error",
             Self::OverBudget(_) => "budget_exceeded",
             Self::Refused(refused) => refused.kind,
             Self::Stuck(_) => "service_unavailable",
@@ -232,6 +235,7 @@ impl Failure {
             | Self::NoRoute(_)
             | Self::OverLimit(_)
             | Self::AllFull(_)
+            | Self::TooLong(_)
             | Self::Stuck(_)
             | Self::OverBudget(_)
             | Self::Busy { .. }
@@ -253,6 +257,7 @@ impl Failure {
             Self::OverLimit(_) | Self::AllFull(_) => Some("rate_limit"),
             Self::Stuck(_) => Some("ledger"),
             Self::OverBudget(_) => Some("budget"),
+            Self::TooLong(_) => Some("context_window"),
             Self::TagForbidden(_) => Some("tag_policy"),
             Self::ModelForbidden(_) => Some("model_access"),
             Self::Denied(Denied::Unreachable(_)) => Some("store_unreachable"),
@@ -295,6 +300,7 @@ impl Failure {
             | Self::Malformed(_)
             | Self::OverLimit(_)
             | Self::AllFull(_)
+            | Self::TooLong(_)
             | Self::Stuck(_)
             | Self::OverBudget(_)
             | Self::TagForbidden(_)
@@ -345,6 +351,7 @@ impl Failure {
                 self,
                 Self::NoRoute(NoRoute::Tags { .. } | NoRoute::CoolingDown { .. })
                     | Self::NoUpstream { .. }
+                    | Self::TooLong(_)
                     | Self::AllFull(_)
             )
     }

@@ -11,6 +11,7 @@ use tagway_core::wire::peek::Peek;
 
 use super::attempt::{self, Around, Reply, Tries};
 use super::failure::Failure;
+use super::fit;
 use super::intake::Call;
 use super::refused::Class;
 use super::wanted_fallbacks::{Target, Targets};
@@ -126,6 +127,7 @@ async fn hop<'s>(
     let mut left = plan.candidates.clone();
     // What was held for another group is free for this one.
     tries.holds = Holds::default();
+    fit::keep_fitting(around, &plan, &model, call, &mut left).await?;
     budgets::keep_open(around, &plan, &mut left)?;
     tries.holds = budgets::reserve(around, caller, wanted, call, &plan).await?;
     let stick = match &plan.group.strategy {
@@ -170,11 +172,11 @@ fn targets(router: &Router, model: &str, call: &Call<'_>, failure: &Failure) -> 
         list.map(|(_, targets)| targets.iter().cloned().map(Target::named).collect::<Vec<_>>())
     };
     let own = |targets: &Option<Targets>| targets.as_ref().map(|targets| targets.of(model));
+    let longer = || own(&call.context_fallbacks).or_else(|| of(&router.context_window_fallbacks));
     let special = match failure {
+        Failure::TooLong(_) => longer(),
         Failure::Refused(refused) => match refused.class {
-            Class::ContextWindow => {
-                own(&call.context_fallbacks).or_else(|| of(&router.context_window_fallbacks))
-            }
+            Class::ContextWindow => longer(),
             Class::ContentPolicy => {
                 own(&call.policy_fallbacks).or_else(|| of(&router.content_policy_fallbacks))
             }

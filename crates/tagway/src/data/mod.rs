@@ -15,6 +15,7 @@ mod estimate;
 pub(crate) mod explain;
 pub(crate) mod failure;
 mod fallback;
+mod fit;
 mod intake;
 mod measure;
 mod mock;

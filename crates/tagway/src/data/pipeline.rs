@@ -75,7 +75,7 @@ async fn proceed(
     let mut caller = auth::identify(snapshot, &gateway.directory, presented).await?;
     gateway.ledger.admits(snapshot.config.general.spend)?;
     record.known(&caller.who);
-    record.hold = admit::reserve(&gateway.live, snapshot)?;
+    let door = admit::enter(&gateway.live.places, current, &caller)?;
     let body = intake::body(body, snapshot.config.general.max_request_bytes).await?;
     record.request = body.clone();
     record.keep = Keep::of(&snapshot.config, &head.headers);
@@ -101,6 +101,9 @@ async fn proceed(
     }
     let tags = tags::resolve(&snapshot.config, &caller, &head.headers, &call.peek, call.endpoint)?;
     record.tagged(&tags);
+    if let Some(door) = door {
+        record.place = Some(door.admit(&tags).await?);
+    }
     gateway.seen.note(&tags, &snapshot.config.router.tags.prefix, record.began);
     let accounts = &*gateway.directory.accounts;
     let table = accounts.table();
@@ -113,6 +116,8 @@ async fn proceed(
         prefix: &snapshot.config.router.tags.prefix,
     };
     record.permits = rates::admit(&caller, access::meant(&caller, &model), &tags, &limited, record.began)?;
+    let regions: SmallVec<[&str; 2]> =
+        caller.policies().filter_map(|policy| policy.region.as_deref()).collect();
     let wanted = Wanted {
         model: access::meant(&caller, &model),
         tags: &tags,
@@ -120,6 +125,7 @@ async fn proceed(
         turn_on: caller.policies().any(|policy| policy.tag_filtering),
         // The key's tier goes before its team's.
         tier: caller.policies().find_map(|policy| policy.tier),
+        regions: &regions,
         user_agent: intake::user_agent(&head.headers),
     };
     let Current { board, capacity, .. } = current;

@@ -11,7 +11,6 @@ use tagway_core::tag::RequestTags;
 use tagway_core::tag::name::{Marker, TagName};
 use tagway_core::usage::Usage;
 
-use super::admit::Hold;
 use super::attempt::{Reply, Tries};
 use super::class::Class;
 use super::failure::Failure;
@@ -23,6 +22,7 @@ use crate::auth::Who;
 use crate::ledger::Writer;
 use crate::live::Current;
 use crate::metrics::Progress;
+use crate::places::Place;
 use crate::receipt::{Receipt, Tagged};
 use crate::route::Plan;
 
@@ -68,7 +68,7 @@ pub(crate) struct Record {
     pub(super) class: Option<Class>,
     pub(super) usage: Option<Usage>,
     /// The request's place among those in progress.
-    pub(crate) hold: Option<Hold>,
+    pub(crate) place: Option<Place>,
     /// What the limits of key and owners gave it.
     pub(crate) permits: Permits,
 }
@@ -116,7 +116,7 @@ impl Record {
             error: None,
             class: None,
             usage: None,
-            hold: None,
+            place: None,
             permits: Permits::default(),
         }
     }

@@ -23,6 +23,8 @@ pub(crate) struct Customer {
     pub(crate) budget_id: Option<String>,
     /// What requests that name it may use at most; everything when empty.
     pub(crate) models: Vec<String>,
+    /// Where its requests must be served: the `region_name` of deployments.
+    pub(crate) allowed_model_region: Option<String>,
     /// Free-form; `tags` and `tier` in it take part in routing.
     pub(crate) metadata: Map<String, Value>,
     #[serde(flatten)]
@@ -58,6 +60,7 @@ impl Owner for Customer {
     fn policy(&self, id: &str) -> Result<Policy, Unfit> {
         policy::of(Given {
             blocked: self.blocked,
+            region: self.allowed_model_region.as_deref(),
             models: Models::new(&self.models),
             ..Given::plain(Self::ORIGIN, id, &self.metadata)
         })

@@ -54,6 +54,8 @@ pub(crate) struct Key {
     pub(crate) allow_client_tags: Option<bool>,
     /// An expression that holds for every request: `region:eu and not preview`.
     pub(crate) tag_expression: Option<String>,
+    /// Where its requests must be served: the `region_name` of deployments.
+    pub(crate) allowed_model_region: Option<String>,
     pub(crate) router_settings: RouterSettings,
     #[serde(flatten)]
     pub(crate) limits: Limits,
@@ -145,6 +147,7 @@ impl Owner for Key {
             allow_client_tags: self.allow_client_tags,
             tag_expression: self.tag_expression.as_deref(),
             router_settings: Some(&self.router_settings),
+            region: self.allowed_model_region.as_deref(),
             models: Models::new(&self.models),
             aliases: &self.aliases,
             routes: Routes::new(&self.allowed_routes),

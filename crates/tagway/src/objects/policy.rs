@@ -24,6 +24,7 @@ pub(super) struct Given<'a> {
     pub(super) allow_client_tags: Option<bool>,
     pub(super) tag_expression: Option<&'a str>,
     pub(super) router_settings: Option<&'a RouterSettings>,
+    pub(super) region: Option<&'a str>,
     pub(super) models: Models,
     pub(super) aliases: &'a BTreeMap<String, String>,
     pub(super) routes: Routes,
@@ -42,6 +43,7 @@ impl<'a> Given<'a> {
             allow_client_tags: None,
             tag_expression: None,
             router_settings: None,
+            region: None,
             models: Models::default(),
             aliases: NO_ALIASES,
             routes: Routes::default(),
@@ -78,6 +80,11 @@ pub(super) fn of(given: Given<'_>) -> Result<Policy, Unfit> {
             return Err(Unfit::new("metadata.tier", message));
         }
     };
+    let region = given.region.filter(|region| !region.is_empty());
+    if region.is_some_and(|region| LONGEST_TAG < region.chars().count()) {
+        let message = format!("allowed_model_region may have {LONGEST_TAG} characters.");
+        return Err(Unfit::new("allowed_model_region", message));
+    }
     let expression =
         match given.tag_expression.filter(|text| !text.is_empty()) {
             None => None,
@@ -98,6 +105,7 @@ pub(super) fn of(given: Given<'_>) -> Result<Policy, Unfit> {
             .and_then(|settings| settings.enable_tag_filtering)
             .unwrap_or(false),
         tier,
+        region: region.map(Into::into),
         models: given.models,
         aliases: given
             .aliases

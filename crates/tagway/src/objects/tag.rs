@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tagway_core::config::TagKind;
+use tagway_core::priority::Priority;
 use utoipa::ToSchema;
 
 use super::{Kind, Limits, Links, Object};
@@ -17,6 +18,8 @@ pub(crate) struct Tag {
     pub(crate) owner: Option<String>,
     /// Whether it takes part in routing, in accounting, or in both.
     pub(crate) kind: TagUse,
+    /// How important requests are that carry it, while the gateway has more of them than it serves at a time.
+    pub(crate) priority: Option<TagPriority>,
     /// The deployments that carry it, by id or by model name.
     pub(crate) models: Vec<String>,
     /// A budget that gives the limits which the tag has not itself.
@@ -45,6 +48,25 @@ impl From<TagUse> for TagKind {
             TagUse::Routing => Self::Routing,
             TagUse::Attribution => Self::Attribution,
             TagUse::Both => Self::Both,
+        }
+    }
+}
+
+/// How important a request is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum TagPriority {
+    Low,
+    Normal,
+    High,
+}
+
+impl From<TagPriority> for Priority {
+    fn from(of: TagPriority) -> Self {
+        match of {
+            TagPriority::Low => Self::Low,
+            TagPriority::Normal => Self::Normal,
+            TagPriority::High => Self::High,
         }
     }
 }

@@ -35,6 +35,8 @@ pub(crate) struct Team {
     pub(crate) allow_client_tags: Option<bool>,
     /// An expression that holds for every request of its keys.
     pub(crate) tag_expression: Option<String>,
+    /// Where its requests must be served: the `region_name` of deployments.
+    pub(crate) allowed_model_region: Option<String>,
     pub(crate) router_settings: RouterSettings,
     #[serde(flatten)]
     pub(crate) limits: Limits,
@@ -133,6 +135,7 @@ impl Owner for Team {
             allow_client_tags: self.allow_client_tags,
             tag_expression: self.tag_expression.as_deref(),
             router_settings: Some(&self.router_settings),
+            region: self.allowed_model_region.as_deref(),
             models: Models::new(&self.models),
             aliases: &self.model_aliases,
             routes: Routes::default(),

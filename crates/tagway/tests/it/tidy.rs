@@ -18,7 +18,7 @@ const LAYERS: &[&[&str]] = &[
     &["accounts"],
     &["alerts"],
     &["store"],
-    &["capacity", "objects"],
+    &["capacity", "objects", "places"],
     &[
         "call",
         "cors",

@@ -16,6 +16,7 @@ const ADMINS: &[(&str, &str)] = &[
     ("allowed_tags", "Only proxy admins can set `allowed_tags` on a key."),
     ("allow_client_tags", "Only proxy admins can set `allow_client_tags` on a key."),
     ("tag_expression", "Only proxy admins can set `tag_expression` on a key."),
+    ("allowed_model_region", "Only proxy admins can set `allowed_model_region` on a key."),
     ("router_settings", "Only proxy admins can set `router_settings` on a key."),
     (
         "allowed_routes",
@@ -140,6 +141,7 @@ pub(super) async fn hand_down(actor: &Actor, edit: &mut Edit, key: &mut Key) -> 
     key.allowed_tags = maker.allowed_tags;
     key.allow_client_tags = maker.allow_client_tags;
     key.tag_expression = maker.tag_expression;
+    key.allowed_model_region = maker.allowed_model_region;
     key.router_settings = maker.router_settings;
     Ok(())
 }

@@ -233,8 +233,10 @@ fn may_reach(snapshot: &Snapshot, actor: &Actor, deployment: &Deployed) -> bool 
     }
     let expressions: Vec<_> =
         caller.policies().filter_map(|policy| Some((policy.expression.as_ref()?, policy.origin))).collect();
+    let regions: Vec<&str> = caller.policies().filter_map(|policy| policy.region.as_deref()).collect();
     let ask = Ask {
         expressions: &expressions,
+        regions: &regions,
         turn_on: caller.policies().any(|policy| policy.tag_filtering),
         tier: caller.policies().find_map(|policy| policy.tier),
         ..Ask::new(&tags)

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tagway_core::config::TagKind;
+use tagway_core::priority::Priority;
 use utoipa::IntoParams;
 
 use super::super::Shared;
@@ -100,6 +101,7 @@ pub(super) async fn list(
             ("name".to_owned(), tag.name.as_str().into()),
             ("description".to_owned(), tag.description.clone().into()),
             ("kind".to_owned(), kind.into()),
+            ("priority".to_owned(), tag.priority.map(Priority::as_str).into()),
             ("models".to_owned(), json!([])),
             ("model_info".to_owned(), json!({})),
         ]);

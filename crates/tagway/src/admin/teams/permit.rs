@@ -16,6 +16,7 @@ const ADMINS: &[&str] = &[
     "allowed_tags",
     "allow_client_tags",
     "tag_expression",
+    "allowed_model_region",
     "router_settings",
     "strict",
     "budget_window",

@@ -9,6 +9,7 @@ mod files;
 mod general;
 mod general_keys;
 mod groups;
+mod health;
 mod homes;
 mod identity;
 mod links;
@@ -37,6 +38,7 @@ mod tags;
 mod valkey;
 mod yaml;
 
+pub use health::{HealthCheck, HealthChecks};
 pub use load::{Host, Loaded, check, load};
 pub use mask::is_secret;
 pub use matrix::{Column, GroupMatrix, Matrix, Row, matrix};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{Failures, SpendLogs};
+use super::{Failures, HealthCheck, HealthChecks, SpendLogs};
 use crate::catalogue::Catalogue;
 use crate::dialect::Provider;
 use crate::fault::AllowedFails;
@@ -160,6 +160,8 @@ pub struct ModelInfo {
     pub allowed_fails: AllowedFails,
     /// `access_groups`: names under which lists of models may mean this deployment's.
     pub access_groups: Vec<String>,
+    /// How it is checked.
+    pub health: HealthCheck,
     /// Every field as written (`mode`, `base_model`, free-form ones too), for `/model/info`.
     pub fields: Map<String, Value>,
 }
@@ -388,6 +390,8 @@ pub struct General {
     pub spend: SpendRules,
     /// What the log of requests holds, and how long it is kept.
     pub spend_logs: SpendLogs,
+    /// How deployments are checked.
+    pub health: HealthChecks,
 }
 
 /// Where alerts go.

@@ -79,13 +79,15 @@ pub enum Label {
     MatchedVia,
     /// A tag of the list of those that may be labels.
     Tag,
+    /// How a deployment is.
+    State,
     /// The gateway's version.
     Version,
 }
 
 impl Label {
     /// So many there are.
-    pub const COUNT: usize = 25;
+    pub const COUNT: usize = 26;
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -114,6 +116,7 @@ impl Label {
             Self::Outcome => "outcome",
             Self::MatchedVia => "matched_via",
             Self::Tag => "tag",
+            Self::State => "state",
             Self::Version => "version",
         }
     }
@@ -221,6 +224,7 @@ pub const ALL: &[&Family] = &[
     // gateway
     &gateway::IN_FLIGHT,
     &gateway::STATE,
+    &gateway::STANDING,
     &gateway::COOLDOWN,
     &gateway::RETRIES_DENIED,
     &gateway::RPM_LIMIT,
@@ -275,6 +279,7 @@ pub const EVERY_LABEL: &[Label] = {
         Outcome,
         MatchedVia,
         Tag,
+        State,
         Version,
     ]
 };

@@ -26,6 +26,7 @@ mod errors;
 mod examples;
 mod fields;
 mod gateway;
+mod health_checks;
 mod ledger;
 mod ledger_loss;
 mod ledger_usage;

@@ -283,3 +283,10 @@ fn health_checks_load() {
     assert_eq!(one.health, expected);
     assert_eq!(one.fields["health_check_max_tokens"], 4, "and shown as written");
 }
+
+#[test]
+fn a_sample_of_decisions_is_explained() {
+    let sample =
+        |lines: &str| Files::one(&format!("model_list: []\n{lines}")).must_load().config.tag_settings.sample;
+    assert_eq!((sample(""), sample("tag_settings: {explain_sample: 0.5}")), (0.01, 0.5));
+}

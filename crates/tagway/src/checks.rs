@@ -169,7 +169,7 @@ pub(crate) async fn keep(checks: Arc<Checks>, live: Arc<Live>, mut stop: Stop) {
         while let Some(ended) = calls.try_join_next() {
             let Ok((current, id, outcome)) = ended else { continue };
             if let Some(outcome) = outcome {
-                note(&current, id, outcome);
+                note(&current, id, &outcome);
             }
             let rules = &current.snapshot.config.general.health;
             let name = current.snapshot.deployment(id).entry.info.id.as_str();
@@ -217,10 +217,10 @@ fn begin(
     ids
 }
 
-fn note(current: &Current, id: DeploymentId, outcome: Arc<Outcome>) {
+fn note(current: &Current, id: DeploymentId, outcome: &Arc<Outcome>) {
     let rules = &current.snapshot.config.general.health;
     let entry = &current.snapshot.deployment(id).entry;
-    if !current.board.checked(id, Arc::clone(&outcome), rules) {
+    if !current.board.checked(id, Arc::clone(outcome), rules) {
         return;
     }
     let (deployment, group) = (entry.info.id.as_str(), entry.model_name.as_str());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{Failures, HealthCheck, HealthChecks, SpendLogs};
+use super::{Failures, HealthCheck, HealthChecks, SpendLogs, TagSettings};
 use crate::catalogue::Catalogue;
 use crate::dialect::Provider;
 use crate::fault::AllowedFails;
@@ -27,6 +27,8 @@ pub struct Config {
     pub general: General,
     /// `tags`: the declared vocabulary.
     pub tags: Vec<TagDeclaration>,
+    /// `tag_settings`.
+    pub tag_settings: TagSettings,
     /// What models cost that say nothing of it themselves.
     pub catalogue: Catalogue,
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tagway_core::snapshot::DeploymentId;
 
-use super::{Board, IN_SERVICE, PROBED};
+use super::{Board, HALF_OPEN, IN_SERVICE, PROBED};
 
 /// How a deployment is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +102,8 @@ impl Board {
         }
         if until != IN_SERVICE {
             let why = Some("its cooldown has ended: the next call tries it out".to_owned());
-            return State { why, since: ago(until), ..bare(Standing::Probing) };
+            let since = ago(until).filter(|_| until != HALF_OPEN);
+            return State { why, since, ..bare(Standing::Probing) };
         }
         bare(Standing::Healthy)
     }

@@ -170,7 +170,7 @@ async fn a_deployment_is_called_by_one_check_at_a_time_and_the_others_do_not_wai
     let slow = Fake::answer(|_| Reply::completion("hi", 1, 1).hold(After::Request)).await;
     let quick = Fake::start().await;
     let deployments = [at("m", "slow", &slow.url(), "[]"), at("m", "quick", &quick.url(), "[]")];
-    let gateway = Gateway::start(&config(&deployments, &[OFTEN, ROUTER].concat()));
+    let _gateway = Gateway::start(&config(&deployments, &[OFTEN, ROUTER].concat()));
     slow.until_held(1).await;
     quick.until_hits(quick.hits() + 5).await;
     assert_eq!(slow.hits(), 1);

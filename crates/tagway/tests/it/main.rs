@@ -20,6 +20,7 @@ mod cli_remote;
 mod compatible;
 mod cooldowns;
 mod customers;
+mod decisions;
 mod default_limits;
 mod deployment_limits;
 mod errors;

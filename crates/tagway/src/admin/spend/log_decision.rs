@@ -33,7 +33,7 @@ use crate::store::{LogFilter, LogPart};
 pub(super) async fn show(
     State(shared): State<Shared>,
     actor: Actor,
-    Part(call): Part<String>,
+    Part(call): Part,
 ) -> Result<Json<Value>, Refusal> {
     let own = actor.caller.bearer().map(|bearer| bearer.id.clone());
     let reach = match Reach::of(&shared, &actor, REQUESTS).await {
@@ -59,7 +59,7 @@ pub(super) async fn show(
     if !actor.sees_all() {
         only_own(&actor, &mut decision);
     }
-    Ok(Json(shown(&receipt, decision)))
+    Ok(Json(shown(&receipt, &decision)))
 }
 
 async fn first(
@@ -94,7 +94,7 @@ fn only_own(actor: &Actor, decision: &mut Value) {
     }
 }
 
-fn shown(receipt: &Receipt, decision: Value) -> Value {
+fn shown(receipt: &Receipt, decision: &Value) -> Value {
     let about = &receipt.subject;
     let tags: Vec<Value> =
         about.tags.iter().map(|tagged| json!({"tag": tagged.tag, "origin": tagged.origin})).collect();

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use config_host::Files;
 use tagway_core::config::{
-    Mock, MockError, Overload, Rates, SpendFailure, SpendRules, TagKind, Tier, Valkey,
+    HealthCheck, HealthChecks, Mock, MockError, Overload, Rates, SpendFailure, SpendRules, TagKind, Tier,
+    Valkey,
 };
+use tagway_core::fault::{Fault, OutlierEjection, RetryBudget};
 use tagway_core::money::Nanos;
 use tagway_core::secret::Secret;
-use tagway_core::fault::{Fault, OutlierEjection, RetryBudget};
 use tagway_core::strategy::{By, Latency, Strategy};
 
 #[test]
@@ -231,4 +232,65 @@ fn environment_variables_of_the_file_go_before_the_process() {
         .config;
     assert_eq!(config.deployments[0].api_base.as_deref(), Some("http://file"));
     assert_eq!(config.deployments[0].api_key.as_ref().map(|key| key.expose()), Some("real"));
+}
+
+#[test]
+fn health_checks_load() {
+    let loaded = |settings: &str, info: &str| {
+        Files::one(&format!(
+            "model_list:\n- {{model_name: a, litellm_params: {{model: 'openai/*', api_key: k}}, model_info: {{{info}}}}}\ngeneral_settings:\n  master_key: a-long-enough-master-key\n{settings}"
+        ))
+        .env("HEALTH_CHECK_TIMEOUT_SECONDS", "7")
+        .must_load()
+    };
+    let checks = |settings: &str| loaded(settings, "").config.general.health;
+    let seconds = Duration::from_secs;
+    let usual = checks("");
+    assert_eq!((usual.every, usual.routes, usual.details), (None, false, true));
+    assert_eq!((usual.at_once, usual.patience, usual.tokens), (16, seconds(7), 16));
+    let on = checks("  background_health_checks: true\n");
+    assert_eq!((on.every, on.routes, on.stale_after), (Some(seconds(300)), false, seconds(600)));
+    let off = checks("  background_health_checks: true\n  health_check_interval: 0\n");
+    assert_eq!(off.every, None, "as in LiteLLM");
+    let all = checks(
+        "  background_health_checks: true\n  health_check_interval: 30\n  enable_health_check_routing: true\n  health_check_staleness_threshold: 45\n  health_check_concurrency: 2\n  health_check_details: false\n  health_check_ignore_transient_errors: true\n  background_health_check_model_groups: [a]\n  health_check_skip_disabled_background_models: true\n",
+    );
+    let expected = HealthChecks {
+        every: Some(seconds(30)),
+        at_once: 2,
+        details: false,
+        routes: true,
+        stale_after: seconds(45),
+        ignore_transient: true,
+        groups: Some(vec!["a".to_owned()]),
+        skip_disabled: true,
+        patience: seconds(7),
+        tokens: 16,
+    };
+    assert_eq!(all, expected);
+    let idle = loaded("  enable_health_check_routing: true\n", "");
+    assert!(!idle.config.general.health.routes);
+    let notes: Vec<&str> = idle.notes.iter().map(|note| note.message.as_str()).collect();
+    assert_eq!(notes, ["without effect: no deployment is checked in the background"]);
+
+    let info = "health_check_model: openai/gpt-4o-mini, health_check_timeout: 2.5, health_check_max_tokens: 4, health_check_supports_max_tokens: true, health_check_reasoning_effort: low, health_check_params: {x: 1}, disable_background_health_check: true";
+    let one = &loaded("", info).config.deployments[0].info;
+    let expected = HealthCheck {
+        not_in_background: true,
+        model: Some(("openai/gpt-4o-mini".to_owned(), "gpt-4o-mini".to_owned())),
+        timeout: Some(Duration::from_millis(2500)),
+        tokens: Some(4),
+        takes_tokens: Some(true),
+        effort: Some("low".into()),
+        params: serde_json::Map::from_iter([("x".to_owned(), 1.into())]),
+    };
+    assert_eq!(one.health, expected);
+    assert_eq!(one.fields["health_check_max_tokens"], 4, "and shown as written");
+}
+
+#[test]
+fn a_sample_of_decisions_is_explained() {
+    let sample =
+        |lines: &str| Files::one(&format!("model_list: []\n{lines}")).must_load().config.tag_settings.sample;
+    assert_eq!((sample(""), sample("tag_settings: {explain_sample: 0.5}")), (0.01, 0.5));
 }

@@ -17,6 +17,7 @@ use crate::accounts::{self, Accounts};
 use crate::admin::{Admin, Shared};
 use crate::alerts;
 use crate::catalog::Catalog;
+use crate::checks::{self, Checks};
 use crate::data::probe;
 use crate::directory::{self, Directory};
 use crate::ledger::{self, Ledger, Shipper};
@@ -147,6 +148,7 @@ async fn serve(
         // Budgets would not hold.
         return Err(anyhow!("cannot read the store"));
     }
+    let checks = Checks::new(|current, id, question| Box::pin(probe::call(current, id, question)));
     let shared = Shared {
         live: Arc::clone(&live),
         directory: Arc::clone(&directory),
@@ -157,9 +159,7 @@ async fn serve(
         ledger: Arc::clone(&ledger),
         metrics: Arc::clone(&metrics),
         draining: Arc::new(AtomicBool::new(false)),
-        probe: |current, id| {
-            Box::pin(async move { probe::call(current, id).await.map_err(|failure| failure.to_string()) })
-        },
+        checks: Arc::clone(&checks),
     };
     let draining = Arc::clone(&shared.draining);
     let admin = Admin::new(shared, control.clone());
@@ -179,6 +179,7 @@ async fn serve(
         async move { catalog.refresh().await }
     };
     tasks.spawn("reload", |stop| live::watch(Arc::clone(&live), renew, stop));
+    tasks.spawn("health checks", |stop| checks::keep(checks, Arc::clone(&live), stop));
     let alerts = live.current().snapshot.config.general.alerts.clone();
     tasks.spawn("outliers", |stop| live::eject_outliers(Arc::clone(&live), stop));
     tasks.spawn("alerts", |stop| alerts::tell(alerts, db.clone(), crossed, stop));

@@ -3,9 +3,11 @@
 //!
 //! A cooldown ends half-open: one call tries the deployment while the others go on elsewhere, and its end decides.
 
+mod checked;
 mod figures;
 mod learned;
 mod outliers;
+mod state;
 mod traffic;
 
 use std::collections::HashMap;
@@ -17,10 +19,14 @@ use tagway_core::fault::{Cooling, RetryBudget};
 use tagway_core::snapshot::{DeploymentId, Group, GroupId, Snapshot};
 use tagway_core::tag::Members;
 
+use checked::Checked;
+pub(crate) use checked::{Ill, Outcome};
 use figures::Figures;
 pub(crate) use figures::{Ended, Flight};
 pub(crate) use learned::Learned;
 pub(crate) use outliers::rules as latency_rules;
+use state::Cause;
+pub(crate) use state::Standing;
 use traffic::Traffic;
 
 /// `Mark::until` of a deployment that is not out of service …
@@ -40,6 +46,8 @@ pub(crate) struct Board {
     ids: HashMap<Box<str>, Arc<Mark>>,
     traffic: Vec<Arc<Traffic>>,
     groups: HashMap<Box<str>, Arc<Traffic>>,
+    /// Whether a failed check keeps a deployment from serving where others may.
+    heeds_checks: bool,
 }
 
 /// One deployment's health. Times are milliseconds since the board's start.
@@ -58,6 +66,8 @@ struct Mark {
     row: AtomicU32,
     learned: Learned,
     figures: Figures,
+    cause: Cause,
+    checked: Checked,
 }
 
 impl Mark {
@@ -160,7 +170,9 @@ impl Board {
             traffic.push(Arc::clone(&known));
             groups.insert(name, known);
         }
-        Self { start: before.map_or(now, |board| board.start), marks, ids, traffic, groups }
+        let start = before.map_or(now, |board| board.start);
+        let heeds_checks = snapshot.config.general.health.routes;
+        Self { start, marks, ids, traffic, groups, heeds_checks }
     }
 
     fn millis(&self, now: Instant) -> u64 {
@@ -210,13 +222,14 @@ impl Board {
         self.traffic.get(group.0 as usize).map_or(0, |traffic| traffic.denied())
     }
 
-    /// The members of a group that are in service.
+    /// The members of a group that are in service and have not failed their check.
     pub(crate) fn healthy(&self, group: &Group, now: Instant) -> Members {
         let now = self.millis(now);
-        self.members(group, |mark| !mark.is_out(now))
+        self.members(group, |mark| !mark.is_out(now) && !self.is_unfit(mark, now))
     }
 
-    /// Those that may be called when no healthy one can: being tried out just now, or slow.
+    /// Those that may be called when no healthy one can: being tried out just now, slow, or those whose check has
+    /// failed, which may have been wrong.
     pub(crate) fn bearable(&self, group: &Group, now: Instant) -> Members {
         let now = self.millis(now);
         self.members(group, |mark| {
@@ -287,6 +300,7 @@ impl Board {
         let until = now.saturating_add(millis(failed.time));
         if let Some(probe) = probe {
             let _ = mark.until.compare_exchange(PROBED, until, Ordering::Relaxed, Ordering::Relaxed);
+            mark.slow.store(false, Ordering::Relaxed);
             mark.forget();
             drop(probe);
             return true;

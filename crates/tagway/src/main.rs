@@ -12,6 +12,7 @@ mod boot;
 mod call;
 mod capacity;
 mod catalog;
+mod checks;
 mod cli;
 mod cors;
 mod data;

@@ -141,6 +141,8 @@ pub(crate) struct Receipt<S = Arc<Subject>> {
     pub(crate) fallbacks: u32,
     /// Prompt and answer, where they are kept.
     pub(crate) texts: Option<Box<Texts>>,
+    /// How it was routed, as JSON, where that is kept.
+    pub(crate) decision: Option<Box<str>>,
     /// Last, so that a journal's entry ends with it and many that end alike are read once.
     pub(crate) subject: S,
 }
@@ -203,7 +205,7 @@ impl Receipt<()> {
     pub(crate) fn about(self, subject: Arc<Subject>) -> Receipt {
         let Self { id, named, began, took, first_byte, upstream, stream, status, error, usage, cost, .. } =
             self;
-        let (retries, fallbacks, texts) = (self.retries, self.fallbacks, self.texts);
+        let (retries, fallbacks, texts, decision) = (self.retries, self.fallbacks, self.texts, self.decision);
         Receipt {
             id,
             named,
@@ -219,6 +221,7 @@ impl Receipt<()> {
             retries,
             fallbacks,
             texts,
+            decision,
             subject,
         }
     }
@@ -312,9 +315,9 @@ mod tests {
         assert_eq!(
             written,
             concat!(
-                "07046d696e6580c0e285e368ac0201c8016401c801000103000300000000000000010a010000022f6501",
-                "016b0000000000016d0000000001026575036b6579010474616773026575010c00feffffffffffffffff",
-                "01"
+                "07046d696e6580c0e285e368ac0201c8016401c801000103000300000000000000010a01000000022f65",
+                "01016b0000000000016d0000000001026575036b6579010474616773026575010c00feffffffffffffff",
+                "ff01"
             )
         );
     }

@@ -8,10 +8,10 @@ use serde::Serialize;
 use tagway_core::config::Tier;
 use tagway_core::snapshot::{DeploymentId, Group, Named, Snapshot, header_value};
 use tagway_core::tag::{
-    Ask, Decision, Explanation, Expression, Members, Origin, Refusal, RequestTag, Silent, explain,
+    Ask, COOLING, Decision, Explanation, Expression, Members, Origin, Refusal, RequestTag, Silent, explain,
 };
 
-use crate::health::Board;
+use crate::health::{Board, Standing};
 
 /// Why no deployment may serve a request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -162,7 +162,13 @@ fn decide<'s>(
     let decided = match trail {
         None => group.index.decide(&ask, &healthy, &mut Silent),
         Some(hops) => {
-            let (decided, explanation) = explain(&group.index, &ask, &healthy, wanted.model);
+            let (decided, mut explanation) = explain(&group.index, &ask, &healthy, wanted.model);
+            // The core is told who is not to serve, and not why.
+            for (verdict, id) in explanation.deployments.iter_mut().zip(&group.deployments) {
+                if verdict.reason == COOLING && board.state(*id, now).standing == Standing::Unhealthy {
+                    verdict.reason = "its last health check has failed".to_owned();
+                }
+            }
             hops.push(Hop { model_group: group.name.clone(), strategy: group.strategy.name(), explanation });
             decided
         }

@@ -11,7 +11,7 @@ use super::model_info::{self, Info};
 use super::prices::{is_price, price};
 use super::scope::{At, Rule, Scope, Table, nearest};
 use super::yaml::Kind;
-use super::{identity, links, mask};
+use super::{health, identity, links, mask};
 use crate::dialect::{Provider, Resolved, resolve};
 use crate::secret::Secret;
 
@@ -191,6 +191,13 @@ fn build(
             prices.push((name, price));
         }
     }
+    let mut checked = std::mem::take(&mut info.health);
+    if let Some(written) = checked.model
+        && let Some(info_at) = item_at.node.get("model_info").map(|entry| item_at.entry(entry))
+        && let Some(entry) = info_at.node.get("health_check_model")
+    {
+        checked.check.model = health::model(written, provider, &info_at.entry(entry), scope);
+    }
     let id = info.id.unwrap_or_else(|| identity::of_entry(item_at.node));
     Some(Deployment {
         model_name,
@@ -229,6 +236,7 @@ fn build(
             allowed_fails: info.allowed_fails,
             access_groups: info.access_groups,
             max_input: info.max_input,
+            health: checked.check,
             fields: info.fields,
         },
     })

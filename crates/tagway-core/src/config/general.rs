@@ -2,6 +2,7 @@
 
 use super::alerts;
 use super::general_keys::GENERAL_KEYS;
+use super::health;
 use super::model::{General, SpendFailure, SpendRules};
 use super::overload::{self, Overload};
 use super::scope::{At, Scope, strict};
@@ -37,6 +38,7 @@ pub(super) struct Draft {
     pub(super) spend_disabled: bool,
     pub(super) alerts: alerts::Draft,
     pub(super) spend_logs: SpendLogsDraft,
+    pub(super) health: health::Draft,
 }
 
 pub(super) fn request_size(draft: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
@@ -127,6 +129,7 @@ pub(super) fn read(at: Option<&At<'_>>, scope: &mut Scope<'_>) -> General {
         },
         alerts: draft.alerts.settle(scope),
         spend_logs: draft.spend_logs.finish(scope),
+        health: draft.health.finish(scope),
     }
 }
 

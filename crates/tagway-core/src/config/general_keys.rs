@@ -2,6 +2,7 @@
 
 use super::alerts;
 use super::general::{Draft, journal_size, key_header, request_size, spend_failure, spend_updates};
+use super::health;
 use super::overload;
 use super::scope::{At, Rule, Scope, Table};
 use super::spend_logs;
@@ -131,8 +132,8 @@ pub(super) const GENERAL_KEYS: Table<Draft> = &[
     ("allow_unmanaged_response_ids", Rule::Ignored),
     ("allowed_file_extensions", Rule::Ignored),
     ("auto_redirect_ui_login_to_sso", Rule::Ignored),
-    ("background_health_check_model_groups", Rule::Ignored),
-    ("background_health_checks", Rule::Ignored),
+    ("background_health_check_model_groups", Rule::Works(health::groups)),
+    ("background_health_checks", Rule::Works(health::background)),
     ("block_robots", Rule::Ignored),
     ("blocked_file_extensions", Rule::Ignored),
     ("claude_code_gateway_managed_settings", Rule::Ignored),
@@ -175,19 +176,19 @@ pub(super) const GENERAL_KEYS: Table<Draft> = &[
     ("drain_endpoint_token", Rule::Ignored),
     ("enable_claude_code_gateway", Rule::Ignored),
     ("enable_drain_endpoint", Rule::Ignored),
-    ("enable_health_check_routing", Rule::Ignored),
+    ("enable_health_check_routing", Rule::Works(health::routes)),
     ("enable_mcp_registry", Rule::Ignored),
     ("enable_openai_websocket_passthrough", Rule::Ignored),
     ("enable_public_model_hub", Rule::Ignored),
     ("expose_fallback_errors_to_caller", Rule::Ignored),
     ("failed_login_block_seconds", Rule::Ignored),
     ("failed_login_window_seconds", Rule::Ignored),
-    ("health_check_concurrency", Rule::Ignored),
-    ("health_check_details", Rule::Ignored),
-    ("health_check_ignore_transient_errors", Rule::Ignored),
-    ("health_check_interval", Rule::Ignored),
-    ("health_check_skip_disabled_background_models", Rule::Ignored),
-    ("health_check_staleness_threshold", Rule::Ignored),
+    ("health_check_concurrency", Rule::Works(health::at_once)),
+    ("health_check_details", Rule::Works(health::details)),
+    ("health_check_ignore_transient_errors", Rule::Works(health::ignore_transient)),
+    ("health_check_interval", Rule::Works(health::every)),
+    ("health_check_skip_disabled_background_models", Rule::Works(health::skip_disabled)),
+    ("health_check_staleness_threshold", Rule::Works(health::stale_after)),
     ("hide_default_credentials_hint", Rule::Ignored),
     ("include_call_id_in_error_body", Rule::Ignored),
     ("log_event_type", Rule::Ignored),
@@ -220,7 +221,7 @@ pub(super) const GENERAL_KEYS: Table<Draft> = &[
     ("mcp_trusted_proxy_ranges", Rule::Ignored),
     ("mcp_xff_num_trusted_hops", Rule::Ignored),
     ("missing_session_id", Rule::Ignored),
-    ("model_list_healthy_only", Rule::Ignored),
+    ("model_list_healthy_only", Rule::Missed("lists of models show those that are unhealthy, too")),
     ("otel", Rule::Ignored),
     ("pass_through_request_timeout", Rule::Ignored),
     ("password_policy_check_breached_passwords", Rule::Ignored),
@@ -251,7 +252,7 @@ pub(super) const GENERAL_KEYS: Table<Draft> = &[
     ("trusted_proxy_ranges", Rule::Ignored),
     ("ui_access_mode", Rule::Ignored),
     ("use_redis_transaction_buffer", Rule::Ignored),
-    ("use_shared_health_check", Rule::Ignored),
+    ("use_shared_health_check", Rule::Missed("each gateway checks for itself")),
     ("use_spend_logs_partitioning", Rule::Ignored),
     ("user_api_key_cache_max_size", Rule::Ignored),
     ("user_api_key_cache_ttl", Rule::Ignored),

@@ -7,8 +7,9 @@ use super::model::{Config, Deployment, TagDeclaration};
 use super::problem::{Problem, Problems};
 use super::report::Report;
 use super::scope::{At, Rule, Scope, Table};
+use super::tag_settings::TagSettings;
 use super::yaml::{Kind, Node};
-use super::{deployment, files, general, links, lint, prices, proxy, routing, tags};
+use super::{deployment, files, general, links, lint, prices, proxy, routing, tag_settings, tags};
 use crate::catalogue::Catalogue;
 
 /// What loading needs of the world.
@@ -84,6 +85,7 @@ struct Draft {
     router: routing::Draft,
     proxy: proxy::Draft,
     tags: Vec<TagDeclaration>,
+    tag_settings: TagSettings,
 }
 
 const NO_GUARD: &str = "remove it only if requests may pass without these checks";
@@ -96,10 +98,10 @@ const FILE: Table<Draft> = &[
     // Read for itself: the master key may come from elsewhere.
     ("general_settings", Rule::Works(|_, _, _| {})),
     ("tags", Rule::Works(|draft, at, scope| draft.tags = tags::declared(at, scope))),
+    ("tag_settings", Rule::Works(|draft, at, scope| draft.tag_settings = tag_settings::read(at, scope))),
     // Read before everything else.
     ("environment_variables", Rule::Works(|_, _, _| {})),
     ("tag_rules", Rule::Refused(NOT_YET)),
-    ("tag_settings", Rule::Refused(NOT_YET)),
     ("guardrails", Rule::Refused(NO_GUARD)),
     ("policies", Rule::Refused(NO_GUARD)),
     ("policy_attachments", Rule::Refused(NO_GUARD)),
@@ -140,6 +142,7 @@ fn compile(tree: &Node, scope: &mut Scope<'_>) -> Config {
         proxy: draft.proxy.proxy,
         general,
         tags: draft.tags,
+        tag_settings: draft.tag_settings,
         catalogue: Catalogue::default(),
     };
     links::check(&config, &group_names(tree), tree, scope);

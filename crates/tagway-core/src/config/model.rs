@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{Failures, Overload, SpendLogs};
+use super::{Failures, HealthCheck, HealthChecks, Overload, SpendLogs, TagSettings};
 use crate::catalogue::Catalogue;
 use crate::dialect::Provider;
 use crate::fault::AllowedFails;
@@ -28,6 +28,8 @@ pub struct Config {
     pub general: General,
     /// `tags`: the declared vocabulary.
     pub tags: Vec<TagDeclaration>,
+    /// `tag_settings`.
+    pub tag_settings: TagSettings,
     /// What models cost that say nothing of it themselves.
     pub catalogue: Catalogue,
 }
@@ -165,6 +167,8 @@ pub struct ModelInfo {
     pub access_groups: Vec<String>,
     /// `max_input_tokens`: its context window.
     pub max_input: Option<u64>,
+    /// How it is checked.
+    pub health: HealthCheck,
     /// Every field as written (`mode`, `base_model`, free-form ones too), for `/model/info`.
     pub fields: Map<String, Value>,
 }
@@ -395,6 +399,8 @@ pub struct General {
     pub spend: SpendRules,
     /// What the log of requests holds, and how long it is kept.
     pub spend_logs: SpendLogs,
+    /// How deployments are checked.
+    pub health: HealthChecks,
 }
 
 /// Where alerts go.

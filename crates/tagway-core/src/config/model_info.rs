@@ -8,7 +8,7 @@ use super::model::{Budget, Rates, Tier};
 use super::prices::{is_price, price, tiers};
 use super::scope::{At, Rule, Scope, Table};
 use super::yaml::Kind;
-use super::{budgets, resilience, tags};
+use super::{budgets, health, resilience, tags};
 use crate::fault::AllowedFails;
 
 /// `model_info` as far as read.
@@ -26,6 +26,7 @@ pub(super) struct Info {
     pub(super) prices: Vec<(String, f64)>,
     pub(super) base_model: Option<String>,
     pub(super) max_input: Option<u64>,
+    pub(super) health: health::OfOne,
     pub(super) fields: Map<String, Value>,
 }
 
@@ -121,7 +122,13 @@ pub(super) fn read(at: &At<'_>, scope: &mut Scope<'_>) -> Info {
 }
 
 fn free_form(info: &mut Info, at: &At<'_>, key: &str, scope: &mut Scope<'_>) -> bool {
-    let near = INFO.iter().map(|(name, _)| *name).find(|name| strsim::osa_distance(name, key) == 1);
+    if let Some((_, read)) = health::OF_ONE.iter().find(|(name, _)| *name == key)
+        && !matches!(at.node.kind, Kind::Null)
+    {
+        read(&mut info.health, at, scope);
+    }
+    let names = INFO.iter().map(|(name, _)| *name).chain(health::OF_ONE.iter().map(|(name, _)| *name));
+    let near = names.into_iter().find(|name| strsim::osa_distance(name, key) == 1);
     if let Some(near) = near.filter(|near| near.len() > 3) {
         let message = format!("`{key}` is a field of your own, without effect");
         scope.warning_at_key(at, message).help(format!("did you mean `{near}`?"));

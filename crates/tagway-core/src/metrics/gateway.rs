@@ -7,6 +7,8 @@ use super::{Family, Label, family};
 const OF_DEPLOYMENT: &[Label] = &[LitellmModelName, ModelId, ApiProvider, ApiBase];
 const OF_MEMBER: &[Label] = &[ModelGroup, LitellmModelName, ModelId, ApiProvider, ApiBase];
 
+const OF_STATE: &[Label] = &[LitellmModelName, ModelId, ApiProvider, ApiBase, State];
+
 /// `litellm_in_flight_requests`
 pub const IN_FLIGHT: Family =
     family("litellm_in_flight_requests", Gauge, &[], "Requests for models in progress.");
@@ -32,7 +34,14 @@ pub const STATE: Family = family(
     "litellm_deployment_state",
     Gauge,
     OF_DEPLOYMENT,
-    "Whether a deployment is healthy (0) or cools down (2).",
+    "Whether a deployment is healthy (0), cools down (2), or is between: unhealthy by its last check, slow, or being tried out (1).",
+);
+/// `tagway_deployment_state`
+pub const STANDING: Family = family(
+    "tagway_deployment_state",
+    Gauge,
+    OF_STATE,
+    "1 for the state a deployment is in, 0 for the others: healthy, cooling_down, probing, unhealthy, ejected.",
 );
 /// `tagway_deployment_cooldown_seconds`
 pub const COOLDOWN: Family = family(

@@ -81,13 +81,15 @@ pub enum Label {
     Tag,
     /// How important requests are.
     Priority,
+    /// How a deployment is.
+    State,
     /// The gateway's version.
     Version,
 }
 
 impl Label {
     /// So many there are.
-    pub const COUNT: usize = 26;
+    pub const COUNT: usize = 27;
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -117,6 +119,7 @@ impl Label {
             Self::MatchedVia => "matched_via",
             Self::Tag => "tag",
             Self::Priority => "priority",
+            Self::State => "state",
             Self::Version => "version",
         }
     }
@@ -227,6 +230,7 @@ pub const ALL: &[&Family] = &[
     &gateway::QUEUED,
     &gateway::SHED,
     &gateway::STATE,
+    &gateway::STANDING,
     &gateway::COOLDOWN,
     &gateway::RETRIES_DENIED,
     &gateway::RPM_LIMIT,
@@ -282,6 +286,7 @@ pub const EVERY_LABEL: &[Label] = {
         MatchedVia,
         Tag,
         Priority,
+        State,
         Version,
     ]
 };

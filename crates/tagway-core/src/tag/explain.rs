@@ -11,6 +11,9 @@ use super::observe::{Observer, Role, Step, Switch};
 use super::refusal::Refusal;
 use super::request::{Origin, RequestTag};
 
+/// Why a deployment is dropped that is not healthy.
+pub const COOLING: &str = "cooling down";
+
 /// Everything there is to say about one decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Explanation {
@@ -149,8 +152,8 @@ impl Notes<'_> {
     /// Why a step dropped the deployment at `place`.
     fn dropped_by(&self, step: Step<'_>, place: usize) -> String {
         match step {
-            Step::Healthy => "cooling down".to_owned(),
             Step::Region(region) => format!("not in the region `{region}`"),
+            Step::Healthy => COOLING.to_owned(),
             Step::Tier(_) => "not in the tier of the key".to_owned(),
             Step::Expression(expression, origin) => {
                 format!("does not satisfy the expression of {}: {expression}", origin.as_str())

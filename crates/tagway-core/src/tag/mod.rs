@@ -14,7 +14,7 @@ mod region;
 mod request;
 
 pub use decide::{Ask, Decision, Matched, Via};
-pub use explain::{Explanation, Outcome, StepTaken, TagPart, Verdict, explain};
+pub use explain::{COOLING, Explanation, Outcome, StepTaken, TagPart, Verdict, explain};
 pub use expression::{Expression, MOST_TERMS, SyntaxError};
 pub use index::{DeploymentTags, GroupIndex, check_pattern};
 pub use members::Members;

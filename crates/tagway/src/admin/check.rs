@@ -1,26 +1,28 @@
-//! `GET /health`: calls every deployment, or those of one model, and says which answer.
+//! `GET /health`: which deployments answer, asked now or, where they are checked in the background, by the last check.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use tagway_core::config::HealthChecks;
 use tagway_core::snapshot::{Deployment, DeploymentId, Named, Snapshot};
-use tokio::task::JoinSet;
 use utoipa::IntoParams;
 
 use super::Shared;
 use super::actor::Actor;
 use super::given::Asked;
-use super::models::without_query;
+use super::models::{is_shown_to, without_query};
 use super::refusal::{ErrorBody, Refusal};
+use crate::checks;
+use crate::health::Outcome;
 
-/// Deployments called at a time.
-const AT_ONCE: usize = 16;
-/// What is shown of a healthy provider's headers.
-const SHOWN: [&str; 2] = ["x-ratelimit-remaining-requests", "x-ratelimit-remaining-tokens"];
+/// Who sees everything sees these; LiteLLM tells others of it.
+const FOR_ADMINS: [&str; 2] = ["api_base", "api_version"];
+const NOTICE: HeaderName = HeaderName::from_static("litellm-health-field-notice");
 
 /// Which deployments; all of them when nothing is said.
 #[derive(Deserialize, IntoParams)]
@@ -32,7 +34,11 @@ pub(super) struct Which {
     model_id: Option<String>,
 }
 
-/// Calls deployments to see which answer. A question for one model or deployment is answered 503 when none is healthy.
+/// Says which deployments answer.
+///
+/// They are called now; with `background_health_checks` it is told what the last checks have shown. Who does not see
+/// everything is told of deployments it may use. A question for one model or deployment is answered 503 when none is
+/// healthy.
 #[utoipa::path(
     get, path = "/health", tag = "health", params(Which),
     responses(
@@ -40,6 +46,7 @@ pub(super) struct Which {
         (status = 400, description = "The query cannot be read", body = ErrorBody),
         (status = 401, description = "No key, or one that may not do this", body = ErrorBody),
         (status = 403, description = "The key is known, and may not do this", body = ErrorBody),
+        (status = 404, description = "There is no such deployment", body = ErrorBody),
         (status = 503, description = "None of those asked for answers", body = Object)
     )
 )]
@@ -47,23 +54,26 @@ pub(super) async fn check(
     State(shared): State<Shared>,
     actor: Actor,
     Asked(which): Asked<Which>,
-) -> Result<(StatusCode, Json<Value>), Refusal> {
-    actor.must_see_all()?;
+) -> Result<Response, Refusal> {
     let current = &actor.current;
+    let snapshot = &current.snapshot;
+    let rules = &snapshot.config.general.health;
+    let ids = asked(&actor, &which)?;
+    let outcomes: Vec<(DeploymentId, Option<Arc<Outcome>>)> = if rules.every.is_some() {
+        let checked = ids.into_iter().filter(|id| checks::in_background(snapshot.deployment(*id), rules));
+        checked.map(|id| (id, current.board.last_check(id))).collect()
+    } else {
+        shared.checks.all(current, ids).await
+    };
     let (mut healthy, mut unhealthy) = (Vec::new(), Vec::new());
-    for some in asked(&current.snapshot, &which).chunks(AT_ONCE) {
-        let mut calls = JoinSet::new();
-        for id in some.iter().copied() {
-            let called = (shared.probe)(Arc::clone(current), id);
-            calls.spawn(async move { (id, called.await) });
+    for (id, outcome) in outcomes {
+        let Some(outcome) = outcome else { continue };
+        let list = if outcome.answer.is_ok() { &mut healthy } else { &mut unhealthy };
+        let mut fields = shown(snapshot.deployment(id), &outcome, rules);
+        if !actor.sees_all() {
+            FOR_ADMINS.iter().for_each(|name| drop(fields.remove(*name)));
         }
-        let mut answers = calls.join_all().await;
-        answers.sort_by_key(|(id, _)| id.0);
-        for (id, answer) in answers {
-            let deployment = current.snapshot.deployment(id);
-            let list = if answer.is_ok() { &mut healthy } else { &mut unhealthy };
-            list.push(shown(deployment, answer));
-        }
+        list.push(fields);
     }
     let one = which.model.is_some() || which.model_id.is_some();
     let status = if one && healthy.is_empty() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
@@ -71,45 +81,93 @@ pub(super) async fn check(
         "healthy_endpoints": healthy, "unhealthy_endpoints": unhealthy,
         "healthy_count": healthy.len(), "unhealthy_count": unhealthy.len(),
     });
-    Ok((status, Json(body)))
+    let mut answer = (status, Json(body)).into_response();
+    if !actor.sees_all() {
+        let notice = HeaderValue::from_static("api_base, api_version are admin-only on this endpoint");
+        answer.headers_mut().insert(NOTICE, notice);
+    }
+    Ok(answer)
 }
 
-/// The deployments asked for. A wildcard has no model to be called by.
-fn asked(snapshot: &Snapshot, which: &Which) -> Vec<DeploymentId> {
-    let group = which.model.as_deref().map(|model| snapshot.find(model));
-    (0..)
+/// The deployments asked for that can be checked.
+fn asked(actor: &Actor, which: &Which) -> Result<Vec<DeploymentId>, Refusal> {
+    let snapshot = &actor.current.snapshot;
+    let rules = &snapshot.config.general.health;
+    let known = |id: &String| snapshot.deployments.iter().any(|one| one.entry.info.id == *id);
+    if actor.sees_all()
+        && let Some(id) = which.model_id.as_ref().filter(|id| !known(id))
+    {
+        return Err(Refusal::new(StatusCode::NOT_FOUND, format!("Model with ID {id} not found")));
+    }
+    let shown = is_shown_to(actor);
+    let meant: Vec<DeploymentId> = (0..)
         .zip(&snapshot.deployments)
-        .filter(|(at, deployment)| match group {
-            Some(Some(Named::Group(group))) => deployment.group == group,
-            Some(Some(Named::Deployment(id))) => id == DeploymentId(*at),
-            Some(None) => false,
-            None => true,
+        .filter(|(at, deployment)| {
+            is_meant(snapshot, which, DeploymentId(*at), deployment) && shown(deployment)
         })
-        .filter(|(_, deployment)| which.model_id.as_ref().is_none_or(|id| *id == deployment.entry.info.id))
-        .filter(|(_, deployment)| deployment.model_json.is_some())
         .map(|(at, _)| DeploymentId(at))
-        .collect()
+        .collect();
+    if meant.is_empty() && !actor.sees_all() {
+        let refused = match which {
+            // The same whether there is such a one or not.
+            Which { model_id: Some(id), .. } => {
+                Some(format!("key not allowed to health-check model_id {id}"))
+            }
+            Which { model: Some(model), .. } => {
+                Some(format!("key not allowed to health-check model {model}"))
+            }
+            Which { model: None, model_id: None } => None,
+        };
+        if let Some(message) = refused {
+            return Err(Refusal::new(StatusCode::FORBIDDEN, message));
+        }
+    }
+    let skipped =
+        |deployment: &Deployment| rules.skip_disabled && deployment.entry.info.health.not_in_background;
+    let can = |id: &DeploymentId| {
+        let deployment = snapshot.deployment(*id);
+        checks::can_be_asked(deployment) && !skipped(deployment)
+    };
+    Ok(meant.into_iter().filter(can).collect())
 }
 
-fn shown(deployment: &Deployment, answer: Result<HeaderMap, String>) -> Value {
+/// Whether a question means a deployment: an id goes before a model's name.
+fn is_meant(snapshot: &Snapshot, which: &Which, at: DeploymentId, deployment: &Deployment) -> bool {
+    if let Some(id) = &which.model_id {
+        return *id == deployment.entry.info.id;
+    }
+    match which.model.as_deref().map(|model| snapshot.find(model)) {
+        Some(Some(Named::Group(group))) => deployment.group == group,
+        Some(Some(Named::Deployment(id))) => id == at,
+        Some(None) => which.model.as_ref() == Some(&deployment.entry.model),
+        None => true,
+    }
+}
+
+fn shown(deployment: &Deployment, outcome: &Outcome, rules: &HealthChecks) -> Map<String, Value> {
     let entry = &deployment.entry;
     let mut fields = Map::new();
-    if let Some(base) = &entry.api_base {
-        fields.insert("api_base".into(), without_query(base).into());
-    }
-    fields.insert("model".into(), entry.model.as_str().into());
-    match answer {
-        Ok(headers) => {
-            for name in SHOWN {
-                if let Some(value) = headers.get(name).and_then(|value| value.to_str().ok()) {
-                    fields.insert(name.into(), value.into());
-                }
-            }
+    let mut put = |name: &str, value: Value| {
+        if !value.is_null() {
+            fields.insert(name.to_owned(), value);
         }
-        Err(failure) => {
-            fields.insert("error".into(), failure.into());
+    };
+    put("model", entry.model.as_str().into());
+    if rules.details {
+        put("api_base", entry.api_base.as_deref().map(without_query).into());
+        put("api_version", entry.api_version.clone().into());
+        put("mode", entry.info.fields.get("mode").cloned().into());
+        put("base_model", entry.base_model.clone().into());
+        put("rpm", entry.rpm.into());
+        put("tpm", entry.tpm.into());
+        match &outcome.answer {
+            Ok(headers) => headers.iter().for_each(|(name, value)| put(name, value.as_str().into())),
+            Err(ill) => put("error", ill.message.as_str().into()),
         }
     }
-    fields.insert("model_id".into(), entry.info.id.as_str().into());
-    Value::Object(fields)
+    if let Err(ill) = &outcome.answer {
+        put("exception_status", ill.status.into());
+    }
+    put("model_id", entry.info.id.as_str().into());
+    fields
 }

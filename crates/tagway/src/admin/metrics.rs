@@ -13,6 +13,7 @@ use super::Shared;
 use super::actor::Actor;
 use super::refusal::{Refusal, Refusals};
 use crate::accounts::{Account, now_millis};
+use crate::health::Standing;
 use crate::live::Current;
 use crate::metrics::{self, Format, Page};
 use crate::places::Places;
@@ -173,7 +174,7 @@ fn of_deployments(gauges: &mut Gauges, current: &Current) {
         let first = group.deployments.first().map(|id| snapshot.deployment(*id).group);
         let denied = first.map_or(0, |group| current.board.denied_retries(group));
         gauges.add(&gateway::RETRIES_DENIED, vec![(Label::ModelGroup, group.name.clone())], float(denied));
-        for (position, id) in group.deployments.iter().enumerate() {
+        for id in &group.deployments {
             let entry = &snapshot.deployment(*id).entry;
             let base = snapshot.deployment(*id).shown_base();
             let own = vec![
@@ -182,11 +183,22 @@ fn of_deployments(gauges: &mut Gauges, current: &Current) {
                 (Label::ApiProvider, entry.provider.name.to_owned()),
                 (Label::ApiBase, base.to_owned()),
             ];
-            let mut member = tagway_core::tag::Members::none(group.deployments.len());
-            member.insert(position);
-            let wait = current.board.wait(group, &member, now);
-            gauges.add(&gateway::STATE, own.clone(), if wait.is_zero() { 0.0 } else { 2.0 });
-            gauges.add(&gateway::COOLDOWN, own.clone(), wait.as_secs_f64());
+            let state = current.board.state(*id, now);
+            let level = match state.standing {
+                Standing::Healthy => 0.0,
+                Standing::Unhealthy | Standing::Probing | Standing::Ejected => 1.0,
+                Standing::CoolingDown => 2.0,
+            };
+            gauges.add(&gateway::STATE, own.clone(), level);
+            for standing in Standing::ALL {
+                let labels = own.iter().cloned().chain([(Label::State, standing.name().to_owned())]);
+                gauges.add(
+                    &gateway::STANDING,
+                    labels.collect(),
+                    f64::from(u8::from(standing == state.standing)),
+                );
+            }
+            gauges.add(&gateway::COOLDOWN, own.clone(), state.left.unwrap_or_default().as_secs_f64());
             let named = || {
                 std::iter::once((Label::ModelGroup, group.name.clone())).chain(own.iter().cloned()).collect()
             };

@@ -34,7 +34,6 @@ mod tags;
 mod teams;
 mod users;
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -42,19 +41,19 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use axum::routing::options;
-use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
+use http::{HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
 use serde_json::json;
-use tagway_core::snapshot::DeploymentId;
 use tower::ServiceExt as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::accounts::Accounts;
 use crate::catalog::Catalog;
+use crate::checks::Checks;
 use crate::directory::Directory;
 use crate::ledger::Ledger;
-use crate::live::{Current, Live};
+use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::peers::Peers;
 use crate::store::Db;
@@ -80,13 +79,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     /// Set while the gateway shuts down.
     pub(crate) draining: Arc<AtomicBool>,
-    pub(crate) probe: Probe,
+    pub(crate) checks: Arc<Checks>,
 }
-
-/// Calls a deployment to see whether it answers: the headers it answers with, or what is wrong. Handed in, since
-/// nothing here knows how a deployment is called.
-pub(crate) type Probe =
-    fn(Arc<Current>, DeploymentId) -> Pin<Box<dyn Future<Output = Result<HeaderMap, String>> + Send>>;
 
 impl Admin {
     /// An API whose work runs on `control`.

@@ -1,7 +1,8 @@
-//! `tagway explain`: where a request would go by a configuration file, and why, without a server.
+//! `tagway explain`: where a request would go by a configuration file, and why, without a server; or where one that a
+//! gateway has answered has gone.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -10,20 +11,23 @@ use tagway_core::config;
 use tagway_core::snapshot::Snapshot;
 use tagway_core::tag::{Expression, Origin, RequestTags};
 
-use super::fail;
+use super::{fail, remote, words};
 use crate::health::Board;
 use crate::host::System;
-use crate::route::{self, Hop, Trail, Wanted};
+use crate::route::{self, Trail, Wanted};
 
 /// A request in question.
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
+    /// A request that a running gateway has answered, by its `x-litellm-call-id`.
+    #[arg(long, conflicts_with_all = ["config", "model", "tags", "inherited_tags", "tag_expression", "user_agent"])]
+    call_id: Option<String>,
     /// LiteLLM's config.yaml.
-    #[arg(short, long)]
-    config: PathBuf,
+    #[arg(short, long, required_unless_present = "call_id")]
+    config: Option<PathBuf>,
     /// The model asked for.
-    #[arg(short, long)]
-    model: String,
+    #[arg(short, long, required_unless_present = "call_id")]
+    model: Option<String>,
     /// Tags of the caller: a comma list, may be repeated.
     #[arg(short, long)]
     tags: Vec<String>,
@@ -36,6 +40,8 @@ pub(crate) struct ExplainArgs {
     /// The User-Agent header.
     #[arg(long)]
     user_agent: Option<String>,
+    #[command(flatten)]
+    gateway: remote::Gateway,
     /// How to print it.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -49,7 +55,30 @@ enum Format {
 
 /// Explains: exit code 0 when some deployment may serve, 1 when none may, 2 when the question is wrong.
 pub(crate) fn run(args: &ExplainArgs) -> ExitCode {
-    let loaded = match config::load(&args.config, &System) {
+    match (&args.call_id, &args.config, &args.model) {
+        (Some(call), ..) => answered(args, call),
+        (None, Some(config), Some(model)) => decided(args, config, model),
+        (None, ..) => fail("give --config and --model, or --call-id", 2),
+    }
+}
+
+/// How a gateway has routed a request.
+fn answered(args: &ExplainArgs, call: &str) -> ExitCode {
+    let told = match remote::decision(&args.gateway, call) {
+        Ok(told) => told,
+        Err(code) => return code,
+    };
+    let text = match args.format {
+        Format::Json => format!("{told:#}"),
+        Format::Text => words::request(&told),
+    };
+    // A closed pipe is the reader's wish.
+    let _ = writeln!(std::io::stdout(), "{text}");
+    ExitCode::SUCCESS
+}
+
+fn decided(args: &ExplainArgs, config: &Path, model: &str) -> ExitCode {
+    let loaded = match config::load(config, &System) {
         Ok(loaded) => loaded,
         Err(problems) => return fail(&problems.to_string(), 2),
     };
@@ -73,14 +102,16 @@ pub(crate) fn run(args: &ExplainArgs) -> ExitCode {
     let wanted = Wanted {
         expressions: expression.as_slice(),
         user_agent: args.user_agent.as_deref(),
-        ..Wanted::new(&args.model, &tags)
+        ..Wanted::new(model, &tags)
     };
     let mut trail: Trail = Some(Vec::new());
     let planned = route::plan(&snapshot, &board, &wanted, now, &mut trail);
     let hop = trail.into_iter().flatten().next();
     let text = match (args.format, &hop) {
         (Format::Json, _) => serde_json::to_string_pretty(&hop).unwrap_or_default(),
-        (Format::Text, Some(hop)) => in_words(hop),
+        (Format::Text, Some(hop)) => {
+            serde_json::to_value(hop).map(|hop| words::decision(&hop)).unwrap_or_default()
+        }
         (Format::Text, None) => String::new(),
     };
     // A closed pipe is the reader's wish.
@@ -89,28 +120,4 @@ pub(crate) fn run(args: &ExplainArgs) -> ExitCode {
         Ok(_) => ExitCode::SUCCESS,
         Err(no_route) => fail(&no_route.to_string(), 1),
     }
-}
-
-fn in_words(hop: &Hop) -> String {
-    let explained = &hop.explanation;
-    let mut lines = vec![format!(
-        "model group {}: tag filtering is {}",
-        hop.model_group,
-        if explained.filtering { "on" } else { "off" }
-    )];
-    for tag in &explained.tags {
-        let known = if tag.known { "known to the group" } else { "not known to the group" };
-        lines.push(format!("  tag {:<20} from {:<10} {:?}, {known}", tag.tag, tag.origin.as_str(), tag.role));
-    }
-    lines.push("steps".to_owned());
-    lines.extend(explained.steps.iter().map(|step| format!("  {:>5} left  {}", step.left, step.step)));
-    lines.push("deployments".to_owned());
-    for verdict in &explained.deployments {
-        let mark = if verdict.kept { "kept   " } else { "dropped" };
-        lines.push(format!("  {mark} {:<24} {}", verdict.id, verdict.reason));
-    }
-    if 1 < explained.deployments.iter().filter(|verdict| verdict.kept).count() {
-        lines.push(format!("among these chooses {}", hop.strategy));
-    }
-    lines.join("\n")
 }

@@ -5,6 +5,7 @@ mod check;
 mod explain;
 mod migrate;
 mod remote;
+mod words;
 
 use std::io::Write as _;
 use std::path::PathBuf;

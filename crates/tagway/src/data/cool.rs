@@ -98,6 +98,7 @@ impl Whose<'_> {
         let time = asked.unwrap_or_else(|| self.time());
         let cools = self.board.failed(self.id, probe, &Failed { cooling, time, weak }, Instant::now());
         if cools {
+            self.board.blame(self.id, status.as_u16(), Instant::now());
             let deployment = self.snapshot.deployment(self.id);
             tracing::warn!(
                 deployment = deployment.entry.info.id,

@@ -10,12 +10,9 @@ use crate::route::Trail;
 /// A header must fit the buffers of proxies on the way.
 const LONGEST: usize = 4096;
 
-/// A trail to be filled when the caller sends `x-tagway-explain: true`.
-pub(crate) fn wanted(headers: &HeaderMap) -> Trail {
-    let asked = headers
-        .get(&names::TAGWAY_EXPLAIN)
-        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"));
-    asked.then(Vec::new)
+/// Whether the caller sends `x-tagway-explain: true`.
+pub(crate) fn is_asked_for(headers: &HeaderMap) -> bool {
+    headers.get(&names::TAGWAY_EXPLAIN).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"))
 }
 
 /// Leaves nothing in a trail but what served, or could have: which deployments others have is nobody's business but

@@ -10,6 +10,7 @@ pub(crate) mod content;
 mod cool;
 mod cost;
 mod customer;
+mod decided;
 mod detours;
 mod estimate;
 pub(crate) mod explain;

@@ -14,6 +14,7 @@ use tagway_core::wire::peek::Peek;
 
 use super::answer::{self, Body};
 use super::attempt::Around;
+use super::decided;
 use super::explain;
 use super::failure::Failure;
 use super::fallback;
@@ -54,10 +55,12 @@ pub(crate) async fn serve(gateway: &Gateway, route: Route, request: Request<Inco
     let own = intake::call_id(&head.headers);
     let mut record = Record::new(route.endpoint, own, Arc::clone(&current), Arc::clone(&gateway.ledger));
     record.progress = current.snapshot.config.proxy.metrics.on.then(|| gateway.meter.begin());
-    let mut trail = explain::wanted(&head.headers);
+    let asked = explain::is_asked_for(&head.headers);
+    let sampled = decided::is_sampled(&current.snapshot.config);
+    let mut trail: Trail = (asked || sampled).then(Vec::new);
     match proceed(gateway, &current, &route, &head, body, &mut trail, &mut record).await {
         Ok(answer) => answer.with(record),
-        Err(failure) => answer::failed(&failure, &trail, record),
+        Err(failure) => answer::failed(&failure, &trail.filter(|_| asked), record),
     }
 }
 
@@ -147,6 +150,10 @@ async fn proceed(
         headers: &head.headers,
     };
     let served = fallback::run(&around, &caller, &wanted, &call, trail, &mut record.tries).await;
+    record.decided = decided::text(snapshot, board, &wanted, trail, served.as_ref().err());
+    if trail.is_some() && !explain::is_asked_for(&head.headers) {
+        *trail = None;
+    }
     if caller.bearer().is_some() {
         explain::only_candidates(trail);
     }

@@ -39,6 +39,8 @@ pub(crate) struct Record {
     pub(super) request: Bytes,
     /// What of prompt and answer is kept.
     pub(super) keep: Keep,
+    /// How it was routed, where that is kept.
+    pub(super) decided: Option<Box<str>>,
     /// Whose it is beside key, team and user.
     pub(super) owners: Owners,
     /// Its tags by name, those that it excludes left out.
@@ -95,6 +97,7 @@ impl Record {
             settled: false,
             request: Bytes::new(),
             keep: Keep::Nothing,
+            decided: None,
             owners: Owners::default(),
             tagged: Vec::new(),
             first_byte: None,

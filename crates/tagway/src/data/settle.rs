@@ -162,6 +162,7 @@ impl Record {
             retries: self.tries.retries,
             fallbacks: self.tries.fallbacks,
             texts: None,
+            decision: self.decided.take(),
             subject,
         }
     }

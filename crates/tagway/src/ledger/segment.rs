@@ -12,7 +12,7 @@ use super::frame::{self, Frame, Next};
 const HEAD: u64 = 16;
 /// Its last byte is the version of what entries say: another one where [`crate::receipt::Receipt`] gains or loses a
 /// field.
-const FORMAT: [u8; 8] = *b"tagway\x00\x02";
+const FORMAT: [u8; 8] = *b"tagway\x00\x03";
 /// This much is read at once, and more where one entry is longer.
 const CHUNK: u64 = 1 << 20;
 

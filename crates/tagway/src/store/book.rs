@@ -65,6 +65,7 @@ impl Db {
             return Ok(None);
         }
         log_texts(&mut tx, &entries).await?;
+        log_decisions(&mut tx, &entries).await?;
         add_to_days(&mut tx, &entries, &subjects).await?;
         let counted = add_to_payers(&mut tx, &entries, &subjects).await?;
         tx.commit().await?;
@@ -158,6 +159,21 @@ async fn log_texts(tx: &mut Tx, new: &[Entry<'_>]) -> Result<(), StoreError> {
     tx.write(Rows {
         into: "spend_log_texts (id, messages, response)",
         columns: &[Cells::Bytes, Cells::Texts, Cells::Texts],
+        cells: cells.collect(),
+        more: "",
+        then: "ON CONFLICT (id) DO NOTHING",
+    })
+    .await?;
+    Ok(())
+}
+
+/// Writes how requests were routed, where it is kept.
+async fn log_decisions(tx: &mut Tx, new: &[Entry<'_>]) -> Result<(), StoreError> {
+    let kept = new.iter().filter_map(|entry| Some((entry.receipt.id, entry.receipt.decision.as_deref()?)));
+    let cells = kept.flat_map(|(id, decision)| [id.to_be_bytes().as_slice().into(), decision.into()]);
+    tx.write(Rows {
+        into: "spend_log_decisions (id, decision)",
+        columns: &[Cells::Bytes, Cells::Texts],
         cells: cells.collect(),
         more: "",
         then: "ON CONFLICT (id) DO NOTHING",

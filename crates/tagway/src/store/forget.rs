@@ -37,6 +37,7 @@ impl Db {
         let args = [end.as_slice().into()];
         let mut tx = self.begin().await?;
         tx.run("DELETE FROM spend_log_texts WHERE id < $1", &args).await?;
+        tx.run("DELETE FROM spend_log_decisions WHERE id < $1", &args).await?;
         let forgotten = tx.run("DELETE FROM spend_logs WHERE id < $1", &args).await?;
         tx.commit().await?;
         Ok(forgotten)

@@ -86,6 +86,13 @@ impl Db {
         self.one(sql, &[id.to_be_bytes().as_slice().into()]).await
     }
 
+    /// How a request was routed, where it was kept: as JSON.
+    pub(crate) async fn log_decision(&self, id: u128) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT decision FROM spend_log_decisions WHERE id = $1";
+        let row: Option<(String,)> = self.one(sql, &[id.to_be_bytes().as_slice().into()]).await?;
+        Ok(row.map(|(decision,)| decision))
+    }
+
     /// A page of the log. One that is not full may not be the last.
     pub(crate) async fn spend_logs(
         &self,

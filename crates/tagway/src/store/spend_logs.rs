@@ -159,6 +159,7 @@ pub(super) fn body(receipt: &Receipt, about: &str) -> Result<String, StoreError>
         retries,
         fallbacks,
         texts: _,
+        decision: _,
         subject: _,
     } = receipt;
     let rest = Rest {

@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["listen"],
     &["data", "admin"],
     &["access", "route", "tags"],
-    &["auth", "catalog"],
+    &["auth", "catalog", "checks"],
     &["directory", "live", "peers", "seen"],
     &["ledger"],
     &["accounts"],

@@ -10,7 +10,7 @@ use utoipa::IntoParams;
 use super::super::actor::Actor;
 use super::super::given::Asked;
 use super::super::refusal::{Refusal, Refusals};
-use super::visible_groups;
+use super::{is_shown_to, standing, visible_groups};
 
 /// Which group.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -31,7 +31,16 @@ pub(super) async fn info(actor: Actor, Asked(which): Asked<Which>) -> Result<Jso
     let visible = visible_groups(snapshot, &actor);
     let groups = snapshot.groups.iter().filter(|group| visible.contains(&group.name.as_str()));
     let groups = groups.filter(|group| which.model_group.as_ref().is_none_or(|name| *name == group.name));
-    let data: Vec<Value> = groups.map(|group| shown(snapshot, group)).collect();
+    let is_shown = is_shown_to(&actor);
+    let data: Vec<Value> = groups
+        .map(|group| {
+            let mut shown = shown(snapshot, group);
+            for (name, value) in standing::of_group(&actor.current, group, &is_shown) {
+                shown[name] = value;
+            }
+            shown
+        })
+        .collect();
     Ok(Json(json!({ "data": data })))
 }
 

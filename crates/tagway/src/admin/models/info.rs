@@ -6,8 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use tagway_core::snapshot::{Deployment as Deployed, Snapshot};
-use tagway_core::tag::{Ask, RequestTags};
+use tagway_core::snapshot::{Deployment as Deployed, DeploymentId};
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::Shared;
@@ -16,7 +15,7 @@ use super::super::given::{Asked, Given, object};
 use super::super::paging::{pages, paging};
 use super::super::refusal::{Refusal, Refusals};
 use super::super::shown::History;
-use super::{masked, visible_groups, without_query};
+use super::{is_shown_to, masked, standing, without_query};
 use crate::objects::Model;
 use crate::store::{StoreError, Stored};
 
@@ -204,13 +203,15 @@ async fn deployments(shared: &Shared, actor: &Actor) -> Result<Vec<Value>, Refus
     let mut stored: HashMap<&str, &Stored<Model>> =
         stored.iter().map(|stored| (stored.id.as_str(), stored)).collect::<HashMap<_, _>>();
     let snapshot = &actor.current.snapshot;
-    let groups = visible_groups(snapshot, actor);
+    let is_shown = is_shown_to(actor);
     let mut data = Vec::new();
-    for deployment in &snapshot.deployments {
+    for (deployment, at) in snapshot.deployments.iter().zip(0..) {
         let entry = &deployment.entry;
         let row = stored.remove(entry.info.id.as_str());
-        if groups.contains(&entry.model_name.as_str()) && may_reach(snapshot, actor, deployment) {
-            data.push(shown(deployment, row));
+        if is_shown(deployment) {
+            let mut shown = shown(deployment, row);
+            shown["health"] = standing::of_deployment(&actor.current.board, DeploymentId(at));
+            data.push(shown);
         }
     }
     if actor.sees_all() {
@@ -219,29 +220,6 @@ async fn deployments(shared: &Shared, actor: &Actor) -> Result<Vec<Value>, Refus
         data.extend(left.into_iter().map(out_of_service));
     }
     Ok(data)
-}
-
-/// Whether requests of an actor can ever reach a deployment, whatever they say.
-fn may_reach(snapshot: &Snapshot, actor: &Actor, deployment: &Deployed) -> bool {
-    if actor.sees_all() {
-        return true;
-    }
-    let caller = &actor.caller;
-    let mut tags = RequestTags::new();
-    for policy in caller.policies() {
-        policy.tags.iter().for_each(|tag| tags.push(&**tag, policy.origin));
-    }
-    let expressions: Vec<_> =
-        caller.policies().filter_map(|policy| Some((policy.expression.as_ref()?, policy.origin))).collect();
-    let regions: Vec<&str> = caller.policies().filter_map(|policy| policy.region.as_deref()).collect();
-    let ask = Ask {
-        expressions: &expressions,
-        regions: &regions,
-        turn_on: caller.policies().any(|policy| policy.tag_filtering),
-        tier: caller.policies().find_map(|policy| policy.tier),
-        ..Ask::new(&tags)
-    };
-    snapshot.group(deployment.group).index.permitted(&ask).contains(deployment.position)
 }
 
 /// A stored deployment that is blocked, or cannot be used.

@@ -3,6 +3,7 @@
 
 mod groups;
 mod info;
+mod standing;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
@@ -11,7 +12,8 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tagway_core::config::is_secret;
-use tagway_core::snapshot::{Named, Snapshot};
+use tagway_core::snapshot::{Deployment, Named, Snapshot};
+use tagway_core::tag::{Ask, RequestTags};
 use utoipa::{IntoParams, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -148,6 +150,37 @@ fn visible_groups<'a>(snapshot: &'a Snapshot, actor: &Actor) -> Vec<&'a str> {
         }
     }
     groups
+}
+
+/// Which deployments an actor may see: all of them, or those that its requests can ever reach, whatever they say.
+pub(super) fn is_shown_to(actor: &Actor) -> impl Fn(&Deployment) -> bool + '_ {
+    let snapshot = &actor.current.snapshot;
+    let groups = visible_groups(snapshot, actor);
+    move |deployment| {
+        actor.sees_all()
+            || groups.contains(&deployment.entry.model_name.as_str())
+                && may_reach(snapshot, actor, deployment)
+    }
+}
+
+/// Whether requests of an actor can ever reach a deployment, whatever they say.
+fn may_reach(snapshot: &Snapshot, actor: &Actor, deployment: &Deployment) -> bool {
+    let caller = &actor.caller;
+    let mut tags = RequestTags::new();
+    for policy in caller.policies() {
+        policy.tags.iter().for_each(|tag| tags.push(&**tag, policy.origin));
+    }
+    let expressions: Vec<_> =
+        caller.policies().filter_map(|policy| Some((policy.expression.as_ref()?, policy.origin))).collect();
+    let regions: Vec<&str> = caller.policies().filter_map(|policy| policy.region.as_deref()).collect();
+    let ask = Ask {
+        expressions: &expressions,
+        regions: &regions,
+        turn_on: caller.policies().any(|policy| policy.tag_filtering),
+        tier: caller.policies().find_map(|policy| policy.tier),
+        ..Ask::new(&tags)
+    };
+    snapshot.group(deployment.group).index.permitted(&ask).contains(deployment.position)
 }
 
 /// An address without its query, which may hold a credential.

@@ -14,6 +14,7 @@ mod figures;
 mod focus;
 mod global;
 mod log_days;
+mod log_decision;
 mod log_pages;
 mod log_row;
 mod log_texts;
@@ -64,6 +65,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(global::activity_by_model))
         .routes(routes!(logs::list))
         .routes(routes!(log_texts::show))
+        .routes(routes!(log_decision::show))
         .routes(routes!(log_pages::v2))
         .routes(routes!(log_pages::ui))
         .routes(routes!(me::usage))

@@ -25,11 +25,9 @@ pub(super) use tags::Tag;
 pub(super) use teams::Team;
 pub(super) use users::User;
 
-/// The gateway to speak to, and what to ask of it.
+/// The gateway to speak to.
 #[derive(Debug, Args)]
-pub(super) struct Asked<T: Subcommand> {
-    #[command(subcommand)]
-    what: T,
+pub(super) struct Gateway {
     /// The gateway's address.
     #[arg(long, env = "TAGWAY_URL", default_value = "http://localhost:4000", global = true)]
     url: String,
@@ -37,6 +35,27 @@ pub(super) struct Asked<T: Subcommand> {
     /// command line, where others can see it.
     #[arg(long = "key", value_name = "KEY", env = "TAGWAY_API_KEY", hide_env_values = true, global = true)]
     api_key: Option<String>,
+}
+
+impl Gateway {
+    fn client(&self) -> Result<Client, Failed> {
+        let other = ["LITELLM_PROXY_API_KEY", "TAGWAY_MASTER_KEY", "LITELLM_MASTER_KEY"];
+        let key = self
+            .api_key
+            .clone()
+            .filter(|key| !key.is_empty())
+            .or_else(|| other.into_iter().find_map(super::variable));
+        Client::new(&self.url, key)
+    }
+}
+
+/// The gateway to speak to, and what to ask of it.
+#[derive(Debug, Args)]
+pub(super) struct Asked<T: Subcommand> {
+    #[command(subcommand)]
+    what: T,
+    #[command(flatten)]
+    gateway: Gateway,
     /// How to print the answer.
     #[arg(long, value_enum, default_value_t = Output::Table, global = true)]
     output: Output,
@@ -72,20 +91,30 @@ impl Answer {
 
 /// Asks: exit code 0 when the gateway did what was asked, 1 when it refused, 2 when it could not be asked.
 pub(super) fn run<T: Ask>(asked: &Asked<T>) -> ExitCode {
-    let other = ["LITELLM_PROXY_API_KEY", "TAGWAY_MASTER_KEY", "LITELLM_MASTER_KEY"];
-    let key = asked
-        .api_key
-        .clone()
-        .filter(|key| !key.is_empty())
-        .or_else(|| other.into_iter().find_map(super::variable));
-    match Client::new(&asked.url, key).and_then(|client| asked.what.ask(&client)) {
+    match asked.gateway.client().and_then(|client| asked.what.ask(&client)) {
         Ok(answer) => {
             if !answer.value.is_null() {
                 print(&answer.value, answer.columns, asked.output);
             }
             ExitCode::SUCCESS
         }
-        Err(Failed::Refused { status, message }) => super::fail(&format!("refused ({status}): {message}"), 1),
-        Err(Failed::Unasked(why)) => super::fail(&why, 2),
+        Err(failed) => sorry(failed),
+    }
+}
+
+/// How a gateway has routed a request, by its call id.
+///
+/// # Errors
+/// What to exit with; why has been said.
+pub(super) fn decision(gateway: &Gateway, call: &str) -> Result<Value, ExitCode> {
+    let call: String = url::form_urlencoded::byte_serialize(call.as_bytes()).collect();
+    let path = format!("/route/decision/{}", call.replace('+', "%20"));
+    gateway.client().and_then(|client| client.get(&path, &[])).map_err(sorry)
+}
+
+fn sorry(failed: Failed) -> ExitCode {
+    match failed {
+        Failed::Refused { status, message } => super::fail(&format!("refused ({status}): {message}"), 1),
+        Failed::Unasked(why) => super::fail(&why, 2),
     }
 }

@@ -57,8 +57,7 @@ async fn slow_clients_slow_down_nobody_else() {
         answer.chunk().await.unwrap().unwrap();
         readers.push(answer);
     }
-    let outcome =
-        drive(count(200, 10_000), 8, |number| gateway.chat("m", fields(number, json!({})))).await;
+    let outcome = drive(count(200, 10_000), 8, |number| gateway.chat("m", fields(number, json!({})))).await;
     tell(&format!(
         "beside {slow} slow senders and {slow} slow readers: {:?}, p50 {:?}, p99 {:?}",
         outcome.statuses(),
@@ -76,8 +75,10 @@ async fn slow_clients_slow_down_nobody_else() {
         sender.read_exact(&mut said).unwrap();
         assert_eq!(String::from_utf8_lossy(&said), "HTTP/1.1 200");
     }
-    until("nothing is in progress", || async { metric(&page(&gateway).await, "litellm_in_flight_requests") == 0.0 })
-        .await;
+    until("nothing is in progress", || async {
+        metric(&page(&gateway).await, "litellm_in_flight_requests") == 0.0
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -30,10 +30,8 @@ async fn stores_that_restart_under_load_fail_no_request_and_lose_no_count() {
         "model: openai/x, api_key: k, api_base: \"{}/v1\", input_cost_per_token: 0, output_cost_per_token: {PRICE}",
         fake.url()
     );
-    let config = format!(
-        "model_list:\n{}general_settings: {{master_key: {KEY}}}\n",
-        deployment("m", "one", &params)
-    );
+    let config =
+        format!("model_list:\n{}general_settings: {{master_key: {KEY}}}\n", deployment("m", "one", &params));
     let gateway = std::sync::Arc::new(Gateway::start_with(&config, &[], &env));
     let key = key(&gateway, json!({"max_budget": 1e6, "rpm_limit": 100_000_000, "tags": ["eng"]})).await;
     let (stop, mut stopped) = oneshot::channel::<()>();
@@ -41,7 +39,8 @@ async fn stores_that_restart_under_load_fail_no_request_and_lose_no_count() {
     let load = tokio::spawn(async move {
         let mut statuses = std::collections::BTreeMap::<u16, u64>::new();
         while stopped.try_recv().is_err() {
-            let body = |n: u64| crate::gateway::chat_body("m", json!({"stream": n % 2 == 0, "max_tokens": 5}));
+            let body =
+                |n: u64| crate::gateway::chat_body("m", json!({"stream": n % 2 == 0, "max_tokens": 5}));
             let request = |n| {
                 let url = format!("{}/v1/chat/completions", loaded.url);
                 get(loaded.client.post(url).bearer_auth(&bearer).json(&body(n)))

@@ -8,9 +8,9 @@ use config_host::Files;
 use tagway_core::config::{
     Mock, MockError, Overload, Rates, SpendFailure, SpendRules, TagKind, Tier, Valkey,
 };
+use tagway_core::fault::{Fault, OutlierEjection, RetryBudget};
 use tagway_core::money::Nanos;
 use tagway_core::secret::Secret;
-use tagway_core::fault::{Fault, OutlierEjection, RetryBudget};
 use tagway_core::strategy::{By, Latency, Strategy};
 
 #[test]
@@ -125,8 +125,14 @@ fn everything_that_works_is_read() {
     assert_eq!(config.general.key_header.as_ref().map(|name| name.as_str()), Some("x-gateway-key"));
     let general = &config.general;
     assert_eq!(general.max_parallel_requests, Some(20));
-    let overload =
-        Overload { places: Some(500), queue: 50, wait: Duration::from_millis(2500), low: 0.5, normal: 0.8 };
+    let overload = Overload {
+        places: Some(500),
+        queue: 50,
+        wait: Duration::from_millis(2500),
+        connections: Some(9000),
+        low: 0.5,
+        normal: 0.8,
+    };
     assert_eq!(general.overload, overload);
     let (users, customers) = (&config.proxy.new_users, &config.proxy.customers);
     assert_eq!((users.max, users.duration.as_deref()), (Some(Nanos(7_000_000_000)), Some("1mo")));

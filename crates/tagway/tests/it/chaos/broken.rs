@@ -56,8 +56,7 @@ fn middle(seen: &Seen, turn: fn(Reply, After) -> Reply) -> Reply {
     turn(decent(seen, "ill"), place)
 }
 
-const SETTINGS: &str =
-    "router_settings: {num_retries: 2, timeout: 1, stream_timeout: 1, cooldown_time: 0, allowed_fails: 100000}\n";
+const SETTINGS: &str = "router_settings: {num_retries: 2, timeout: 1, stream_timeout: 1, cooldown_time: 0, allowed_fails: 100000}\n";
 
 #[tokio::test]
 async fn whatever_one_upstream_does_clients_get_whole_answers_or_see_that_they_are_not() {
@@ -117,10 +116,9 @@ async fn who_refuses_connections_or_has_no_address_is_passed_over() {
 
 #[tokio::test]
 async fn an_upstream_that_trickles_is_slow_and_not_broken() {
-    let slow = Fake::answer(|seen| {
-        decent(seen, "slowly").split_every(25).chunk_delay(Duration::from_millis(20))
-    })
-    .await;
+    let slow =
+        Fake::answer(|seen| decent(seen, "slowly").split_every(25).chunk_delay(Duration::from_millis(20)))
+            .await;
     let gateway = Gateway::start(&config(&[at("m", "slow", &slow.url(), "[]")], SETTINGS));
     let requests = count(20, 400);
     let outcome = drive(requests, 20, |number| gateway.chat("m", fields(number, json!({})))).await;

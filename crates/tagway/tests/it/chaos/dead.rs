@@ -25,7 +25,8 @@ async fn one_of_three_deployments_dies_in_every_way_and_clients_hardly_notice() 
         _ => decent(seen, "well"),
     })
     .await;
-    let well = [Fake::answer(|seen| decent(seen, "well")).await, Fake::answer(|seen| decent(seen, "well")).await];
+    let well =
+        [Fake::answer(|seen| decent(seen, "well")).await, Fake::answer(|seen| decent(seen, "well")).await];
     let deployments = [
         at("m", "ill", &ill.url(), "[]"),
         at("m", "one", &well[0].url(), "[]"),
@@ -59,7 +60,10 @@ async fn one_of_three_deployments_dies_in_every_way_and_clients_hardly_notice() 
             assert_eq!(get(gateway.chat("m", json!({}))).await.status, 200);
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
-        tell(&format!("well again after having been one that {way}: served anew after {:?}", began.elapsed()));
+        tell(&format!(
+            "well again after having been one that {way}: served anew after {:?}",
+            began.elapsed()
+        ));
     }
     tell(&format!("one of three dead: {failed} of {all} requests failed"));
     assert!(failed * 1000 <= all, "{failed} of {all} requests failed");
@@ -75,7 +79,8 @@ async fn half_of_a_group_that_is_out_of_quota_is_left_alone_for_as_long_as_it_as
         .zip(["full-1", "one", "full-2", "two"])
         .map(|(fake, id)| at("m", id, &fake.url(), "[]"))
         .collect();
-    let gateway = Gateway::start(&config(&deployments, "router_settings: {num_retries: 3, cooldown_time: 1}\n"));
+    let gateway =
+        Gateway::start(&config(&deployments, "router_settings: {num_retries: 3, cooldown_time: 1}\n"));
     let requests = count(300, 5000);
     let outcome = drive(requests, 8, |number| gateway.chat("m", fields(number, json!({})))).await;
     let hits: usize = full.iter().map(Fake::hits).sum();

@@ -26,6 +26,10 @@ keys *options:
 kill *options:
     bench/kill {{options}}
 
+# Makes upstreams, stores and clients misbehave for long, and tells what clients see; `just chaos boundary` for a part.
+chaos *options:
+    scripts/chaos {{options}}
+
 # Measures start and idle memory.
 start:
     bench/start

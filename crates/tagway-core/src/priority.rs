@@ -82,7 +82,7 @@ pub struct Admission {
 impl Admission {
     /// What the configuration says; `None` where requests in progress have no limit.
     pub fn new(overload: &Overload, declared: &[TagDeclaration]) -> Option<Self> {
-        let Overload { places, queue, wait, low, normal } = *overload;
+        let Overload { places, queue, wait, low, normal, .. } = *overload;
         let places = places?;
         let priorities = Priorities::new(declared);
         // Nothing is kept for those that do not exist.

@@ -126,8 +126,14 @@ fn everything_that_works_is_read() {
     assert_eq!(config.general.key_header.as_ref().map(|name| name.as_str()), Some("x-gateway-key"));
     let general = &config.general;
     assert_eq!(general.max_parallel_requests, Some(20));
-    let overload =
-        Overload { places: Some(500), queue: 50, wait: Duration::from_millis(2500), low: 0.5, normal: 0.8 };
+    let overload = Overload {
+        places: Some(500),
+        queue: 50,
+        wait: Duration::from_millis(2500),
+        connections: Some(9000),
+        low: 0.5,
+        normal: 0.8,
+    };
     assert_eq!(general.overload, overload);
     let (users, customers) = (&config.proxy.new_users, &config.proxy.customers);
     assert_eq!((users.max, users.duration.as_deref()), (Some(Nanos(7_000_000_000)), Some("1mo")));

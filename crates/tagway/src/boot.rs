@@ -213,7 +213,7 @@ async fn serve(
     let _too_large = signal(SignalKind::from_raw(SIGXFSZ))?;
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
-        () = listen::accept(listener, &workers, stop) => {}
+        () = listen::accept(listener, &workers, &live, stop) => {}
         _ = terminate.recv() => {}
         interrupted = tokio::signal::ctrl_c() => interrupted?,
     }

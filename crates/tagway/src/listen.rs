@@ -30,6 +30,8 @@ use crate::{call, cors};
 
 /// A request's head must arrive within this time.
 const HEAD_TIME: Duration = Duration::from_secs(30);
+/// Files that are not connections of clients and to providers.
+const FILES_KEPT: usize = 128;
 /// Idle upstream connections are looked through this often.
 const SWEEP: Duration = Duration::from_secs(15);
 
@@ -100,6 +102,11 @@ impl Workers {
         }
     }
 
+    /// How many connections they serve.
+    fn load(&self) -> usize {
+        self.all.iter().map(|worker| worker.load.load(Ordering::Relaxed)).sum()
+    }
+
     /// Waits for the threads to end; says how many connections had to be cut off.
     pub(crate) fn join(self) -> usize {
         self.threads.into_iter().map(|thread| thread.join().unwrap_or(0)).sum()
@@ -118,7 +125,8 @@ pub(crate) fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 }
 
 /// Accepts connections until asked to stop.
-pub(crate) async fn accept(listener: TcpListener, workers: &Workers, mut stop: Stop) {
+pub(crate) async fn accept(listener: TcpListener, workers: &Workers, live: &Live, mut stop: Stop) {
+    let room = Room::new(open_files());
     loop {
         let accepted = tokio::select! {
             () = stop.asked() => return,
@@ -126,9 +134,13 @@ pub(crate) async fn accept(listener: TcpListener, workers: &Workers, mut stop: S
         };
         match accepted.and_then(|(connection, _)| {
             connection.set_nodelay(true)?;
-            connection.into_std()
+            if !room.has(workers.load(), live) {
+                turn_away(&connection);
+                return Ok(None);
+            }
+            connection.into_std().map(Some)
         }) {
-            Ok(connection) => workers.hand(connection),
+            Ok(connection) => connection.into_iter().for_each(|connection| workers.hand(connection)),
             Err(error) => {
                 // Out of descriptors, mostly: pause, so that others can end.
                 tracing::warn!(%error, "cannot accept a connection");
@@ -136,6 +148,41 @@ pub(crate) async fn accept(listener: TcpListener, workers: &Workers, mut stop: S
             }
         }
     }
+}
+
+/// How many connections there may be.
+struct Room {
+    /// Unless the configuration says it.
+    default: usize,
+}
+
+impl Room {
+    /// A client's request needs a connection to a provider as well, and the store and the journal some files: what
+    /// clients had beyond would fail the requests of others.
+    fn new(open_files: Option<usize>) -> Self {
+        Self { default: open_files.map_or(usize::MAX, |files| (files.saturating_sub(FILES_KEPT) / 2).max(1)) }
+    }
+
+    fn has(&self, load: usize, live: &Live) -> bool {
+        let given = live.current().snapshot.config.general.overload.connections;
+        load < given.and_then(|most| usize::try_from(most).ok()).unwrap_or(self.default)
+    }
+}
+
+/// How many files the process may have open, where Linux tells.
+fn open_files() -> Option<usize> {
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    let files = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    files.split_whitespace().next()?.parse().ok()
+}
+
+/// Answers a connection that has no room, and closes it; waits for nothing.
+fn turn_away(connection: &TcpStream) {
+    const BODY: &str = r#"{"error":{"message":"Gateway at capacity: it has as many connections as it may. Retry later.","type":"overloaded_error","param":null,"code":"503","reason":"overload"}}"#;
+    let head = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\nconnection: close\r\ncontent-length";
+    // A fresh socket takes so little at once; who does not wait for it loses nothing.
+    let _ = connection.try_write(format!("{head}: {}\r\n\r\n{BODY}", BODY.len()).as_bytes());
+    tracing::debug!("a connection too many was turned away");
 }
 
 async fn work(

@@ -39,6 +39,7 @@ pub(super) const GENERAL_KEYS: Table<Draft> = &[
     ("max_queued_requests", Rule::Works(|d, at, s| overload::queue(&mut d.overload, at, s))),
     // LiteLLM's name for it.
     ("admission_queue_timeout_seconds", Rule::Works(|d, at, s| overload::wait(&mut d.overload, at, s))),
+    ("max_connections", Rule::Works(|d, at, s| overload::connections(&mut d.overload, at, s))),
     ("priority_shares", Rule::Works(|d, at, s| overload::shares(&mut d.overload, at, s))),
     ("max_parallel_requests", Rule::Works(|d, at, s| d.max_parallel_requests = s.places(at))),
     ("strict_budgets", Rule::Works(|d, at, s| d.strict_budgets |= s.bool(at).unwrap_or(false))),

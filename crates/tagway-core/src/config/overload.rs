@@ -14,6 +14,8 @@ pub struct Overload {
     pub queue: u32,
     /// `admission_queue_timeout_seconds`: for so long.
     pub wait: Duration,
+    /// `max_connections` of clients; as many as files may be open allow when not given.
+    pub connections: Option<u32>,
     /// `priority_shares.low`: how much of the places requests of low priority may fill.
     pub low: f64,
     /// `priority_shares.normal`: how much of them low and normal ones may fill together, where some have a high one.
@@ -23,7 +25,14 @@ pub struct Overload {
 impl Default for Overload {
     fn default() -> Self {
         // The wait is LiteLLM's.
-        Self { places: None, queue: 0, wait: Duration::from_secs(1), low: 0.7, normal: 0.9 }
+        Self {
+            places: None,
+            queue: 0,
+            wait: Duration::from_secs(1),
+            connections: None,
+            low: 0.7,
+            normal: 0.9,
+        }
     }
 }
 
@@ -34,6 +43,10 @@ pub(super) fn places(overload: &mut Overload, at: &At<'_>, scope: &mut Scope<'_>
 pub(super) fn queue(overload: &mut Overload, at: &At<'_>, scope: &mut Scope<'_>) {
     // Whoever waits has its body in memory.
     overload.queue = scope.whole(at, 0, 1 << 20).and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
+}
+
+pub(super) fn connections(overload: &mut Overload, at: &At<'_>, scope: &mut Scope<'_>) {
+    overload.connections = scope.whole(at, 1, i64::from(u32::MAX)).and_then(|n| u32::try_from(n).ok());
 }
 
 pub(super) fn wait(overload: &mut Overload, at: &At<'_>, scope: &mut Scope<'_>) {

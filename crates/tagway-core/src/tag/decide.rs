@@ -230,24 +230,6 @@ impl GroupIndex {
         !self.prefix.is_empty() && tags.iter().any(confirms)
     }
 
-    /// Takes out of the group what regions, tier and operators' expressions forbid.
-    pub(super) fn shrink(&self, ask: &Ask<'_>, pool: &mut Members, observer: &mut impl Observer) {
-        for region in ask.regions {
-            self.keep_region(region, pool);
-            observer.step(Step::Region(region), pool);
-        }
-        if let Some(tier) = ask.tier
-            && let Some(members) = self.of_tier(tier)
-        {
-            pool.keep(members.words());
-            observer.step(Step::Tier(tier), pool);
-        }
-        for &(expression, origin) in ask.expressions.iter().filter(|(_, origin)| !origin.is_caller()) {
-            expression.narrow(self, pool);
-            observer.step(Step::Expression(expression, origin), pool);
-        }
-    }
-
     fn narrow_by_caller(&self, ask: &Ask<'_>, pool: &mut Members, observer: &mut impl Observer) {
         for &(expression, origin) in ask.expressions.iter().filter(|(_, origin)| origin.is_caller()) {
             expression.narrow(self, pool);

@@ -6,7 +6,7 @@ use super::decide::Ask;
 use super::index::GroupIndex;
 use super::members::Members;
 use super::name::{Marker, TagName};
-use super::observe::Silent;
+use super::observe::{Observer, Silent, Step};
 use crate::config::TagKind;
 
 impl GroupIndex {
@@ -45,5 +45,23 @@ impl GroupIndex {
             pool.keep(any.words());
         }
         pool
+    }
+
+    /// Takes out of the group what regions, tier and operators' expressions forbid.
+    pub(super) fn shrink(&self, ask: &Ask<'_>, pool: &mut Members, observer: &mut impl Observer) {
+        for region in ask.regions {
+            self.keep_region(region, pool);
+            observer.step(Step::Region(region), pool);
+        }
+        if let Some(tier) = ask.tier
+            && let Some(members) = self.of_tier(tier)
+        {
+            pool.keep(members.words());
+            observer.step(Step::Tier(tier), pool);
+        }
+        for &(expression, origin) in ask.expressions.iter().filter(|(_, origin)| !origin.is_caller()) {
+            expression.narrow(self, pool);
+            observer.step(Step::Expression(expression, origin), pool);
+        }
     }
 }

@@ -158,7 +158,7 @@ async fn a_wrong_request_for_a_customer_is_refused_and_says_why() {
         ("new", json!({"user_id": "c2", "metadata": {"tags": 5}}), 400, "metadata.tags"),
         ("new", json!({"user_id": "c2", "tags": ["x".repeat(256)]}), 400, "up to 255 characters"),
         ("new", json!({"user_id": "c2", "metadata": {"tier": "gold"}}), 400, "metadata.tier"),
-        ("new", json!({"user_id": "c2", "allowed_model_region": "eu"}), 400, "'allowed_model_region'"),
+        ("new", json!({"user_id": "c2", "default_model": "m"}), 400, "'default_model'"),
         ("update", json!({"user_id": "nope"}), 404, "End User Id=nope does not exist in db"),
         ("delete", json!({"user_ids": ["c1", "x", "y"]}), 404, "End User Id(s)=x, y do not exist in db"),
         ("delete", json!({"user_ids": []}), 400, "user_ids"),

@@ -219,6 +219,34 @@ async fn a_client_that_leaves_while_it_waits_leaves_the_queue() {
 }
 
 #[tokio::test]
+async fn a_connection_too_many_is_turned_away_at_once_and_leaves_the_others_alone() {
+    let fake = held().await;
+    let gateway = gateway(&fake, "max_connections: 3");
+    let address = gateway.url.strip_prefix("http://").unwrap();
+    let connect = || {
+        let socket = TcpStream::connect(address).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket
+    };
+    let stream = stream(&gateway, &[]).await;
+    let idle = [connect(), connect()];
+    let mut said = String::new();
+    connect().read_to_string(&mut said).unwrap();
+    assert!(said.starts_with("HTTP/1.1 503 ") && said.contains("\r\nretry-after: 1\r\n"), "{said}");
+    let body: Value = serde_json::from_str(said.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    assert_eq!((&body["error"]["type"], &body["error"]["code"]), (&json!("overloaded_error"), &json!("503")));
+    drop(idle);
+    // There is room again as soon as the workers have seen them leave.
+    let deadline = Instant::now() + PATIENCE;
+    while gateway.get("/health/liveliness").send().await.is_ok_and(|answer| answer.status() == 503) {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    fake.release_all();
+    assert!(stream.text().await.unwrap().contains("[DONE]"));
+}
+
+#[tokio::test]
 async fn a_stored_tag_has_a_priority_too() {
     let fake = held().await;
     let gateway = gateway(&fake, "global_max_parallel_requests: 2, priority_shares: {low: 0.5}");

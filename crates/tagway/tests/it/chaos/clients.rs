@@ -1,15 +1,15 @@
 //! Clients that are slow, or leave: others are served as ever, and what those held is given back.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::time::Duration;
 
 use serde_json::json;
 use tagway_fake::{After, Fake, Reply};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
 use super::{count, decent, drive, fields, metric, tell};
-use crate::gateway::{Gateway, KEY, PATIENCE, at, chat_body};
+use crate::gateway::{Gateway, KEY, at, chat_body};
 use crate::stores::until;
 
 /// A gateway with metrics and these settings.
@@ -25,37 +25,47 @@ async fn page(gateway: &Gateway) -> String {
     gateway.get("/metrics").send().await.unwrap().text().await.unwrap()
 }
 
-/// Begins a request on a connection of its own and sends only a part of its body.
-fn begun(gateway: &Gateway) -> TcpStream {
-    let body = chat_body("m", json!({})).to_string();
-    let mut socket = TcpStream::connect(gateway.url.strip_prefix("http://").unwrap()).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+/// Begins a request on a connection that takes little at a time, and sends as much of its body.
+async fn begun(gateway: &Gateway, body: &str, sent: usize) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(8 << 10).unwrap();
+    let address = gateway.url.strip_prefix("http://").unwrap().parse().unwrap();
+    let mut socket = socket.connect(address).await.unwrap();
     let head = format!(
         "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
-    socket.write_all(&[head.as_bytes(), &body.as_bytes()[..10]].concat()).unwrap();
+    socket.write_all(&[head.as_bytes(), &body.as_bytes()[..sent]].concat()).await.unwrap();
     socket
+}
+
+/// The beginning of an answer.
+async fn status_line(socket: &mut TcpStream) -> String {
+    let mut said = [0; 12];
+    socket.read_exact(&mut said).await.unwrap();
+    String::from_utf8_lossy(&said).into_owned()
 }
 
 #[tokio::test]
 async fn slow_clients_slow_down_nobody_else() {
     let big = "x".repeat(64 << 10);
+    let long = Reply::chat((0..64).map(|_| big.clone()));
     let fake = Fake::answer(move |seen| match seen.text().contains("a lot") {
-        true => Reply::chat((0..64).map(|_| big.clone())),
+        true => long.clone(),
         false => decent(seen, "well"),
     })
     .await;
     let gateway = gateway(&fake, "max_request_size_mb: 1");
     let slow = count(30, 300);
-    let senders: Vec<TcpStream> = (0..slow).map(|_| begun(&gateway)).collect();
-    // Readers that take a little of four megabytes, and no more.
-    let mut readers = Vec::new();
+    let (small, lots) = (chat_body("m", json!({})), chat_body("m", json!({"stream": true, "user": "a lot"})));
+    let (small, lots) = (small.to_string(), lots.to_string());
+    let (mut senders, mut readers) = (Vec::new(), Vec::new());
     for _ in 0..slow {
-        let request = gateway.chat("m", json!({"stream": true, "user": "a lot"}));
-        let mut answer = request.send().await.unwrap();
-        answer.chunk().await.unwrap().unwrap();
-        readers.push(answer);
+        senders.push(begun(&gateway, &small, 10).await);
+        // It takes a little of four megabytes, and no more.
+        let mut reader = begun(&gateway, &lots, lots.len()).await;
+        assert_eq!(status_line(&mut reader).await, "HTTP/1.1 200");
+        readers.push(reader);
     }
     let outcome = drive(count(200, 10_000), 8, |number| gateway.chat("m", fields(number, json!({})))).await;
     tell(&format!(
@@ -68,12 +78,9 @@ async fn slow_clients_slow_down_nobody_else() {
     assert!(outcome.percentile(99) < Duration::from_secs(2), "{:?}", outcome.percentile(99));
     drop(readers);
     // A slow sender that goes on is served in the end.
-    let rest = &chat_body("m", json!({})).to_string()[10..];
-    for mut sender in senders {
-        sender.write_all(rest.as_bytes()).unwrap();
-        let mut said = [0; 12];
-        sender.read_exact(&mut said).unwrap();
-        assert_eq!(String::from_utf8_lossy(&said), "HTTP/1.1 200");
+    for sender in &mut senders {
+        sender.write_all(&small.as_bytes()[10..]).await.unwrap();
+        assert_eq!(status_line(sender).await, "HTTP/1.1 200");
     }
     until("nothing is in progress", || async {
         metric(&page(&gateway).await, "litellm_in_flight_requests") == 0.0

@@ -8,9 +8,9 @@ use config_host::Files;
 use tagway_core::config::{
     HealthCheck, HealthChecks, Mock, MockError, Rates, SpendFailure, SpendRules, TagKind, Tier, Valkey,
 };
+use tagway_core::fault::{Fault, OutlierEjection, RetryBudget};
 use tagway_core::money::Nanos;
 use tagway_core::secret::Secret;
-use tagway_core::fault::{Fault, OutlierEjection, RetryBudget};
 use tagway_core::strategy::{By, Latency, Strategy};
 
 #[test]

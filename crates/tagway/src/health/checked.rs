@@ -98,6 +98,8 @@ impl Board {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
 
     fn outcome(start: Instant, after: u64, status: Option<u16>) -> Arc<Outcome> {
@@ -111,8 +113,14 @@ mod tests {
 
     fn board(start: Instant) -> (Board, DeploymentId) {
         let mark = Arc::new(Mark::default());
-        let board =
-            Board { start, marks: vec![mark], ids: std::collections::HashMap::new(), heeds_checks: true };
+        let board = Board {
+            start,
+            marks: vec![mark],
+            ids: HashMap::new(),
+            traffic: Vec::new(),
+            groups: HashMap::new(),
+            heeds_checks: true,
+        };
         (board, DeploymentId(0))
     }
 

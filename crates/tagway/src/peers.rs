@@ -6,13 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ErrorKind, PushInfo, PushKind, RedisError, RedisResult};
-use tagway_core::config::Valkey;
+use redis::{ErrorKind, PushInfo, PushKind, RedisError, RedisResult};
 use tokio::sync::{Notify, mpsc};
 
 use crate::store::{Db, StoreError};
 use crate::tasks::Stop;
-use crate::valkey::{self, LONGEST_PAUSE, PATIENCE, PAUSE};
+use crate::valkey::{LONGEST_PAUSE, PAUSE, Server};
 
 /// How often a silent connection is tried.
 const PING: Duration = Duration::from_secs(10);
@@ -72,28 +71,20 @@ pub(crate) async fn listen(db: Db, peers: Arc<Peers>, mut stop: Stop) {
 
 /// Where gateways meet: a channel of a Valkey.
 pub(crate) struct Meeting {
-    client: Client,
+    server: Server,
     channel: String,
 }
 
 impl Meeting {
     /// The place for all gateways on the store with this identity. Another store's gateways have their own.
-    ///
-    /// # Errors
-    /// The address cannot be used.
-    pub(crate) fn new(valkey: &Valkey, store: &str) -> RedisResult<Self> {
+    pub(crate) fn new(server: Server, store: &str) -> Self {
         // One connection hears, tells and shows that it lives.
-        let client = valkey::client(valkey)?;
-        Ok(Self { client, channel: format!("tagway:{store}:changes") })
+        Self { server, channel: format!("tagway:{store}:changes") }
     }
 
     async fn connect(&self) -> RedisResult<(MultiplexedConnection, mpsc::UnboundedReceiver<PushInfo>)> {
         let (sender, pushed) = mpsc::unbounded_channel();
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(PATIENCE))
-            .set_response_timeout(Some(PATIENCE))
-            .set_push_sender(sender);
-        let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+        let mut connection = self.server.connect(Some(sender)).await?;
         connection.subscribe(&self.channel).await?;
         Ok((connection, pushed))
     }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use redis::aio::MultiplexedConnection;
 use redis::{
-    Client, ConnectionAddr, IntoConnectionInfo as _, ProtocolVersion, RedisConnectionInfo, RedisResult,
+    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo as _, ProtocolVersion, PushInfo, RedisConnectionInfo, RedisResult,
 };
 use tagway_core::config::Valkey;
 
@@ -13,11 +14,40 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) const PAUSE: Duration = Duration::from_secs(1);
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
-/// A client for this address, speaking RESP3.
-///
-/// # Errors
-/// The address cannot be used.
-pub(crate) fn client(valkey: &Valkey) -> RedisResult<Client> {
+/// What is pushed on a connection.
+pub(crate) type Pushed = tokio::sync::mpsc::UnboundedSender<PushInfo>;
+
+/// A Valkey to connect to.
+#[derive(Clone)]
+pub(crate) struct Server {
+    client: Client,
+}
+
+impl Server {
+    /// The server at this address, spoken to by RESP3.
+    ///
+    /// # Errors
+    /// The address cannot be used.
+    pub(crate) fn new(valkey: &Valkey) -> RedisResult<Self> {
+        Ok(Self { client: client(valkey)? })
+    }
+
+    /// A new connection. What comes unasked goes to `pushed`.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) async fn connect(&self, pushed: Option<Pushed>) -> RedisResult<MultiplexedConnection> {
+        let mut config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE));
+        if let Some(pushed) = pushed {
+            config = config.set_push_sender(pushed);
+        }
+        self.client.get_multiplexed_async_connection_with_config(&config).await
+    }
+}
+
+fn client(valkey: &Valkey) -> RedisResult<Client> {
     let info = match valkey {
         Valkey::Url(url) => url.expose().into_connection_info()?,
         Valkey::Address { host, port, username, password, tls, db } => {

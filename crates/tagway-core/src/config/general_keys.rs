@@ -88,7 +88,10 @@ pub(super) const GENERAL_KEYS: Table<Draft> = &[
     ("plugins", Rule::Refused(NO_ACCESS)),
     ("allow_user_auth", Rule::Refused(NO_ACCESS)),
     ("provider_url_destination_allowed_hosts", Rule::Refused(NO_ACCESS)),
-    ("fail_closed_rate_limit_enforcement", Rule::Refused(NO_LIMITS)),
+    (
+        "fail_closed_rate_limit_enforcement",
+        Rule::Works(|d, at, s| d.fail_closed_rates = s.bool(at).unwrap_or(false)),
+    ),
     ("max_response_size_mb", Rule::Refused(NO_LIMITS)),
     ("token_rate_limit_type", Rule::Refused(NO_LIMITS)),
     ("max_in_flight_requests_per_worker", Rule::Refused(NO_LIMITS)),

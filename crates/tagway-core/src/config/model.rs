@@ -372,6 +372,8 @@ pub struct General {
     pub global_max_parallel_requests: Option<u32>,
     /// `max_parallel_requests`: of every virtual key that has no limit of its own.
     pub max_parallel_requests: Option<u64>,
+    /// `fail_closed_rate_limit_enforcement`: while Valkey cannot be asked, requests with limits are refused.
+    pub fail_closed_rates: bool,
     /// `strict_budgets`: all budgets are strict that do not say otherwise.
     pub strict_budgets: bool,
     /// `apply_user_budget_to_team_keys`: a user's budget counts what the keys of its teams spend, too.
@@ -452,6 +454,17 @@ impl Rates {
     /// Whether they limit anything.
     pub fn any(&self) -> bool {
         self.requests.is_some() || self.tokens.is_some() || self.in_progress.is_some()
+    }
+
+    /// The share of one of so many gateways: at least 1 of what is not 0.
+    #[must_use]
+    pub fn share(&self, gateways: u64) -> Self {
+        let share = |limit: Option<u64>| limit.map(|limit| (limit / gateways.max(1)).max(limit.min(1)));
+        Self {
+            requests: share(self.requests),
+            tokens: share(self.tokens),
+            in_progress: share(self.in_progress),
+        }
     }
 }
 

@@ -112,7 +112,8 @@ async fn proceed(
         default_meters: &gateway.default_meters,
         prefix: &snapshot.config.router.tags.prefix,
     };
-    record.permits = rates::admit(&caller, access::meant(&caller, &model), &tags, &limited, record.began)?;
+    record.permits =
+        rates::admit(&caller, access::meant(&caller, &model), &tags, &limited, record.began).await?;
     let wanted = Wanted {
         model: access::meant(&caller, &model),
         tags: &tags,

@@ -163,6 +163,7 @@ async fn serve(
         catalog: Arc::clone(&catalog),
         accounts: Arc::clone(&accounts),
         peers: Arc::clone(&peers),
+        limits: limits.clone(),
         db: db.clone(),
         ledger: Arc::clone(&ledger),
         metrics: Arc::clone(&metrics),
@@ -194,9 +195,8 @@ async fn serve(
     tasks.spawn("alerts", |stop| alerts::tell(alerts, db.clone(), crossed, stop));
     // Requests in progress need these to the end: they stop after the workers.
     let mut keepers = Tasks::new();
-    keepers.spawn("directory", |stop| {
-        directory::keep(Arc::clone(&directory), limits, db.hasty(), orders, stop)
-    });
+    keepers
+        .spawn("directory", |stop| directory::keep(Arc::clone(&directory), limits, db.hasty(), orders, stop));
     if !matches!(db, Db::Absent) {
         keepers.spawn("spend", |stop| accounts::poll(Arc::clone(&accounts), db.clone(), stop));
         keepers.spawn("seen tags", |stop| seen::keep(seen, db.clone(), stop));
@@ -211,8 +211,7 @@ async fn serve(
             let (shared, words) = limits;
             let rules = Arc::clone(&live);
             let fail_closed = move || rules.current().snapshot.config.general.fail_closed_rates;
-            keepers
-                .spawn("shared limits", |stop| meter::converse(shared, server, words, fail_closed, stop));
+            keepers.spawn("shared limits", |stop| meter::converse(shared, server, words, fail_closed, stop));
         }
         keepers.spawn("changes", |stop| {
             directory::watch(directory, db.hasty(), Arc::clone(&peers.call), told(catalog), stop)

@@ -129,7 +129,9 @@ impl Seat {
             }
             // What is given back on another gateway wakes nobody here.
             let look = Instant::now() + LOOK;
-            if tokio::time::timeout_at(look.min(self.until).into(), freed).await.is_err() && self.until <= look {
+            if tokio::time::timeout_at(look.min(self.until).into(), freed).await.is_err()
+                && self.until <= look
+            {
                 return false;
             }
         }

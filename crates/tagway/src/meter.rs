@@ -261,7 +261,8 @@ fn left(meter: &Meter, rates: Rates, now: u64) -> impl Iterator<Item = (Unit, u6
         None => PerMinute(limit).left(state.load(Ordering::Relaxed), now),
     };
     let Meter { requests, tokens, in_progress, .. } = meter;
-    let requests = rates.requests.map(|limit| (Unit::Requests, limit, minute(limit, Unit::Requests, requests)));
+    let requests =
+        rates.requests.map(|limit| (Unit::Requests, limit, minute(limit, Unit::Requests, requests)));
     let tokens = rates.tokens.map(|limit| (Unit::Tokens, limit, minute(limit, Unit::Tokens, tokens)));
     let elsewhere = part.map_or(0, Part::elsewhere);
     let places = rates.in_progress.map(|limit| {
@@ -301,7 +302,8 @@ mod tests {
 
     #[test]
     fn a_request_that_is_refused_uses_no_place() {
-        let (meter, rates) = (Arc::default(), Rates { in_progress: Some(2), requests: Some(1), ..Rates::default() });
+        let (meter, rates) =
+            (Arc::default(), Rates { in_progress: Some(2), requests: Some(1), ..Rates::default() });
         let _first = admit(&meter, rates, 0).unwrap();
         assert_eq!(admit(&meter, rates, 0).unwrap_err().what, Unit::Requests);
         assert_eq!(meter.in_progress.load(Ordering::Relaxed), 1);

@@ -2,7 +2,6 @@
 //! changes says what; this only says that it is worth a look, and nothing depends on it but how soon that happens.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -22,18 +21,11 @@ pub(crate) struct Peers {
     pub(crate) call: Arc<Notify>,
     /// There is something to tell.
     news: Notify,
-    /// Gateways that met at Valkey lately, this one among them; 0: it cannot be reached.
-    gateways: AtomicU64,
 }
 
 impl Peers {
     pub(crate) fn new() -> Self {
-        Self { call: Arc::new(Notify::new()), news: Notify::new(), gateways: AtomicU64::new(0) }
-    }
-
-    /// How many gateways met at Valkey lately; none when it cannot be reached.
-    pub(crate) fn gateways(&self) -> Option<u64> {
-        Some(self.gateways.load(Ordering::Relaxed)).filter(|gateways| 0 < *gateways)
+        Self { call: Arc::new(Notify::new()), news: Notify::new() }
     }
 
     /// Tells the others that something changed. PostgreSQL tells them itself, with the transaction.
@@ -89,20 +81,10 @@ impl Meeting {
         Ok((connection, pushed))
     }
 
-    /// Counts who is there, which shows that the connection lives, too.
-    async fn count(&self, connection: &mut MultiplexedConnection, peers: &Peers) -> RedisResult<()> {
-        let mut asked = redis::cmd("PUBSUB");
-        asked.arg("NUMSUB").arg(&self.channel);
-        let (_, gateways): (String, u64) = asked.query_async(connection).await?;
-        peers.gateways.store(gateways.max(1), Ordering::Relaxed);
-        Ok(())
-    }
-
     /// Hears and tells until the connection ends, which is an error.
     async fn attend(&self, peers: &Peers, came: impl FnOnce()) -> RedisResult<()> {
         let (mut connection, mut pushed) = self.connect().await?;
         came();
-        self.count(&mut connection, peers).await?;
         // Whatever was missed, here and there, while nobody attended.
         peers.tell();
         peers.call.notify_one();
@@ -119,10 +101,7 @@ impl Meeting {
                     Some(_) => continue,
                 },
                 () = peers.news.notified() => redis::cmd("PUBLISH").arg(&self.channel).arg("").to_owned(),
-                () = tokio::time::sleep(PING) => {
-                    self.count(&mut connection, peers).await?;
-                    continue;
-                }
+                () = tokio::time::sleep(PING) => redis::cmd("PING"),
             };
             command.exec_async(&mut connection).await?;
         }
@@ -148,7 +127,6 @@ pub(crate) async fn meet(meeting: Meeting, peers: Arc<Peers>, mut stop: Stop) {
         if came {
             (pause, told) = (PAUSE, false);
         }
-        peers.gateways.store(0, Ordering::Relaxed);
         if let Err(error) = ended
             && !told
         {

@@ -361,7 +361,8 @@ mod tests {
     async fn way(store: &str, tasks: &mut Tasks) -> Arc<Shared> {
         let url = std::env::var("TAGWAY_TEST_VALKEY_URL").expect("scripts/test sets it");
         let (shared, inbox) = Shared::new(store);
-        let server = Server::new(&tagway_core::config::Valkey::Url(tagway_core::secret::Secret::new(url))).unwrap();
+        let server =
+            Server::new(&tagway_core::config::Valkey::Url(tagway_core::secret::Secret::new(url))).unwrap();
         tasks.spawn("valkey", |stop| attend(Arc::clone(&shared), server, inbox, stop));
         until(|| async { shared.line.load().is_some() }).await;
         shared

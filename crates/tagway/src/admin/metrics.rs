@@ -208,10 +208,10 @@ fn of_gateway(gauges: &mut Gauges, shared: &Shared) {
         return;
     }
     gauges.one(&gateway::STORE_UP, f64::from(u8::from(shared.directory.reaches_store())));
-    if current.snapshot.config.router.valkey.is_some() {
-        let gateways = shared.peers.gateways();
-        gauges.one(&gateway::VALKEY_UP, f64::from(u8::from(gateways.is_some())));
-        gauges.one(&gateway::GATEWAYS, float(gateways.unwrap_or(0)));
+    if let Some(limits) = &shared.limits {
+        let up = !limits.is_lost();
+        gauges.one(&gateway::VALKEY_UP, f64::from(u8::from(up)));
+        gauges.one(&gateway::GATEWAYS, float(if up { limits.gateways() } else { 0 }));
     }
 }
 

@@ -55,6 +55,7 @@ use crate::catalog::Catalog;
 use crate::directory::Directory;
 use crate::ledger::Ledger;
 use crate::live::{Current, Live};
+use crate::meter::Sharing;
 use crate::metrics::Metrics;
 use crate::peers::Peers;
 use crate::store::Db;
@@ -75,6 +76,8 @@ pub(crate) struct Shared {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) accounts: Arc<Accounts>,
     pub(crate) peers: Arc<Peers>,
+    /// Where gateways share limits of rate.
+    pub(crate) limits: Option<Arc<Sharing>>,
     pub(crate) db: Db,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) metrics: Arc<Metrics>,

@@ -322,7 +322,9 @@ impl Failure {
             Self::AllFull(full) => Some(full.wait),
             Self::Stuck(stuck) => Some(stuck.wait()),
             Self::OverBudget(over) => over.wait,
-            Self::Busy { .. } | Self::Uncounted | Self::Denied(Denied::Unreachable(_)) => Some(Duration::from_secs(1)),
+            Self::Busy { .. } | Self::Uncounted | Self::Denied(Denied::Unreachable(_)) => {
+                Some(Duration::from_secs(1))
+            }
             Self::Refused(refused) => refused.retry_after,
             _ => None,
         }

@@ -51,7 +51,9 @@ pub(super) async fn wait(
     left: &mut Members,
     seat: &mut Option<Seat>,
 ) -> bool {
-    let busy = |none: &NoRoom| matches!(none, NoRoom::Limit(Full { reached: Some(Reached { what: Unit::InProgress, .. }), .. }));
+    let busy = |none: &NoRoom| {
+        matches!(none, NoRoom::Limit(Full { reached: Some(Reached { what: Unit::InProgress, .. }), .. }))
+    };
     let ids: SmallVec<[DeploymentId; 4]> =
         full.iter().filter(|(_, none)| busy(none)).map(|(id, _)| *id).collect();
     if ids.is_empty() {

@@ -196,11 +196,7 @@ impl Part {
             owed_tokens: self.owed_tokens.swap(0, Ordering::Relaxed),
             known_tokens: known(&self.tokens),
             places,
-            more_places: if 0 < wants_places {
-                wants_places + rates.in_progress.map_or(0, spare)
-            } else {
-                0
-            },
+            more_places: if 0 < wants_places { wants_places + rates.in_progress.map_or(0, spare) } else { 0 },
         }
     }
 

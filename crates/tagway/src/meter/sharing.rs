@@ -97,7 +97,7 @@ impl Sharing {
     }
 
     /// Whether limits cannot be checked, and nobody is to get in then.
-    pub(super) fn refuses(&self) -> bool {
+    pub(crate) fn refuses(&self) -> bool {
         self.fail_closed.load(Ordering::Relaxed)
     }
 
@@ -183,7 +183,8 @@ impl Conversation {
             let Some(part) = meter.part() else { continue };
             let question = part.question(&meter.in_progress, rates, now);
             call.key(format!("{prefix}limit:{}", part.name));
-            let limit = |limit: Option<u64>| limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
+            let limit =
+                |limit: Option<u64>| limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
             call.arg(limit(rates.requests)).arg(question.take);
             call.arg(question.owed_requests).arg(question.known_requests);
             call.arg(limit(rates.tokens)).arg(question.owed_tokens).arg(question.known_tokens);

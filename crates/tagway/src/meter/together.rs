@@ -86,7 +86,8 @@ fn opens(part: &Part, limit: u64, now: u64) -> Result<u64, u64> {
 
 /// Lets a request in by what is at hand.
 fn enter(meter: &Arc<Meter>, part: &Part, rates: Rates, round: u32, now: u64) -> Result<Permit, Missing> {
-    let reached = |what, limit, wait| Missing::Reached(Reached { what, limit, wait: Duration::from_micros(wait) });
+    let reached =
+        |what, limit, wait| Missing::Reached(Reached { what, limit, wait: Duration::from_micros(wait) });
     let mut known = true;
     if let Some(limit) = rates.tokens {
         let state = part.tokens.load(Ordering::Relaxed);

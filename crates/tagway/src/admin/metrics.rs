@@ -199,7 +199,6 @@ fn of_deployments(gauges: &mut Gauges, current: &Current) {
 }
 
 fn of_gateway(gauges: &mut Gauges, shared: &Shared) {
-    let current = shared.live.current();
     gauges.one(&gateway::IN_FLIGHT, float(u64::try_from(shared.metrics.in_flight()).unwrap_or(0)));
     gauges.one(&gateway::REJECTED, float(shared.live.rejected()));
     gauges.one(&gateway::LABEL_SETS, float(shared.metrics.label_sets() as u64));

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use config_host::Files;
 use tagway_core::config::{Mock, MockError, Rates, SpendFailure, SpendRules, TagKind, Tier, Valkey};
+use tagway_core::fault::{Fault, OutlierEjection, RetryBudget};
 use tagway_core::money::Nanos;
 use tagway_core::secret::Secret;
-use tagway_core::fault::{Fault, OutlierEjection, RetryBudget};
 use tagway_core::strategy::{By, Latency, Strategy};
 
 #[test]

@@ -25,7 +25,7 @@ use crate::live::{self, Live};
 use crate::meter::{self, NamedMeters, Sharing};
 use crate::metrics::Metrics;
 use crate::objects::Kind;
-use crate::peers::{self, Meeting, Peers};
+use crate::peers::{self, Meeting, Peers, Reporter};
 use crate::seal::Seal;
 use crate::seen::{self, Seen};
 use crate::store::{self, Change, Db, Migrated, Place};
@@ -205,7 +205,8 @@ async fn serve(
         keepers.spawn("retention", |stop| ledger::keep(db.clone(), settings, stop));
         keepers.spawn("listen", |stop| peers::listen(db.clone(), Arc::clone(&peers), stop));
         if let Some(Shares { server, meeting, budgets, limits }) = sharing {
-            keepers.spawn("valkey", |stop| peers::meet(meeting, Arc::clone(&peers), stop));
+            let reporter = Reporter::new(Arc::clone(&live));
+            keepers.spawn("valkey", |stop| peers::meet(meeting, Arc::clone(&peers), reporter, stop));
             let (shared, words) = budgets;
             keepers.spawn("shared budgets", |stop| accounts::attend(shared, server.clone(), words, stop));
             let (shared, words) = limits;

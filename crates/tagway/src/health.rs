@@ -6,6 +6,7 @@
 mod figures;
 mod learned;
 mod outliers;
+mod shared;
 mod traffic;
 
 use std::collections::HashMap;
@@ -21,6 +22,7 @@ use figures::Figures;
 pub(crate) use figures::{Ended, Flight};
 pub(crate) use learned::Learned;
 pub(crate) use outliers::rules as latency_rules;
+pub(crate) use shared::State;
 use traffic::Traffic;
 
 /// `Mark::until` of a deployment that is not out of service …

@@ -1,19 +1,24 @@
 //! The other gateways on the same store: hears when they change something, and tells them. The store's own list of
-//! changes says what; this only says that it is worth a look, and nothing depends on it but how soon that happens.
+//! changes says what; this only says that it is worth a look, and nothing depends on it but how soon that happens. What
+//! they tell each other of deployments is [`news`].
+
+mod news;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{ErrorKind, PushInfo, PushKind, RedisError, RedisResult};
+use redis::{ErrorKind, FromRedisValue as _, PushInfo, PushKind, RedisError, RedisResult};
 use tokio::sync::{Notify, mpsc};
+use tokio::time::MissedTickBehavior;
 
 use crate::store::{Db, StoreError};
 use crate::tasks::Stop;
 use crate::valkey::{LONGEST_PAUSE, PAUSE, Server};
+pub(crate) use news::Reporter;
+use news::{LOOK, Place};
 
-/// How often a silent connection is tried.
-const PING: Duration = Duration::from_secs(10);
+/// A silent connection is tried after so many looks at the board.
+const PING: u32 = 40;
 
 /// Ways to the other gateways.
 pub(crate) struct Peers {
@@ -65,56 +70,78 @@ pub(crate) async fn listen(db: Db, peers: Arc<Peers>, mut stop: Stop) {
 pub(crate) struct Meeting {
     server: Server,
     channel: String,
+    place: Place,
 }
 
 impl Meeting {
     /// The place for all gateways on the store with this identity. Another store's gateways have their own.
     pub(crate) fn new(server: Server, store: &str) -> Self {
         // One connection hears, tells and shows that it lives.
-        Self { server, channel: format!("tagway:{store}:changes") }
+        Self { server, channel: format!("tagway:{store}:changes"), place: Place::new(store) }
     }
 
     async fn connect(&self) -> RedisResult<(MultiplexedConnection, mpsc::UnboundedReceiver<PushInfo>)> {
         let (sender, pushed) = mpsc::unbounded_channel();
         let mut connection = self.server.connect(Some(sender)).await?;
-        connection.subscribe(&self.channel).await?;
+        connection.subscribe(&[&self.channel, &self.place.channel]).await?;
         Ok((connection, pushed))
     }
 
     /// Hears and tells until the connection ends, which is an error.
-    async fn attend(&self, peers: &Peers, came: impl FnOnce()) -> RedisResult<()> {
+    async fn attend(&self, peers: &Peers, reporter: &mut Reporter, came: impl FnOnce()) -> RedisResult<()> {
         let (mut connection, mut pushed) = self.connect().await?;
         came();
         // Whatever was missed, here and there, while nobody attended.
         peers.tell();
         peers.call.notify_one();
+        reporter.meet(&mut connection, &self.place).await?;
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut silent = 0;
         loop {
             let command = tokio::select! {
-                push = pushed.recv() => match push.map(|push| push.kind) {
-                    Some(PushKind::Message) => {
-                        peers.call.notify_one();
+                push = pushed.recv() => match push.map(|push| (push.kind, push.data)) {
+                    Some((PushKind::Message, data)) => {
+                        match message(data) {
+                            Some((channel, text)) if channel == self.place.channel => reporter.hear(&text),
+                            _ => peers.call.notify_one(),
+                        }
                         continue;
                     }
-                    Some(PushKind::Disconnection) | None => {
+                    Some((PushKind::Disconnection, _)) | None => {
                         return Err(RedisError::from((ErrorKind::Io, "the connection was closed")));
                     }
                     Some(_) => continue,
                 },
                 () = peers.news.notified() => redis::cmd("PUBLISH").arg(&self.channel).arg("").to_owned(),
-                () = tokio::time::sleep(PING) => redis::cmd("PING"),
+                _ = look.tick() => {
+                    reporter.tell(&mut connection, &self.place).await?;
+                    silent += 1;
+                    if silent < PING {
+                        continue;
+                    }
+                    silent = 0;
+                    redis::cmd("PING")
+                }
             };
             command.exec_async(&mut connection).await?;
         }
     }
 }
 
+/// The channel and the text of a message.
+fn message(data: Vec<redis::Value>) -> Option<(String, Vec<u8>)> {
+    let [channel, text] = <[redis::Value; 2]>::try_from(data).ok()?;
+    Some((String::from_redis_value(channel).ok()?, Vec::from_redis_value(text).ok()?))
+}
+
 /// Meets the other gateways at a Valkey until asked to stop. Without it they hear of changes a little later.
-pub(crate) async fn meet(meeting: Meeting, peers: Arc<Peers>, mut stop: Stop) {
+pub(crate) async fn meet(meeting: Meeting, peers: Arc<Peers>, mut reporter: Reporter, mut stop: Stop) {
     let mut pause = PAUSE;
     let mut told = false;
     loop {
         let mut came = false;
-        let attending = meeting.attend(&peers, || {
+        let attending = meeting.attend(&peers, &mut reporter, || {
             came = true;
             if told {
                 tracing::info!("Valkey answers again");

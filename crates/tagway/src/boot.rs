@@ -127,7 +127,7 @@ async fn serve(
         && !matches!(db, Db::Absent)
     {
         let store = db.identity().await.context("cannot read the store")?;
-        let server = Server::new(valkey).context("the address of Valkey cannot be used")?;
+        let server = Server::new(valkey, &store).context("Valkey cannot be used as it is configured")?;
         sharing = Some(Shares {
             budgets: accounts::Shared::new(&store),
             limits: Sharing::new(&store),

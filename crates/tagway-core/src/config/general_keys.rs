@@ -134,7 +134,8 @@ pub(super) const GENERAL_KEYS: Table<Draft> = &[
     ("blocked_file_extensions", Rule::Ignored),
     ("claude_code_gateway_managed_settings", Rule::Ignored),
     ("control_plane_url", Rule::Ignored),
-    ("coordination_redis", Rule::Ignored),
+    // Read with the other settings of Valkey.
+    ("coordination_redis", Rule::Works(|_, _, _| {})),
     ("database_args", Rule::Ignored),
     ("database_connect_timeout", Rule::Ignored),
     (

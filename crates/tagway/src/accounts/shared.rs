@@ -353,6 +353,9 @@ pub(crate) async fn attend(shared: Arc<Shared>, server: Server, mut inbox: Words
 
 #[cfg(test)]
 mod tests {
+    use tagway_core::config::{Valkey, ValkeyServer};
+    use tagway_core::secret::Secret;
+
     use super::*;
     use crate::receipt::NEVER;
     use crate::tasks::Tasks;
@@ -361,11 +364,14 @@ mod tests {
     async fn way(store: &str, tasks: &mut Tasks) -> Arc<Shared> {
         let url = std::env::var("TAGWAY_TEST_VALKEY_URL").expect("scripts/test sets it");
         let (shared, inbox) = Shared::new(store);
-        let server =
-            Server::new(&tagway_core::config::Valkey::Url(tagway_core::secret::Secret::new(url))).unwrap();
+        let server = Server::new(&at(url), store).unwrap();
         tasks.spawn("valkey", |stop| attend(Arc::clone(&shared), server, inbox, stop));
         until(|| async { shared.line.load().is_some() }).await;
         shared
+    }
+
+    fn at(url: String) -> Valkey {
+        Valkey::new(ValkeyServer::Url(Secret::new(url)))
     }
 
     async fn until<F: Future<Output = bool>>(is: impl Fn() -> F) {

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use tagway_core::config::{Valkey, ValkeyServer};
 use tagway_core::secret::Secret;
 
 use super::sharing::SHARE;
@@ -31,7 +32,7 @@ fn places(limit: u64) -> Rates {
 /// A gateway at the Valkey of scripts/test, and its meter of this name.
 async fn gateway(store: &str, tasks: &mut Tasks) -> (Arc<Sharing>, Arc<Meter>) {
     let (sharing, words) = Sharing::new(store);
-    let server = Server::new(&tagway_core::config::Valkey::Url(Secret::new(url()))).unwrap();
+    let server = Server::new(&Valkey::new(ValkeyServer::Url(Secret::new(url()))), store).unwrap();
     tasks.spawn("valkey", |stop| converse(Arc::clone(&sharing), server, words, || false, stop));
     until(|| !sharing.is_lost()).await;
     let meter = Meter::new("tag:eng", Some(&sharing));

@@ -27,7 +27,7 @@ fn two(valkey: &Valkey, config: &str) -> ([Gateway; 2], Home) {
     (gateways, home)
 }
 
-fn mocks(more: &str) -> String {
+pub fn mocks(more: &str) -> String {
     let models = ["m", "n"].map(|name| deployment(name, name, MOCK));
     format!("model_list:\n{}general_settings: {{master_key: {KEY}}}\n{more}", models.concat())
 }
@@ -38,8 +38,13 @@ fn chat(gateway: &Gateway, key: &str, model: &str, more: Value) -> reqwest::Requ
 }
 
 /// Whether a gateway has heard of a key.
-async fn knows(gateway: &Gateway, key: &str) -> bool {
+pub async fn knows(gateway: &Gateway, key: &str) -> bool {
     status(gateway.client.get(format!("{}/v1/models", gateway.url)).bearer_auth(key)).await == 200
+}
+
+/// How many of so many requests with a key, sent to one gateway and the other in turn, are served.
+pub async fn served_by_two(gateways: &[Gateway; 2], count: usize, key: &str) -> usize {
+    served(gateways, count, |gateway| chat(gateway, key, "m", json!({}))).await
 }
 
 /// How many of these requests, sent to one gateway and the other in turn, are served; the others get 429.

@@ -26,6 +26,16 @@ impl PerMinute {
         }
     }
 
+    /// Takes up to `wanted` units at `now`, as many as are there. Gives how many, and the next state.
+    ///
+    /// # Errors
+    /// Not even one is there: how many microseconds until it is.
+    pub fn take_some(self, state: u64, wanted: u64, now: u64) -> Result<(u64, u64), u64> {
+        // One may fit where what is left is less than one by rounding.
+        let units = wanted.min(self.left(state, now).max(1));
+        Ok((units, self.take(state, units, now)?))
+    }
+
     /// Whether anything is left at `now`: for units that are counted afterwards.
     ///
     /// # Errors
@@ -137,6 +147,23 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn as_many_are_taken_as_are_there(
+            limit in 0u64..1_000_000_000, used in 0u64..2 * MINUTE, wanted in 1u64..1_000_000
+        ) {
+            let limit = PerMinute(limit);
+            match limit.take_some(used, wanted, 1) {
+                Ok((taken, next)) => {
+                    prop_assert!((1..=wanted).contains(&taken) && next <= 1 + MINUTE);
+                    prop_assert_eq!(limit.take(used, taken, 1), Ok(next));
+                    if taken < wanted {
+                        prop_assert!(limit.take(next, 1, 1).is_err() || MINUTE < limit.0);
+                    }
+                }
+                Err(wait) => prop_assert_eq!(limit.take(used, 1, 1), Err(wait)),
+            }
+        }
+
         #[test]
         fn no_minute_gives_more_than_twice_the_limit(
             limit in 1u64..200, gaps in proptest::collection::vec(0u64..5_000_000, 1..400)

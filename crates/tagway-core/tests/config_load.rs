@@ -7,7 +7,7 @@ use std::time::Duration;
 use config_host::Files;
 use tagway_core::config::{
     HealthCheck, HealthChecks, Mock, MockError, Overload, Rates, SpendFailure, SpendRules, TagKind, Tier,
-    Valkey,
+    Valkey, ValkeyServer,
 };
 use tagway_core::fault::{Fault, OutlierEjection, RetryBudget};
 use tagway_core::money::Nanos;
@@ -187,28 +187,69 @@ fn the_environment_gives_the_master_key_when_the_file_does_not() {
     assert_eq!(key(twin).as_deref(), Some("tagway-key-of-some-length"));
 }
 
+/// Where Valkey is, by a file with more than deployments and by the environment.
+fn valkey(more: &str, env: &[(&str, &str)]) -> Option<Valkey> {
+    let files = Files::one(&format!("model_list: []\n{more}\n"));
+    let files = files.env("LITELLM_MASTER_KEY", "litellm-key-of-some-length");
+    let files = env.iter().fold(files, |files, (name, value)| files.env(name, value));
+    files.must_load().config.router.valkey
+}
+
+fn at(host: &str, port: u16, password: Option<&str>) -> Option<Valkey> {
+    let mut valkey = Valkey::new(ValkeyServer::Address(host.to_owned(), port));
+    valkey.password = password.map(Secret::new);
+    Some(valkey)
+}
+
 #[test]
 fn valkey_is_where_the_file_or_the_environment_says() {
-    let of = |settings: &str, env: &[(&str, &str)]| {
-        let file = format!("model_list: []\nrouter_settings: {{{settings}}}\n");
-        let files = Files::one(&file).env("LITELLM_MASTER_KEY", "litellm-key-of-some-length");
-        let files = env.iter().fold(files, |files, (name, value)| files.env(name, value));
-        files.must_load().config.router.valkey
-    };
-    let address = |host: &str, port: u16, password: Option<&str>| {
-        let (host, password) = (host.to_owned(), password.map(Secret::new));
-        Some(Valkey::Address { host, port, username: None, password, tls: false, db: 0 })
-    };
-    let url = |text: &str| Some(Valkey::Url(Secret::new(text)));
+    let of = |settings: &str, env: &[(&str, &str)]| valkey(&format!("router_settings: {{{settings}}}"), env);
+    let url = |text: &str| Some(Valkey::new(ValkeyServer::Url(Secret::new(text))));
     assert_eq!(of("", &[]), None);
     assert_eq!(of("redis_password: os.environ/NOT_SET", &[]), None);
-    assert_eq!(of("redis_host: cache, redis_port: 7000", &[]), address("cache", 7000, None));
+    assert_eq!(of("redis_host: cache, redis_port: 7000", &[]), at("cache", 7000, None));
     assert_eq!(of("redis_host: cache, redis_url: 'rediss://u:p@x/1'", &[]), url("rediss://u:p@x/1"));
     let env = [("REDIS_HOST", "there"), ("REDIS_PORT", "tcp://10.0.0.1:6379"), ("REDIS_PASSWORD", "p")];
-    assert_eq!(of("", &env), address("there", 6379, Some("p")));
+    assert_eq!(of("", &env), at("there", 6379, Some("p")));
+    assert_eq!(of("redis_password: q", &env), at("there", 6379, Some("q")));
     let env = [("REDIS_URL", "redis://there:1"), ("REDIS_PASSWORD", "p")];
     assert_eq!(of("", &env), url("redis://there:1"));
-    assert_eq!(of("redis_host: here", &env), address("here", 6379, Some("p")));
+    assert_eq!(of("redis_host: here", &env), at("here", 6379, Some("p")));
+}
+
+#[test]
+fn valkey_may_be_that_of_coordination_or_of_a_cache() {
+    let cache =
+        "litellm_settings: {cache: true, cache_params: {type: redis, host: cache, port: 1, ttl: 9, mode: x}}";
+    assert_eq!(valkey(cache, &[]), at("cache", 1, None));
+    assert_eq!(valkey(&cache.replace("true", "false"), &[]), None);
+    assert_eq!(valkey(&cache.replace("type: redis", "type: s3"), &[]), None);
+    let router = format!("{cache}\nrouter_settings: {{redis_host: router}}");
+    assert_eq!(valkey(&router, &[]), at("router", 6379, None));
+    let all = format!("{router}\ngeneral_settings: {{coordination_redis: {{host: own, password: p}}}}");
+    assert_eq!(valkey(&all, &[("REDIS_URL", "redis://there")]), at("own", 6379, Some("p")));
+}
+
+#[test]
+fn valkey_may_be_a_cluster_and_speak_tls_by_certificates_of_ones_own() {
+    let node = |port| ("a".to_owned(), port);
+    let cluster = Valkey::new(ValkeyServer::Cluster(vec![node(1), node(6379)]));
+    let nodes = "router_settings: {redis_startup_nodes: [{host: a, port: 1}, {host: a}]}";
+    assert_eq!(valkey(nodes, &[]).as_ref(), Some(&cluster));
+    let nodes = r#"[{"host": "a", "port": "1"}, {"host": "a"}]"#;
+    assert_eq!(valkey("", &[("REDIS_CLUSTER_NODES", nodes)]), Some(cluster));
+    assert_eq!(valkey("", &[("REDIS_CLUSTER_NODES", "none")]), None);
+    let tls = "general_settings: {coordination_redis: {host: a, ssl: true, ssl_ca_certs: ca, ssl_certfile: c, ssl_keyfile: k, ssl_cert_reqs: required}}";
+    let expected = Valkey {
+        tls: true,
+        ca_certs: Some("ca".to_owned()),
+        certificate: Some(("c".to_owned(), "k".to_owned())),
+        ..Valkey::new(ValkeyServer::Address("a".to_owned(), 6379))
+    };
+    assert_eq!(valkey(tls, &[]), Some(expected));
+    let env = [("REDIS_SSL_CA_CERTS", "ca")];
+    let url = valkey("router_settings: {redis_url: 'rediss://x'}", &env).unwrap();
+    assert_eq!(url.ca_certs.as_deref(), Some("ca"));
 }
 
 #[test]

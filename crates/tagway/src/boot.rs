@@ -23,15 +23,16 @@ use crate::directory::{self, Directory};
 use crate::ledger::{self, Ledger, Shipper};
 use crate::listen::{self, Common, Workers};
 use crate::live::{self, Live};
-use crate::meter::NamedMeters;
+use crate::meter::{self, NamedMeters, Sharing};
 use crate::metrics::Metrics;
 use crate::objects::Kind;
-use crate::peers::{self, Meeting, Peers};
+use crate::peers::{self, Meeting, Peers, Reporter};
 use crate::seal::Seal;
 use crate::seen::{self, Seen};
 use crate::store::{self, Change, Db, Migrated, Place};
 use crate::tasks::Tasks;
-use crate::{telemetry, valkey};
+use crate::telemetry;
+use crate::valkey::Server;
 
 /// What keeps the directory has this long to end …
 const KEEPERS_GRACE: Duration = Duration::from_secs(2);
@@ -127,10 +128,19 @@ async fn serve(
         && !matches!(db, Db::Absent)
     {
         let store = db.identity().await.context("cannot read the store")?;
-        let client = valkey::client(valkey).context("the address of Valkey cannot be used")?;
-        sharing = Some((client, accounts::Shared::new(&store)));
+        let server = Server::new(valkey, &store).context("Valkey cannot be used as it is configured")?;
+        sharing = Some(Shares {
+            budgets: accounts::Shared::new(&store),
+            limits: Sharing::new(&store),
+            meeting: Meeting::new(server.clone(), &store),
+            server,
+        });
     }
-    let (accounts, crossed) = Accounts::new(sharing.as_ref().map(|(_, (shared, _))| Arc::clone(shared)));
+    let limits = sharing.as_ref().map(|shares| Arc::clone(&shares.limits.0));
+    if let Some(limits) = &limits {
+        live.share(limits);
+    }
+    let (accounts, crossed) = Accounts::new(sharing.as_ref().map(|shares| Arc::clone(&shares.budgets.0)));
     let count = plan.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let Books { ledger, uncounted, mut shipper } = books(&db, &plan.data, &accounts, count).await?;
     // Before anything reads what was spent.
@@ -155,6 +165,7 @@ async fn serve(
         catalog: Arc::clone(&catalog),
         accounts: Arc::clone(&accounts),
         peers: Arc::clone(&peers),
+        limits: limits.clone(),
         db: db.clone(),
         ledger: Arc::clone(&ledger),
         metrics: Arc::clone(&metrics),
@@ -168,9 +179,9 @@ async fn serve(
         directory: Arc::clone(&directory),
         seen: Arc::clone(&seen),
         ledger: Arc::clone(&ledger),
-        tag_meters: NamedMeters::new(),
+        tag_meters: NamedMeters::new("tag", limits.as_ref()),
         metrics,
-        default_meters: NamedMeters::new(),
+        default_meters: NamedMeters::new("default", limits.as_ref()),
     };
     let workers = Workers::start(count, &common, &admin, &stop, plan.grace)?;
     let renewed = Arc::clone(&catalog);
@@ -185,7 +196,8 @@ async fn serve(
     tasks.spawn("alerts", |stop| alerts::tell(alerts, db.clone(), crossed, stop));
     // Requests in progress need these to the end: they stop after the workers.
     let mut keepers = Tasks::new();
-    keepers.spawn("directory", |stop| directory::keep(Arc::clone(&directory), db.hasty(), orders, stop));
+    keepers
+        .spawn("directory", |stop| directory::keep(Arc::clone(&directory), limits, db.hasty(), orders, stop));
     if !matches!(db, Db::Absent) {
         keepers.spawn("spend", |stop| accounts::poll(Arc::clone(&accounts), db.clone(), stop));
         keepers.spawn("seen tags", |stop| seen::keep(seen, db.clone(), stop));
@@ -193,13 +205,15 @@ async fn serve(
         let settings = move || log.current().snapshot.config.general.spend_logs;
         keepers.spawn("retention", |stop| ledger::keep(db.clone(), settings, stop));
         keepers.spawn("listen", |stop| peers::listen(db.clone(), Arc::clone(&peers), stop));
-        if let Some(valkey) = &live.current().snapshot.config.router.valkey {
-            let store = db.identity().await.context("cannot read the store")?;
-            let meeting = Meeting::new(valkey, &store).context("the address of Valkey cannot be used")?;
-            keepers.spawn("valkey", |stop| peers::meet(meeting, Arc::clone(&peers), stop));
-        }
-        if let Some((client, (shared, words))) = sharing {
-            keepers.spawn("shared budgets", |stop| accounts::attend(shared, client, words, stop));
+        if let Some(Shares { server, meeting, budgets, limits }) = sharing {
+            let reporter = Reporter::new(Arc::clone(&live));
+            keepers.spawn("valkey", |stop| peers::meet(meeting, Arc::clone(&peers), reporter, stop));
+            let (shared, words) = budgets;
+            keepers.spawn("shared budgets", |stop| accounts::attend(shared, server.clone(), words, stop));
+            let (shared, words) = limits;
+            let rules = Arc::clone(&live);
+            let fail_closed = move || rules.current().snapshot.config.general.fail_closed_rates;
+            keepers.spawn("shared limits", |stop| meter::converse(shared, server, words, fail_closed, stop));
         }
         keepers.spawn("changes", |stop| {
             directory::watch(directory, db.hasty(), Arc::clone(&peers.call), told(catalog), stop)
@@ -277,6 +291,14 @@ async fn open(place: &Place, data: &DataFolder) -> anyhow::Result<Db> {
         place.shown()
     );
     Ok(Db::Absent)
+}
+
+/// What gateways on one store share at a Valkey, and who works for it.
+struct Shares {
+    server: Server,
+    meeting: Meeting,
+    budgets: (Arc<accounts::Shared>, accounts::Words),
+    limits: (Arc<Sharing>, meter::Words),
 }
 
 /// The ledger, and who works for it.

@@ -13,10 +13,12 @@ use tagway_core::snapshot::{DeploymentId, Group, Snapshot};
 use tagway_core::tag::Members;
 use tokio::sync::Notify;
 
-use crate::meter::{self, Meter, NamedMeters, Permit, Reached, micros};
+use crate::meter::{self, Kept, Meter, NamedMeters, Permit, Reached, Sharing, micros};
 
 /// A request waits no longer than this for a deployment to have a place again.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// A request that waits looks this often whether there is one.
+const LOOK: Duration = Duration::from_millis(25);
 
 /// The limits of all deployments of one snapshot.
 pub(crate) struct Capacity {
@@ -43,12 +45,30 @@ struct Used {
     tags: OnceLock<Arc<NamedMeters>>,
 }
 
-/// A limit of a deployment that is reached.
+/// A limit of a deployment that keeps a call out.
 #[derive(Debug, Clone)]
 pub(crate) struct Full {
-    pub(crate) reached: Reached,
+    /// None: what other gateways have used of it cannot be known.
+    pub(crate) reached: Option<Reached>,
     /// It is that of a tag at the deployment.
     pub(crate) tag: Option<Box<str>>,
+}
+
+impl Full {
+    fn new(kept: &Kept, tag: Option<&str>) -> Self {
+        let reached = match kept {
+            Kept::Reached(reached) => Some(*reached),
+            Kept::Lost(_) => None,
+        };
+        Self { reached, tag: tag.map(Box::from) }
+    }
+}
+
+impl Used {
+    fn share(&self, id: &str, sharing: &Arc<Sharing>) {
+        self.meter.share(&format!("deployment:{id}"), sharing);
+        self.tags.get_or_init(|| NamedMeters::new(&format!("tag at:{}:{id}", id.len()), Some(sharing)));
+    }
 }
 
 /// Those who wait for a place at a deployment of one model group.
@@ -107,7 +127,11 @@ impl Seat {
             if open() {
                 return true;
             }
-            if tokio::time::timeout_at(self.until.into(), freed).await.is_err() {
+            // What is given back on another gateway wakes nobody here.
+            let look = Instant::now() + LOOK;
+            if tokio::time::timeout_at(look.min(self.until).into(), freed).await.is_err()
+                && self.until <= look
+            {
                 return false;
             }
         }
@@ -121,8 +145,14 @@ impl Drop for Seat {
 }
 
 impl Capacity {
-    /// The limits of `snapshot`: deployments known to `before` have used what they had.
-    pub(crate) fn new(snapshot: &Snapshot, before: Option<&Self>, now: Instant) -> Self {
+    /// The limits of `snapshot`: deployments known to `before` have used what they had. `sharing` is how several
+    /// gateways share them.
+    pub(crate) fn new(
+        snapshot: &Snapshot,
+        before: Option<&Self>,
+        sharing: Option<&Arc<Sharing>>,
+        now: Instant,
+    ) -> Self {
         let (mut used, mut queues) = (HashMap::new(), HashMap::new());
         let mut limited = Vec::with_capacity(snapshot.deployments.len());
         let mut limits_tags = false;
@@ -136,6 +166,9 @@ impl Capacity {
             let id = deployment.entry.info.id.as_str();
             let own = before.and_then(|before| before.used.get(id)).cloned().unwrap_or_default();
             own.meter.limit(&rates, micros(now));
+            if let Some(sharing) = sharing {
+                own.share(id, sharing);
+            }
             used.insert(id.into(), Arc::clone(&own));
             let group = snapshot.group(deployment.group).name.as_str();
             let known = before.and_then(|before| before.queues.get(group)).cloned();
@@ -143,6 +176,11 @@ impl Capacity {
             limited.push(Some(Limited { rates, tags, used: own, queue: Arc::clone(queue) }));
         }
         Self { limited, used, queues, limits_tags }
+    }
+
+    /// Shares all limits with other gateways from now on.
+    pub(crate) fn share(&self, sharing: &Arc<Sharing>) {
+        self.used.iter().for_each(|(id, used)| used.share(id, sharing));
     }
 
     /// Whether any deployment limits tags.
@@ -158,24 +196,28 @@ impl Capacity {
     ///
     /// # Errors
     /// A limit is reached. What was taken is given back, requests a minute excepted.
-    pub(crate) fn take(&self, id: DeploymentId, tags: &[&str], now: Instant) -> Result<Option<Taken>, Full> {
+    pub(crate) async fn take(
+        &self,
+        id: DeploymentId,
+        tags: &[&str],
+        now: Instant,
+    ) -> Result<Option<Taken>, Full> {
         let Some(limited) = self.limited(id) else { return Ok(None) };
         let now = micros(now);
         let mut permits = SmallVec::new();
         if limited.rates.any() {
-            let permit = meter::admit(&limited.used.meter, limited.rates, now);
-            permits.push(permit.map_err(|reached| Full { reached, tag: None })?);
+            let permit = meter::admit(&limited.used.meter, limited.rates, now).await;
+            permits.push(permit.map_err(|kept| Full::new(&kept, None))?);
         }
         // Given back as a whole, should a tag be refused.
         let queue = limited.rates.in_progress.map(|_| Arc::clone(&limited.queue));
         let mut taken = Taken { permits, queue };
         if !limited.tags.is_empty() {
-            let meters = limited.used.tags.get_or_init(NamedMeters::new);
+            let meters = limited.used.tags.get_or_init(|| NamedMeters::new("", None));
             for tag in tags {
                 for (declared, rates) in limited.tags.of(tag) {
-                    let permit = meter::admit(&meters.of_tag(declared, tag), rates, now);
-                    let full = |reached| Full { reached, tag: Some((*tag).into()) };
-                    taken.permits.push(permit.map_err(full)?);
+                    let permit = meter::admit(&meters.of_tag(declared, tag), rates, now).await;
+                    taken.permits.push(permit.map_err(|kept| Full::new(&kept, Some(tag)))?);
                 }
             }
         }

@@ -7,6 +7,7 @@ mod checked;
 mod figures;
 mod learned;
 mod outliers;
+mod shared;
 mod state;
 mod traffic;
 
@@ -25,6 +26,7 @@ use figures::Figures;
 pub(crate) use figures::{Ended, Flight};
 pub(crate) use learned::Learned;
 pub(crate) use outliers::rules as latency_rules;
+pub(crate) use shared::State;
 use state::Cause;
 pub(crate) use state::Standing;
 use traffic::Traffic;

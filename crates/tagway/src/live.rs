@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -14,6 +14,7 @@ use tagway_core::snapshot::Snapshot;
 use crate::capacity::Capacity;
 use crate::health::Board;
 use crate::host::System;
+use crate::meter::Sharing;
 use crate::places::Places;
 use crate::tasks::Stop;
 use crate::web;
@@ -89,6 +90,8 @@ pub(crate) struct Live {
     rejected: AtomicU64,
     /// One reload at a time.
     reloading: Mutex<()>,
+    /// How several gateways share the limits of deployments.
+    sharing: OnceLock<Arc<Sharing>>,
     /// Places for requests in progress, where they have a limit.
     pub(crate) places: Arc<Places>,
 }
@@ -131,8 +134,15 @@ impl Live {
             added: ArcSwap::default(),
             rejected: AtomicU64::default(),
             reloading: Mutex::default(),
+            sharing: OnceLock::new(),
             places: Arc::default(),
         }
+    }
+
+    /// Shares the limits of deployments with other gateways from now on.
+    pub(crate) fn share(&self, sharing: &Arc<Sharing>) {
+        let _one = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        self.current().capacity.share(self.sharing.get_or_init(|| Arc::clone(sharing)));
     }
 
     /// The configuration in force now.
@@ -152,7 +162,7 @@ impl Live {
     pub(crate) fn reload(&self) -> Result<Vec<String>, String> {
         let _one = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.current();
-        match read(&self.path, &self.added.load(), Some(&before)) {
+        match read(&self.path, &self.added.load(), Some(&before), self.sharing.get()) {
             Ok(Prepared { current, notes }) => {
                 let (deployments, groups) =
                     (current.snapshot.deployments.len(), current.snapshot.groups.len());
@@ -177,7 +187,8 @@ impl Live {
     pub(crate) fn adopt(&self, added: Added) -> Result<(), String> {
         let _one = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.current();
-        let current = compile(Arc::clone(&before.base), before.files.clone(), &added, Some(&before))?;
+        let (base, files) = (Arc::clone(&before.base), before.files.clone());
+        let current = compile(base, files, &added, Some(&before), self.sharing.get())?;
         warn_of_unpriced(&current.snapshot, Some(&before.snapshot));
         self.added.store(Arc::new(added));
         self.current.store(Arc::new(current));
@@ -222,10 +233,15 @@ impl Prepared {
 /// # Errors
 /// All problems of the file, as text for people.
 pub(crate) fn prepare(path: &Path) -> Result<Prepared, String> {
-    read(path, &Added::default(), None)
+    read(path, &Added::default(), None, None)
 }
 
-fn read(path: &Path, added: &Added, before: Option<&Current>) -> Result<Prepared, String> {
+fn read(
+    path: &Path,
+    added: &Added,
+    before: Option<&Current>,
+    sharing: Option<&Arc<Sharing>>,
+) -> Result<Prepared, String> {
     let mut loaded = config::load(path, &System).map_err(|problems| problems.to_string())?;
     let mut notes: Vec<String> = loaded.notes.iter().map(ToString::to_string).collect();
     if let Some(PriceCatalog::Url(url)) = &loaded.config.proxy.price_catalog {
@@ -240,7 +256,7 @@ fn read(path: &Path, added: &Added, before: Option<&Current>) -> Result<Prepared
             }
         }
     }
-    let current = compile(Arc::new(loaded.config), loaded.files, added, before)
+    let current = compile(Arc::new(loaded.config), loaded.files, added, before, sharing)
         .map_err(|why| format!("{}: {why}", path.display()))?;
     Ok(Prepared { current, notes })
 }
@@ -289,11 +305,12 @@ fn compile(
     files: Files,
     added: &Added,
     before: Option<&Current>,
+    sharing: Option<&Arc<Sharing>>,
 ) -> Result<Current, String> {
     let snapshot = Snapshot::compile(added.to(&base)).map_err(|unusable| unusable.to_string())?;
     let now = Instant::now();
     let board = Board::new(&snapshot, before.map(|before| &before.board), now);
-    let capacity = Capacity::new(&snapshot, before.map(|before| &before.capacity), now);
+    let capacity = Capacity::new(&snapshot, before.map(|before| &before.capacity), sharing, now);
     Ok(Current { snapshot, board, capacity, base, files })
 }
 

@@ -1,14 +1,25 @@
 //! What owners have used of their limits: atomics that every request with the owner shares. Knows what a limit is,
-//! and not whose it is or what is refused.
+//! and not whose it is or what is refused. Where several gateways share their limits, this one's part of them is
+//! [`part`], and what is missing is asked for by [`sharing`].
+
+mod part;
+mod sharing;
+mod together;
+#[cfg(test)]
+mod together_tests;
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use quick_cache::sync::Cache;
 use tagway_core::config::Rates;
 use tagway_core::limits::PerMinute;
+
+use part::Part;
+pub(crate) use sharing::{Sharing, Words, converse};
+pub(crate) use together::{admit, ask_together, has_place};
 
 /// All times of meters count from here.
 static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -21,29 +32,76 @@ pub(crate) fn micros(now: Instant) -> u64 {
 /// What was used. It outlives changes of the limits.
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
+    /// What this gateway has let in by itself: all of it, or what it did while the others could not be asked.
     requests: AtomicU64,
     tokens: AtomicU64,
     in_progress: AtomicU32,
     /// The limits that the two states above are told by.
     limits: Mutex<(Option<u64>, Option<u64>)>,
+    /// Where several gateways share it.
+    part: OnceLock<Box<Part>>,
+}
+
+/// Why a request is not let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Kept {
+    Reached(Reached),
+    /// What other gateways have used cannot be known, and nobody is to get in then.
+    Lost(Lost),
+}
+
+/// Valkey cannot be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lost;
+
+impl From<Reached> for Kept {
+    fn from(reached: Reached) -> Self {
+        Self::Reached(reached)
+    }
 }
 
 impl Meter {
+    /// A meter that is shared by this name where gateways share.
+    pub(crate) fn new(name: &str, sharing: Option<&Arc<Sharing>>) -> Arc<Self> {
+        let meter = Self::default();
+        if let Some(sharing) = sharing {
+            meter.share(name, sharing);
+        }
+        Arc::new(meter)
+    }
+
+    /// Shares it by this name from now on.
+    pub(crate) fn share(&self, name: &str, sharing: &Arc<Sharing>) {
+        self.part.get_or_init(|| Box::new(Part::new(name.into(), Arc::clone(sharing))));
+    }
+
+    fn part(&self) -> Option<&Part> {
+        self.part.get().map(|part| &**part)
+    }
+
     /// Takes note of the limits in force, so that what was used counts on when they change. Not for requests.
     pub(crate) fn limit(&self, rates: &Rates, now: u64) {
         let mut before = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
-        for (state, old, new) in
-            [(&self.requests, before.0, rates.requests), (&self.tokens, before.1, rates.tokens)]
-        {
-            if let (Some(old), Some(new)) = (old, new)
-                && old != new
-            {
-                let after = |state| Some(PerMinute(new).after(PerMinute(old), state, now));
-                // It always succeeds: every state has a next one.
-                let _ = state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, after);
-            }
+        if *before == (rates.requests, rates.tokens) {
+            return;
+        }
+        convert(&self.requests, before.0, rates.requests, now);
+        convert(&self.tokens, before.1, rates.tokens, now);
+        if let Some(part) = self.part() {
+            part.limit(*before, rates, now);
         }
         *before = (rates.requests, rates.tokens);
+    }
+}
+
+/// Makes a state that is told by one limit one that is told by another.
+fn convert(state: &AtomicU64, old: Option<u64>, new: Option<u64>, now: u64) {
+    if let (Some(old), Some(new)) = (old, new)
+        && old != new
+    {
+        let after = |state| Some(PerMinute(new).after(PerMinute(old), state, now));
+        // It always succeeds: every state has a next one.
+        let _ = state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, after);
     }
 }
 
@@ -51,21 +109,31 @@ impl Meter {
 const MOST_NAMED: usize = 100_000;
 
 /// Meters by name, of what no object is kept for: each tag under a pattern has one.
-pub(crate) struct NamedMeters(Cache<Box<str>, Arc<Meter>>);
+pub(crate) struct NamedMeters {
+    known: Cache<Box<str>, Arc<Meter>>,
+    /// Where gateways share them: how, and what comes before their names then.
+    shared: Option<(Box<str>, Arc<Sharing>)>,
+}
 
 impl NamedMeters {
-    pub(crate) fn new() -> Arc<Self> {
+    /// None yet. `kind` is what gateways that share them call all of them.
+    pub(crate) fn new(kind: &str, sharing: Option<&Arc<Sharing>>) -> Arc<Self> {
         // Room is made at once for a few.
-        Arc::new(Self(Cache::with_weighter(256, MOST_NAMED as u64, quick_cache::UnitWeighter)))
+        let known = Cache::with_weighter(256, MOST_NAMED as u64, quick_cache::UnitWeighter);
+        let shared = sharing.map(|sharing| (Box::from(kind), Arc::clone(sharing)));
+        Arc::new(Self { known, shared })
     }
 
     /// The meter of this name.
     pub(crate) fn of(&self, name: &str) -> Arc<Meter> {
-        let Self(known) = self;
-        if let Some(meter) = known.get(name) {
+        if let Some(meter) = self.known.get(name) {
             return meter;
         }
-        let Ok(meter) = known.get_or_insert_with(&Box::from(name), || Ok::<_, Infallible>(Arc::default()));
+        let new = || match &self.shared {
+            Some((kind, sharing)) => Meter::new(&format!("{kind}:{name}"), Some(sharing)),
+            None => Arc::default(),
+        };
+        let Ok(meter) = self.known.get_or_insert_with(&Box::from(name), || Ok::<_, Infallible>(new()));
         meter
     }
 
@@ -126,41 +194,35 @@ impl Metered {
         self.model.as_deref().is_none_or(|own| own == model)
     }
 
-    /// Lets a request in.
-    ///
-    /// # Errors
-    /// A limit is reached. What was taken is given back.
-    pub(crate) fn admit(&self, now: u64) -> Result<Permit, Reached> {
-        admit(&self.meter, self.rates, now)
-    }
-
     /// Each limit with what is left of it.
     pub(crate) fn left(&self, now: u64) -> impl Iterator<Item = (Unit, u64, u64)> {
         left(&self.meter, self.rates, now)
     }
 }
 
-/// Lets a request in where `rates` are the limits of what `meter` counts.
+/// Lets a request in by what this gateway knows, where `rates` are the limits of what `meter` counts. At least `used`
+/// counts as the states of requests and tokens.
 ///
 /// # Errors
 /// A limit is reached. What was taken is given back.
-pub(crate) fn admit(meter: &Arc<Meter>, rates: Rates, now: u64) -> Result<Permit, Reached> {
+fn admit_here(meter: &Arc<Meter>, rates: Rates, used: (u64, u64), now: u64) -> Result<Permit, Reached> {
     let reached = |what, limit| move |wait| Reached { what, limit, wait: Duration::from_micros(wait) };
     if let Some(limit) = rates.tokens {
-        let state = meter.tokens.load(Ordering::Relaxed);
+        let state = meter.tokens.load(Ordering::Relaxed).max(used.1);
         PerMinute(limit).open(state, now).map_err(reached(Unit::Tokens, limit))?;
     }
     let mut permit = Permit { meter: Arc::clone(meter), rates, in_progress: false };
     if let Some(limit) = rates.in_progress {
         permit.in_progress = true;
-        let before = u64::from(meter.in_progress.fetch_add(1, Ordering::Relaxed));
+        let before = u64::from(meter.in_progress.fetch_add(1, Ordering::SeqCst));
         if limit <= before {
             return Err(Reached { what: Unit::InProgress, limit, wait: Duration::from_secs(1) });
         }
     }
     if let Some(limit) = rates.requests {
         let mut wait = 0;
-        let take = |state| PerMinute(limit).take(state, 1, now).map_err(|left| wait = left).ok();
+        let take =
+            |state: u64| PerMinute(limit).take(state.max(used.0), 1, now).map_err(|left| wait = left).ok();
         if meter.requests.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err() {
             return Err(reached(Unit::Requests, limit)(wait));
         }
@@ -168,18 +230,14 @@ pub(crate) fn admit(meter: &Arc<Meter>, rates: Rates, now: u64) -> Result<Permit
     Ok(permit)
 }
 
-/// Whether there is a place for one more request under what `rates` say of those in progress.
-pub(crate) fn has_place(meter: &Meter, rates: Rates) -> bool {
-    rates.in_progress.is_none_or(|limit| u64::from(meter.in_progress.load(Ordering::Relaxed)) < limit)
-}
-
 impl Permit {
     /// Counts the tokens the request has used.
     pub(crate) fn used(&self, tokens: u64, now: u64) {
-        let Some(limit) = self.rates.tokens.map(PerMinute) else { return };
-        let charge = |state| Some(limit.charge(state, tokens, now));
-        // It always succeeds: every state has a next one.
-        let _ = self.meter.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, charge);
+        let Some(limit) = self.rates.tokens else { return };
+        match self.meter.part() {
+            None => self.meter.charge(limit, tokens, now),
+            Some(part) => together::used(&self.meter, part, self.rates, tokens, now),
+        }
     }
 
     /// Each limit with what is left of it.
@@ -188,13 +246,28 @@ impl Permit {
     }
 }
 
+impl Meter {
+    fn charge(&self, limit: u64, tokens: u64, now: u64) {
+        let charge = |state| Some(PerMinute(limit).charge(state, tokens, now));
+        // It always succeeds: every state has a next one.
+        let _ = self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, charge);
+    }
+}
+
 fn left(meter: &Meter, rates: Rates, now: u64) -> impl Iterator<Item = (Unit, u64, u64)> {
+    let part = meter.part();
+    let minute = |limit, unit, state: &AtomicU64| match part {
+        Some(part) => part.left(limit, unit == Unit::Requests, now),
+        None => PerMinute(limit).left(state.load(Ordering::Relaxed), now),
+    };
     let Meter { requests, tokens, in_progress, .. } = meter;
-    let minute = |limit, state: &AtomicU64| PerMinute(limit).left(state.load(Ordering::Relaxed), now);
-    let requests = rates.requests.map(|limit| (Unit::Requests, limit, minute(limit, requests)));
-    let tokens = rates.tokens.map(|limit| (Unit::Tokens, limit, minute(limit, tokens)));
+    let requests =
+        rates.requests.map(|limit| (Unit::Requests, limit, minute(limit, Unit::Requests, requests)));
+    let tokens = rates.tokens.map(|limit| (Unit::Tokens, limit, minute(limit, Unit::Tokens, tokens)));
+    let elsewhere = part.map_or(0, Part::elsewhere);
     let places = rates.in_progress.map(|limit| {
-        (Unit::InProgress, limit, limit.saturating_sub(in_progress.load(Ordering::Relaxed).into()))
+        let left = limit.saturating_sub(in_progress.load(Ordering::Relaxed).into()).saturating_sub(elsewhere);
+        (Unit::InProgress, limit, left)
     });
     [requests, tokens, places].into_iter().flatten()
 }
@@ -202,7 +275,10 @@ fn left(meter: &Meter, rates: Rates, now: u64) -> impl Iterator<Item = (Unit, u6
 impl Drop for Permit {
     fn drop(&mut self) {
         if self.in_progress {
-            self.meter.in_progress.fetch_sub(1, Ordering::Relaxed);
+            let before = self.meter.in_progress.fetch_sub(1, Ordering::SeqCst);
+            if let Some(part) = self.meter.part() {
+                together::left(&self.meter, part, self.rates, before.saturating_sub(1));
+            }
         }
     }
 }
@@ -211,32 +287,33 @@ impl Drop for Permit {
 mod tests {
     use super::*;
 
-    fn metered(rates: Rates) -> Metered {
-        Metered { model: None, rates, meter: Arc::default() }
+    fn admit(meter: &Arc<Meter>, rates: Rates, now: u64) -> Result<Permit, Reached> {
+        admit_here(meter, rates, (0, 0), now)
     }
 
     #[test]
     fn a_place_is_given_back_when_the_request_ends() {
-        let metered = metered(Rates { in_progress: Some(1), ..Rates::default() });
-        let first = metered.admit(0).unwrap();
-        assert_eq!(metered.admit(0).unwrap_err().what, Unit::InProgress);
+        let (meter, rates) = (Arc::default(), Rates { in_progress: Some(1), ..Rates::default() });
+        let first = admit(&meter, rates, 0).unwrap();
+        assert_eq!(admit(&meter, rates, 0).unwrap_err().what, Unit::InProgress);
         drop(first);
-        assert!(metered.admit(0).is_ok());
+        assert!(admit(&meter, rates, 0).is_ok());
     }
 
     #[test]
     fn a_request_that_is_refused_uses_no_place() {
-        let metered = metered(Rates { in_progress: Some(2), requests: Some(1), ..Rates::default() });
-        let _first = metered.admit(0).unwrap();
-        assert_eq!(metered.admit(0).unwrap_err().what, Unit::Requests);
-        assert_eq!(metered.meter.in_progress.load(Ordering::Relaxed), 1);
+        let (meter, rates) =
+            (Arc::default(), Rates { in_progress: Some(2), requests: Some(1), ..Rates::default() });
+        let _first = admit(&meter, rates, 0).unwrap();
+        assert_eq!(admit(&meter, rates, 0).unwrap_err().what, Unit::Requests);
+        assert_eq!(meter.in_progress.load(Ordering::Relaxed), 1);
     }
 
     #[test]
     fn tokens_count_afterwards() {
-        let metered = metered(Rates { tokens: Some(10), ..Rates::default() });
-        metered.admit(0).unwrap().used(15, 0);
-        assert_eq!(metered.admit(0).unwrap_err().what, Unit::Tokens);
-        assert!(metered.admit(40_000_000).is_ok());
+        let (meter, rates) = (Arc::default(), Rates { tokens: Some(10), ..Rates::default() });
+        admit(&meter, rates, 0).unwrap().used(15, 0);
+        assert_eq!(admit(&meter, rates, 0).unwrap_err().what, Unit::Tokens);
+        assert!(admit(&meter, rates, 40_000_000).is_ok());
     }
 }

@@ -1,21 +1,24 @@
 //! The other gateways on the same store: hears when they change something, and tells them. The store's own list of
-//! changes says what; this only says that it is worth a look, and nothing depends on it but how soon that happens.
+//! changes says what; this only says that it is worth a look, and nothing depends on it but how soon that happens. What
+//! they tell each other of deployments is [`news`].
+
+mod news;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ErrorKind, PushInfo, PushKind, RedisError, RedisResult};
-use tagway_core::config::Valkey;
+use redis::{ErrorKind, FromRedisValue as _, PushInfo, PushKind, RedisError, RedisResult};
 use tokio::sync::{Notify, mpsc};
+use tokio::time::MissedTickBehavior;
 
 use crate::store::{Db, StoreError};
 use crate::tasks::Stop;
-use crate::valkey::{self, LONGEST_PAUSE, PATIENCE, PAUSE};
+use crate::valkey::{LONGEST_PAUSE, PAUSE, Server};
+pub(crate) use news::Reporter;
+use news::{LOOK, Place};
 
-/// How often a silent connection is tried.
-const PING: Duration = Duration::from_secs(10);
+/// A silent connection is tried after so many looks at the board.
+const PING: u32 = 40;
 
 /// Ways to the other gateways.
 pub(crate) struct Peers {
@@ -23,18 +26,11 @@ pub(crate) struct Peers {
     pub(crate) call: Arc<Notify>,
     /// There is something to tell.
     news: Notify,
-    /// Gateways that met at Valkey lately, this one among them; 0: it cannot be reached.
-    gateways: AtomicU64,
 }
 
 impl Peers {
     pub(crate) fn new() -> Self {
-        Self { call: Arc::new(Notify::new()), news: Notify::new(), gateways: AtomicU64::new(0) }
-    }
-
-    /// How many gateways met at Valkey lately; none when it cannot be reached.
-    pub(crate) fn gateways(&self) -> Option<u64> {
-        Some(self.gateways.load(Ordering::Relaxed)).filter(|gateways| 0 < *gateways)
+        Self { call: Arc::new(Notify::new()), news: Notify::new() }
     }
 
     /// Tells the others that something changed. PostgreSQL tells them itself, with the transaction.
@@ -72,65 +68,60 @@ pub(crate) async fn listen(db: Db, peers: Arc<Peers>, mut stop: Stop) {
 
 /// Where gateways meet: a channel of a Valkey.
 pub(crate) struct Meeting {
-    client: Client,
+    server: Server,
     channel: String,
+    place: Place,
 }
 
 impl Meeting {
     /// The place for all gateways on the store with this identity. Another store's gateways have their own.
-    ///
-    /// # Errors
-    /// The address cannot be used.
-    pub(crate) fn new(valkey: &Valkey, store: &str) -> RedisResult<Self> {
+    pub(crate) fn new(server: Server, store: &str) -> Self {
         // One connection hears, tells and shows that it lives.
-        let client = valkey::client(valkey)?;
-        Ok(Self { client, channel: format!("tagway:{store}:changes") })
+        Self { server, channel: format!("tagway:{store}:changes"), place: Place::new(store) }
     }
 
     async fn connect(&self) -> RedisResult<(MultiplexedConnection, mpsc::UnboundedReceiver<PushInfo>)> {
         let (sender, pushed) = mpsc::unbounded_channel();
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(PATIENCE))
-            .set_response_timeout(Some(PATIENCE))
-            .set_push_sender(sender);
-        let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
-        connection.subscribe(&self.channel).await?;
+        let mut connection = self.server.connect(Some(sender)).await?;
+        connection.subscribe(&[&self.channel, &self.place.channel]).await?;
         Ok((connection, pushed))
     }
 
-    /// Counts who is there, which shows that the connection lives, too.
-    async fn count(&self, connection: &mut MultiplexedConnection, peers: &Peers) -> RedisResult<()> {
-        let mut asked = redis::cmd("PUBSUB");
-        asked.arg("NUMSUB").arg(&self.channel);
-        let (_, gateways): (String, u64) = asked.query_async(connection).await?;
-        peers.gateways.store(gateways.max(1), Ordering::Relaxed);
-        Ok(())
-    }
-
     /// Hears and tells until the connection ends, which is an error.
-    async fn attend(&self, peers: &Peers, came: impl FnOnce()) -> RedisResult<()> {
+    async fn attend(&self, peers: &Peers, reporter: &mut Reporter, came: impl FnOnce()) -> RedisResult<()> {
         let (mut connection, mut pushed) = self.connect().await?;
         came();
-        self.count(&mut connection, peers).await?;
         // Whatever was missed, here and there, while nobody attended.
         peers.tell();
         peers.call.notify_one();
+        reporter.meet(&mut connection, &self.place).await?;
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut silent = 0;
         loop {
             let command = tokio::select! {
-                push = pushed.recv() => match push.map(|push| push.kind) {
-                    Some(PushKind::Message) => {
-                        peers.call.notify_one();
+                push = pushed.recv() => match push.map(|push| (push.kind, push.data)) {
+                    Some((PushKind::Message, data)) => {
+                        match message(data) {
+                            Some((channel, text)) if channel == self.place.channel => reporter.hear(&text),
+                            _ => peers.call.notify_one(),
+                        }
                         continue;
                     }
-                    Some(PushKind::Disconnection) | None => {
+                    Some((PushKind::Disconnection, _)) | None => {
                         return Err(RedisError::from((ErrorKind::Io, "the connection was closed")));
                     }
                     Some(_) => continue,
                 },
                 () = peers.news.notified() => redis::cmd("PUBLISH").arg(&self.channel).arg("").to_owned(),
-                () = tokio::time::sleep(PING) => {
-                    self.count(&mut connection, peers).await?;
-                    continue;
+                _ = look.tick() => {
+                    reporter.tell(&mut connection, &self.place).await?;
+                    silent += 1;
+                    if silent < PING {
+                        continue;
+                    }
+                    silent = 0;
+                    redis::cmd("PING")
                 }
             };
             command.exec_async(&mut connection).await?;
@@ -138,13 +129,19 @@ impl Meeting {
     }
 }
 
+/// The channel and the text of a message.
+fn message(data: Vec<redis::Value>) -> Option<(String, Vec<u8>)> {
+    let [channel, text] = <[redis::Value; 2]>::try_from(data).ok()?;
+    Some((String::from_redis_value(channel).ok()?, Vec::from_redis_value(text).ok()?))
+}
+
 /// Meets the other gateways at a Valkey until asked to stop. Without it they hear of changes a little later.
-pub(crate) async fn meet(meeting: Meeting, peers: Arc<Peers>, mut stop: Stop) {
+pub(crate) async fn meet(meeting: Meeting, peers: Arc<Peers>, mut reporter: Reporter, mut stop: Stop) {
     let mut pause = PAUSE;
     let mut told = false;
     loop {
         let mut came = false;
-        let attending = meeting.attend(&peers, || {
+        let attending = meeting.attend(&peers, &mut reporter, || {
             came = true;
             if told {
                 tracing::info!("Valkey answers again");
@@ -157,7 +154,6 @@ pub(crate) async fn meet(meeting: Meeting, peers: Arc<Peers>, mut stop: Stop) {
         if came {
             (pause, told) = (PAUSE, false);
         }
-        peers.gateways.store(0, Ordering::Relaxed);
         if let Err(error) = ended
             && !told
         {

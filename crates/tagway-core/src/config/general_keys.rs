@@ -89,7 +89,10 @@ pub(super) const GENERAL_KEYS: Table<Draft> = &[
     ("plugins", Rule::Refused(NO_ACCESS)),
     ("allow_user_auth", Rule::Refused(NO_ACCESS)),
     ("provider_url_destination_allowed_hosts", Rule::Refused(NO_ACCESS)),
-    ("fail_closed_rate_limit_enforcement", Rule::Refused(NO_LIMITS)),
+    (
+        "fail_closed_rate_limit_enforcement",
+        Rule::Works(|d, at, s| d.fail_closed_rates = s.bool(at).unwrap_or(false)),
+    ),
     ("max_response_size_mb", Rule::Refused(NO_LIMITS)),
     ("token_rate_limit_type", Rule::Refused(NO_LIMITS)),
     (
@@ -139,7 +142,8 @@ pub(super) const GENERAL_KEYS: Table<Draft> = &[
     ("blocked_file_extensions", Rule::Ignored),
     ("claude_code_gateway_managed_settings", Rule::Ignored),
     ("control_plane_url", Rule::Ignored),
-    ("coordination_redis", Rule::Ignored),
+    // Read with the other settings of Valkey.
+    ("coordination_redis", Rule::Works(|_, _, _| {})),
     ("database_args", Rule::Ignored),
     ("database_connect_timeout", Rule::Ignored),
     (

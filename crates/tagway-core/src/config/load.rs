@@ -9,7 +9,7 @@ use super::report::Report;
 use super::scope::{At, Rule, Scope, Table};
 use super::tag_settings::TagSettings;
 use super::yaml::{Kind, Node};
-use super::{deployment, files, general, links, lint, prices, proxy, routing, tag_settings, tags};
+use super::{deployment, files, general, links, lint, prices, proxy, routing, tag_settings, tags, valkey};
 use crate::catalogue::Catalogue;
 
 /// What loading needs of the world.
@@ -136,9 +136,10 @@ fn compile(tree: &Node, scope: &mut Scope<'_>) -> Config {
     scope.walk(&root, FILE, &mut draft, anchors);
     let general = tree.get("general_settings").map(|entry| root.entry(entry));
     let general = general::read(general.as_ref(), scope);
+    let valkey = valkey::settle(valkeys(tree, &mut draft.router, scope), scope);
     let config = Config {
         deployments: draft.deployments,
-        router: routing::settle(draft.router, draft.proxy.routing, scope),
+        router: routing::settle(draft.router, draft.proxy.routing, valkey),
         proxy: draft.proxy.proxy,
         general,
         tags: draft.tags,
@@ -147,6 +148,21 @@ fn compile(tree: &Node, scope: &mut Scope<'_>) -> Config {
     };
     links::check(&config, &group_names(tree), tree, scope);
     config
+}
+
+/// What the sections say of Valkey, the first to be asked first.
+fn valkeys(tree: &Node, router: &mut routing::Draft, scope: &mut Scope<'_>) -> [valkey::Draft; 3] {
+    let root = At::root(tree);
+    let section = |name: &str| tree.get(name).map(|entry| root.entry(entry));
+    let mut coordination = valkey::Draft::default();
+    if let Some(general) = section("general_settings")
+        && let Some(entry) = general.node.get("coordination_redis")
+        && !matches!(entry.value.kind, Kind::Null)
+    {
+        valkey::coordination(&mut coordination, &general.entry(entry), scope);
+    }
+    let cache = section("litellm_settings").map(|settings| valkey::of_cache(&settings, scope));
+    [coordination, std::mem::take(&mut router.valkey), cache.unwrap_or_default()]
 }
 
 /// Every `model_name` of the file: an entry that is broken elsewhere still names its group.

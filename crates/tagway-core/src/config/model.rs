@@ -251,26 +251,41 @@ impl Router {
     }
 }
 
-/// Where Valkey (or Redis) is.
+/// Where Valkey (or Redis) is, and how to get in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Valkey {
+pub struct Valkey {
+    /// Its address.
+    pub server: ValkeyServer,
+    /// Not with a URL, which says it.
+    pub username: Option<String>,
+    /// Not with a URL, which says it.
+    pub password: Option<Secret>,
+    /// Whether to speak TLS; a URL says it.
+    pub tls: bool,
+    /// The number of the database; a URL says it.
+    pub db: u32,
+    /// `ssl_ca_certs`: the file with the certificates to trust instead of the system's.
+    pub ca_certs: Option<String>,
+    /// `ssl_certfile` and `ssl_keyfile`: the files of the gateway's own certificate and its key.
+    pub certificate: Option<(String, String)>,
+}
+
+/// The address of Valkey.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ValkeyServer {
     /// `redis://…` or `rediss://…`, which may hold a password.
     Url(Secret),
-    /// The parts of one.
-    Address {
-        /// `redis_host`
-        host: String,
-        /// `redis_port`; 6379 when not given.
-        port: u16,
-        /// `redis_username`
-        username: Option<String>,
-        /// `redis_password`
-        password: Option<Secret>,
-        /// `redis_ssl`
-        tls: bool,
-        /// `redis_db`
-        db: u32,
-    },
+    /// Host and port.
+    Address(String, u16),
+    /// Hosts and ports of a cluster's nodes: some of them, which know the others.
+    Cluster(Vec<(String, u16)>),
+}
+
+impl Valkey {
+    /// The server at this address, without a login beside what it says.
+    pub fn new(server: ValkeyServer) -> Self {
+        Self { server, username: None, password: None, tls: false, db: 0, ca_certs: None, certificate: None }
+    }
 }
 
 /// An entry of `model_group_alias`.
@@ -383,6 +398,8 @@ pub struct General {
     pub overload: Overload,
     /// `max_parallel_requests`: of every virtual key that has no limit of its own.
     pub max_parallel_requests: Option<u64>,
+    /// `fail_closed_rate_limit_enforcement`: while Valkey cannot be asked, requests with limits are refused.
+    pub fail_closed_rates: bool,
     /// `strict_budgets`: all budgets are strict that do not say otherwise.
     pub strict_budgets: bool,
     /// `apply_user_budget_to_team_keys`: a user's budget counts what the keys of its teams spend, too.
@@ -467,6 +484,17 @@ impl Rates {
     /// Whether they limit anything.
     pub fn any(&self) -> bool {
         self.requests.is_some() || self.tokens.is_some() || self.in_progress.is_some()
+    }
+
+    /// The share of one of so many gateways: at least 1 of what is not 0.
+    #[must_use]
+    pub fn share(&self, gateways: u64) -> Self {
+        let share = |limit: Option<u64>| limit.map(|limit| (limit / gateways.max(1)).max(limit.min(1)));
+        Self {
+            requests: share(self.requests),
+            tokens: share(self.tokens),
+            in_progress: share(self.in_progress),
+        }
     }
 }
 

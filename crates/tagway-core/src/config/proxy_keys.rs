@@ -158,7 +158,8 @@ pub(super) const PROXY_KEYS: Table<Draft> = &[
     ("blog_posts_url", Rule::Ignored),
     ("budget_reset_time", Rule::Ignored),
     ("cache", Rule::Ignored),
-    ("cache_params", Rule::Ignored),
+    // Its Redis is where gateways meet; answers are not cached.
+    ("cache_params", Rule::Works(|_, _, _| {})),
     ("callback_settings", Rule::Ignored),
     ("check_provider_endpoint", Rule::Ignored),
     ("cold_storage_custom_logger", Rule::Ignored),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::budgets;
-use super::model::{Alias, Budget, Router, RoutingGroup};
+use super::model::{Alias, Budget, Router, RoutingGroup, Valkey};
 use super::resilience::{self, Failures};
 use super::scope::{At, Rule, Scope, Table, nearest, strict};
 use super::strategy;
@@ -113,8 +113,10 @@ pub(super) const ROUTER: Table<Draft> = &[
     ("redis_username", Rule::Works(|r, at, s| valkey::username(&mut r.valkey, at, s))),
     ("redis_ssl", Rule::Works(|r, at, s| valkey::tls(&mut r.valkey, at, s))),
     ("redis_db", Rule::Works(|r, at, s| valkey::db(&mut r.valkey, at, s))),
+    ("redis_startup_nodes", Rule::Works(|r, at, s| valkey::nodes(&mut r.valkey, at, s))),
+    ("redis_ssl_ca_certs", Rule::Works(|r, at, s| valkey::ca_certs(&mut r.valkey, at, s))),
+    ("cache_kwargs", Rule::Works(|r, at, s| valkey::redis(&mut r.valkey, at, s))),
     ("cache_responses", Rule::Ignored),
-    ("cache_kwargs", Rule::Ignored),
     ("caching_groups", Rule::Ignored),
     ("client_ttl", Rule::Ignored),
     ("polling_interval", Rule::Ignored),
@@ -270,8 +272,9 @@ fn aliases(at: &At<'_>, scope: &mut Scope<'_>) -> Vec<Alias> {
     aliases
 }
 
-/// `router_settings` where it says something, else `litellm_settings`, else LiteLLM's defaults; Valkey by the environment, too.
-pub(super) fn settle(own: Draft, proxy: Draft, scope: &Scope<'_>) -> Router {
+/// `router_settings` where it says something, else `litellm_settings`, else LiteLLM's defaults. Where Valkey is may be
+/// said elsewhere, too.
+pub(super) fn settle(own: Draft, proxy: Draft, valkey: Option<Valkey>) -> Router {
     Router {
         tags: own.tags,
         tag_error_status: own.tag_error_status.unwrap_or(401),
@@ -300,6 +303,6 @@ pub(super) fn settle(own: Draft, proxy: Draft, scope: &Scope<'_>) -> Router {
         provider_budgets: own.provider_budgets,
         strategy: own.strategy.unwrap_or_default(),
         routing_groups: own.routing_groups,
-        valkey: valkey::settle(own.valkey, scope),
+        valkey,
     }
 }

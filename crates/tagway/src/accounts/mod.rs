@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 
 pub(crate) use account::{Account, Estimate, Exceeded, Hold};
 pub(crate) use registry::{Accounts, Turn, Wanted, poll};
-pub(crate) use shared::{Shared, attend};
+pub(crate) use shared::{Shared, Words, attend};
 pub(crate) use table::Table;
 pub(crate) use terms::Terms;
 

@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, RedisResult, Script};
+use redis::{RedisResult, Script};
 use tagway_core::money::Nanos;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::receipt::Payer;
 use crate::tasks::Stop;
-use crate::valkey::{LONGEST_PAUSE, PAUSE};
+use crate::valkey::{LONGEST_PAUSE, PAUSE, Server};
 
 static RESERVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("reserve.lua")));
 static SETTLE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("settle.lua")));
@@ -265,14 +265,11 @@ impl Shared {
     /// Serves one connection until it ends, which is an error.
     async fn serve(
         self: &Arc<Self>,
-        client: &Client,
+        server: &Server,
         Words(inbox): &mut Words,
         came: impl FnOnce(),
     ) -> RedisResult<()> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(crate::valkey::PATIENCE))
-            .set_response_timeout(Some(crate::valkey::PATIENCE));
-        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+        let mut connection = server.connect(None).await?;
         for script in [&RESERVE, &SETTLE, &RAISE, &RESET] {
             script.load_async(&mut connection).await?;
         }
@@ -323,12 +320,12 @@ fn amounts<'s>(script: &'s Script, key: String, known: &[(i64, Nanos)]) -> redis
 pub(crate) struct Words(mpsc::Receiver<Word>);
 
 /// Keeps the way to Valkey open until asked to stop. Without it every gateway enforces budgets by what it knows.
-pub(crate) async fn attend(shared: Arc<Shared>, client: Client, mut inbox: Words, mut stop: Stop) {
+pub(crate) async fn attend(shared: Arc<Shared>, server: Server, mut inbox: Words, mut stop: Stop) {
     let mut pause = PAUSE;
     let mut told = false;
     loop {
         let mut came = false;
-        let serving = shared.serve(&client, &mut inbox, || {
+        let serving = shared.serve(&server, &mut inbox, || {
             came = true;
             tracing::info!("Valkey answers: budgets are shared with the other gateways");
         });
@@ -356,6 +353,9 @@ pub(crate) async fn attend(shared: Arc<Shared>, client: Client, mut inbox: Words
 
 #[cfg(test)]
 mod tests {
+    use tagway_core::config::{Valkey, ValkeyServer};
+    use tagway_core::secret::Secret;
+
     use super::*;
     use crate::receipt::NEVER;
     use crate::tasks::Tasks;
@@ -364,10 +364,14 @@ mod tests {
     async fn way(store: &str, tasks: &mut Tasks) -> Arc<Shared> {
         let url = std::env::var("TAGWAY_TEST_VALKEY_URL").expect("scripts/test sets it");
         let (shared, inbox) = Shared::new(store);
-        let client = Client::open(url).unwrap();
-        tasks.spawn("valkey", |stop| attend(Arc::clone(&shared), client, inbox, stop));
+        let server = Server::new(&at(url), store).unwrap();
+        tasks.spawn("valkey", |stop| attend(Arc::clone(&shared), server, inbox, stop));
         until(|| async { shared.line.load().is_some() }).await;
         shared
+    }
+
+    fn at(url: String) -> Valkey {
+        Valkey::new(ValkeyServer::Url(Secret::new(url)))
     }
 
     async fn until<F: Future<Output = bool>>(is: impl Fn() -> F) {

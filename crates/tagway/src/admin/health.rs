@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::Shared;
 use crate::ledger;
+use crate::meter::Sharing;
 use crate::store::Db;
 
 /// Says that the process answers.
@@ -54,6 +55,9 @@ pub(super) async fn readiness(State(shared): State<Shared>) -> (StatusCode, Json
             "hint": "Keys in memory keep working; others, and the management API, get 503 until the store answers.",
         });
     }
+    if let Some(limits) = &shared.limits {
+        body["valkey"] = valkey(limits);
+    }
     if !shared.ledger.is_off() {
         body["ledger"] = ledger(shared.ledger.state());
     }
@@ -66,6 +70,20 @@ pub(super) async fn readiness(State(shared): State<Shared>) -> (StatusCode, Json
         });
     }
     (StatusCode::OK, Json(body))
+}
+
+/// How this gateway fares with the others.
+fn valkey(limits: &Sharing) -> Value {
+    let gateways = limits.gateways();
+    if !limits.is_lost() {
+        return json!({"status": "connected", "gateways": gateways});
+    }
+    let hint = if limits.refuses() {
+        "Requests with limits of rate get 503 until it answers (fail_closed_rate_limit_enforcement)."
+    } else {
+        "This gateway enforces its share of limits of rate, by the number of gateways it knew last, until it answers."
+    };
+    json!({"status": "unreachable", "gateways": gateways, "hint": hint})
 }
 
 /// Receipts that wait for the store for longer are told of.

@@ -212,9 +212,8 @@ fn of_deployments(gauges: &mut Gauges, current: &Current) {
 }
 
 fn of_gateway(gauges: &mut Gauges, shared: &Shared) {
-    let current = shared.live.current();
     gauges.one(&gateway::IN_FLIGHT, float(u64::try_from(shared.metrics.in_flight()).unwrap_or(0)));
-    of_places(gauges, &shared.live.places, &current);
+    of_places(gauges, &shared.live.places, &shared.live.current());
     gauges.one(&gateway::REJECTED, float(shared.live.rejected()));
     gauges.one(&gateway::LABEL_SETS, float(shared.metrics.label_sets() as u64));
     gauges.add(&gateway::BUILD, vec![(Label::Version, env!("CARGO_PKG_VERSION").to_owned())], 1.0);
@@ -222,10 +221,10 @@ fn of_gateway(gauges: &mut Gauges, shared: &Shared) {
         return;
     }
     gauges.one(&gateway::STORE_UP, f64::from(u8::from(shared.directory.reaches_store())));
-    if current.snapshot.config.router.valkey.is_some() {
-        let gateways = shared.peers.gateways();
-        gauges.one(&gateway::VALKEY_UP, f64::from(u8::from(gateways.is_some())));
-        gauges.one(&gateway::GATEWAYS, float(gateways.unwrap_or(0)));
+    if let Some(limits) = &shared.limits {
+        let up = !limits.is_lost();
+        gauges.one(&gateway::VALKEY_UP, f64::from(u8::from(up)));
+        gauges.one(&gateway::GATEWAYS, float(if up { limits.gateways() } else { 0 }));
     }
 }
 

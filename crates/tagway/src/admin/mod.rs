@@ -54,6 +54,7 @@ use crate::checks::Checks;
 use crate::directory::Directory;
 use crate::ledger::Ledger;
 use crate::live::Live;
+use crate::meter::Sharing;
 use crate::metrics::Metrics;
 use crate::peers::Peers;
 use crate::store::Db;
@@ -74,6 +75,8 @@ pub(crate) struct Shared {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) accounts: Arc<Accounts>,
     pub(crate) peers: Arc<Peers>,
+    /// Where gateways share limits of rate.
+    pub(crate) limits: Option<Arc<Sharing>>,
     pub(crate) db: Db,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) metrics: Arc<Metrics>,

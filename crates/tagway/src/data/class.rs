@@ -70,9 +70,10 @@ fn name(failure: &Failure) -> &'static str {
         Failure::NoRoute(NoRoute::UnknownModel { .. }) | Failure::UnknownModel { .. } => {
             "ProxyModelNotFoundError"
         }
-        Failure::Stuck(_) | Failure::Busy { .. } | Failure::Denied(Denied::Unreachable(_)) => {
-            "ServiceUnavailableError"
-        }
+        Failure::Stuck(_)
+        | Failure::Uncounted
+        | Failure::Busy { .. }
+        | Failure::Denied(Denied::Unreachable(_)) => "ServiceUnavailableError",
         Failure::Unreadable(_)
         | Failure::TooLarge { .. }
         | Failure::SlowBody(_)

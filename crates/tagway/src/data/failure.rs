@@ -46,6 +46,11 @@ pub(crate) enum Failure {
     Malformed(#[from] Malformed),
     #[error(transparent)]
     OverLimit(#[from] OverLimit),
+    /// `fail_closed_rate_limit_enforcement`
+    #[error(
+        "Rate limits cannot be checked: Valkey (or Redis), by which gateways share them, does not answer, and general_settings.fail_closed_rate_limit_enforcement is on. Try again."
+    )]
+    Uncounted,
     #[error(transparent)]
     Stuck(#[from] Stuck),
     #[error(transparent)]
@@ -173,7 +178,7 @@ impl Failure {
             }
             Self::OverBudget(over) => over.status,
             Self::Refused(refused) => refused.status,
-            Self::Stuck(_) | Self::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Stuck(_) | Self::Uncounted | Self::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unreachable { .. }
             | Self::Garbled { .. }
             | Self::Event { .. }
@@ -209,7 +214,7 @@ impl Failure {
             Self::OverLimit(_) | Self::AllFull(_) => "throttling_error",
             Self::OverBudget(_) => "budget_exceeded",
             Self::Refused(refused) => refused.kind,
-            Self::Stuck(_) => "service_unavailable",
+            Self::Stuck(_) | Self::Uncounted => "service_unavailable",
             Self::Unreachable { .. }
             | Self::Garbled { .. }
             | Self::Event { .. }
@@ -237,6 +242,7 @@ impl Failure {
             | Self::AllFull(_)
             | Self::TooLong(_)
             | Self::Stuck(_)
+            | Self::Uncounted
             | Self::OverBudget(_)
             | Self::Busy { .. }
             | Self::Refused(_)
@@ -256,6 +262,7 @@ impl Failure {
             Self::Busy { .. } => Some("overload"),
             Self::OverLimit(_) | Self::AllFull(_) => Some("rate_limit"),
             Self::Stuck(_) => Some("ledger"),
+            Self::Uncounted => Some("valkey_unreachable"),
             Self::OverBudget(_) => Some("budget"),
             Self::TooLong(_) => Some("context_window"),
             Self::TagForbidden(_) => Some("tag_policy"),
@@ -302,6 +309,7 @@ impl Failure {
             | Self::AllFull(_)
             | Self::TooLong(_)
             | Self::Stuck(_)
+            | Self::Uncounted
             | Self::OverBudget(_)
             | Self::TagForbidden(_)
             | Self::ModelForbidden(_)
@@ -320,7 +328,9 @@ impl Failure {
             Self::AllFull(full) => Some(full.wait),
             Self::Stuck(stuck) => Some(stuck.wait()),
             Self::OverBudget(over) => over.wait,
-            Self::Busy { .. } | Self::Denied(Denied::Unreachable(_)) => Some(Duration::from_secs(1)),
+            Self::Busy { .. } | Self::Uncounted | Self::Denied(Denied::Unreachable(_)) => {
+                Some(Duration::from_secs(1))
+            }
             Self::Refused(refused) => refused.retry_after,
             _ => None,
         }

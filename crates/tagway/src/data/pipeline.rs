@@ -118,7 +118,8 @@ async fn proceed(
         default_meters: &gateway.default_meters,
         prefix: &snapshot.config.router.tags.prefix,
     };
-    record.permits = rates::admit(&caller, access::meant(&caller, &model), &tags, &limited, record.began)?;
+    record.permits =
+        rates::admit(&caller, access::meant(&caller, &model), &tags, &limited, record.began).await?;
     let regions: SmallVec<[&str; 2]> =
         caller.policies().filter_map(|policy| policy.region.as_deref()).collect();
     let wanted = Wanted {

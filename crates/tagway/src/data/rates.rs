@@ -14,7 +14,7 @@ use tagway_core::tag::{Origin, RequestTag};
 
 use super::failure::Failure;
 use crate::auth::Caller;
-use crate::meter::{self, Metered, NamedMeters, Permit, Reached, Unit, micros};
+use crate::meter::{self, Kept, Meter, Metered, NamedMeters, Permit, Reached, Unit, micros};
 
 /// A limit that keeps a request out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -147,45 +147,43 @@ static NAMES: LazyLock<Vec<[[HeaderName; 2]; 3]>> = LazyLock::new(|| {
     Whose::ALL.map(of).into()
 });
 
+/// A limit that concerns a request.
+struct Concerned<'a> {
+    whose: Whose,
+    owner: &'static str,
+    id: &'a str,
+    meter: Arc<Meter>,
+    rates: Rates,
+}
+
 /// Lets a request for `model` with these tags in.
 ///
 /// # Errors
 /// The first limit that is reached; what other limits gave is given back, requests a minute excepted.
-pub(crate) fn admit(
+pub(crate) async fn admit(
     caller: &Caller,
     model: &str,
     tags: &[RequestTag<'_>],
     limited: &Limited<'_>,
     now: Instant,
 ) -> Result<Permits, Failure> {
+    let all = limited.all(caller, model, tags);
     let mut permits = Permits::default();
-    for (policy, limits) in caller.limits() {
-        for metered in limits.iter().filter(|metered| metered.concerns(model)) {
-            let permit = metered.admit(micros(now)).map_err(|reached| OverLimit {
-                whose: policy.origin.as_str(),
-                id: policy.id.to_string(),
-                reached,
-            })?;
-            permits.0.push((Whose::new(policy.origin, metered.model.is_some()), permit));
+    if all.is_empty() {
+        return Ok(permits);
+    }
+    let now = micros(now);
+    if 1 < all.len() {
+        meter::ask_together(all.iter().map(|of| (&of.meter, of.rates)), now).await;
+    }
+    for Concerned { whose, owner, id, meter, rates } in all {
+        match meter::admit(&meter, rates, now).await {
+            Ok(permit) => permits.0.push((whose, permit)),
+            Err(Kept::Reached(reached)) => {
+                return Err(OverLimit { whose: owner, id: id.to_owned(), reached }.into());
+            }
+            Err(Kept::Lost(_)) => return Err(Failure::Uncounted),
         }
-    }
-    if let Some(places) = limited.key_places
-        && let Some(bearer) = caller.bearer()
-        && !bearer.limits.iter().any(|own| own.model.is_none() && own.rates.in_progress.is_some())
-    {
-        let rates = Rates { in_progress: Some(places), ..Rates::default() };
-        limited.admit_owner(Origin::Key, &bearer.id, rates, micros(now), &mut permits)?;
-    }
-    if let Some((id, rates)) = limited.customer {
-        let own = |(policy, limits): (&Policy, &[Metered])| {
-            policy.origin == Origin::Customer && limits.iter().any(|own| own.model.is_none())
-        };
-        if !caller.limits().any(own) {
-            limited.admit_owner(Origin::Customer, id, rates, micros(now), &mut permits)?;
-        }
-    }
-    if !limited.tags.is_empty() {
-        limited.admit(tags, micros(now), &mut permits)?;
     }
     Ok(permits)
 }
@@ -213,33 +211,60 @@ pub(crate) struct Limited<'a> {
     pub(crate) prefix: &'a str,
 }
 
-impl Limited<'_> {
-    /// Lets a request of an owner in that has limits by default.
-    fn admit_owner(
-        &self,
-        origin: Origin,
-        id: &str,
-        rates: Rates,
-        now: u64,
-        permits: &mut Permits,
-    ) -> Result<(), OverLimit> {
-        let whose = origin.as_str();
-        let permit = meter::admit(&self.default_meters.of(&format!("{whose} {id}")), rates, now);
-        let permit = permit.map_err(|reached| OverLimit { whose, id: id.to_owned(), reached })?;
-        permits.0.push((Whose::new(origin, false), permit));
-        Ok(())
-    }
-
-    fn admit(&self, tags: &[RequestTag<'_>], now: u64, permits: &mut Permits) -> Result<(), OverLimit> {
-        for tag in names(tags, self.prefix) {
-            for (declared, rates) in self.tags.of(tag) {
-                let meter = self.meters.of_tag(declared, tag);
-                let permit = meter::admit(&meter, rates, now);
-                let permit =
-                    permit.map_err(|reached| OverLimit { whose: "tag", id: tag.to_owned(), reached })?;
-                permits.0.push((Whose::Tag, permit));
+impl<'a> Limited<'a> {
+    /// All limits that concern a request.
+    fn all<'r>(
+        &'r self,
+        caller: &'r Caller,
+        model: &str,
+        tags: &'r [RequestTag<'_>],
+    ) -> SmallVec<[Concerned<'r>; 2]>
+    where
+        'a: 'r,
+    {
+        let mut all = SmallVec::new();
+        for (policy, limits) in caller.limits() {
+            all.extend(limits.iter().filter(|metered| metered.concerns(model)).map(|metered| Concerned {
+                whose: Whose::new(policy.origin, metered.model.is_some()),
+                owner: policy.origin.as_str(),
+                id: &policy.id,
+                meter: Arc::clone(&metered.meter),
+                rates: metered.rates,
+            }));
+        }
+        if let Some(places) = self.key_places
+            && let Some(bearer) = caller.bearer()
+            && !bearer.limits.iter().any(|own| own.model.is_none() && own.rates.in_progress.is_some())
+        {
+            let rates = Rates { in_progress: Some(places), ..Rates::default() };
+            all.push(self.by_default(Origin::Key, &bearer.id, rates));
+        }
+        if let Some((id, rates)) = self.customer {
+            let own = |(policy, limits): (&Policy, &[Metered])| {
+                policy.origin == Origin::Customer && limits.iter().any(|own| own.model.is_none())
+            };
+            if !caller.limits().any(own) {
+                all.push(self.by_default(Origin::Customer, id, rates));
             }
         }
-        Ok(())
+        if !self.tags.is_empty() {
+            for tag in names(tags, self.prefix) {
+                all.extend(self.tags.of(tag).map(|(declared, rates)| Concerned {
+                    whose: Whose::Tag,
+                    owner: "tag",
+                    id: tag,
+                    meter: self.meters.of_tag(declared, tag),
+                    rates,
+                }));
+            }
+        }
+        all
+    }
+
+    /// The limits that an owner has by default.
+    fn by_default<'r>(&self, origin: Origin, id: &'r str, rates: Rates) -> Concerned<'r> {
+        let owner = origin.as_str();
+        let meter = self.default_meters.of(&format!("{owner} {id}"));
+        Concerned { whose: Whose::new(origin, false), owner, id, meter, rates }
     }
 }

@@ -12,7 +12,7 @@ use super::budgets;
 use super::failure::Failure;
 use crate::accounts::Exceeded;
 use crate::capacity::{Full, Seat};
-use crate::meter::Unit;
+use crate::meter::{Reached, Unit};
 use crate::route::Plan;
 
 /// What keeps a call out of a deployment.
@@ -37,7 +37,7 @@ pub(crate) struct AllFull {
 /// Something has nothing left.
 pub(super) async fn take(around: &Around<'_>, tries: &mut Tries, id: DeploymentId) -> Result<(), NoRoom> {
     budgets::go_to(around, &mut tries.holds, id).await.map_err(NoRoom::Budget)?;
-    tries.taken = around.capacity.take(id, around.tags, Instant::now()).map_err(NoRoom::Limit)?;
+    tries.taken = around.capacity.take(id, around.tags, Instant::now()).await.map_err(NoRoom::Limit)?;
     Ok(())
 }
 
@@ -51,7 +51,9 @@ pub(super) async fn wait(
     left: &mut Members,
     seat: &mut Option<Seat>,
 ) -> bool {
-    let busy = |none: &NoRoom| matches!(none, NoRoom::Limit(full) if full.reached.what == Unit::InProgress);
+    let busy = |none: &NoRoom| {
+        matches!(none, NoRoom::Limit(Full { reached: Some(Reached { what: Unit::InProgress, .. }), .. }))
+    };
     let ids: SmallVec<[DeploymentId; 4]> =
         full.iter().filter(|(_, none)| busy(none)).map(|(id, _)| *id).collect();
     if ids.is_empty() {
@@ -85,25 +87,27 @@ pub(super) fn none(around: &Around<'_>, full: &[(DeploymentId, NoRoom)]) -> Fail
     let limits: Vec<_> = full
         .iter()
         .filter_map(|(id, none)| match none {
-            NoRoom::Limit(full) => Some((*id, full)),
+            NoRoom::Limit(full) => Some((*id, full.reached?, full.tag.as_deref())),
             NoRoom::Budget(_) => None,
         })
         .collect();
-    let Some(wait) = limits.iter().map(|(_, full)| full.reached.wait).min() else {
-        return budgets::all_spent(around, &spent);
+    let Some(wait) = limits.iter().map(|(_, reached, _)| reached.wait).min() else {
+        let unknown = full.iter().any(|(_, none)| matches!(none, NoRoom::Limit(_)));
+        return if unknown { Failure::Uncounted } else { budgets::all_spent(around, &spent) };
     };
-    let said: Vec<String> = limits.iter().map(|(id, full)| in_words(around, *id, full)).collect();
+    let said: Vec<String> =
+        limits.iter().map(|(id, reached, tag)| in_words(around, *id, reached, *tag)).collect();
     Box::new(AllFull { message: said.join("; "), wait }).into()
 }
 
 /// LiteLLM's words.
-fn in_words(around: &Around<'_>, id: DeploymentId, full: &Full) -> String {
+fn in_words(around: &Around<'_>, id: DeploymentId, reached: &Reached, tag: Option<&str>) -> String {
     let entry = &around.snapshot.deployment(id).entry;
-    let (id, group, limit) = (&entry.info.id, &entry.model_name, full.reached.limit);
-    let tag = full.tag.as_ref().map_or(String::new(), |tag| format!(", tag={tag}"));
+    let (id, group, limit) = (&entry.info.id, &entry.model_name, reached.limit);
+    let tag = tag.map_or(String::new(), |tag| format!(", tag={tag}"));
     let minute =
         |what| format!("Model rate limit exceeded. {what} limit={limit}, id={id}, model_group={group}{tag}");
-    match full.reached.what {
+    match reached.what {
         Unit::Requests => minute("RPM"),
         Unit::Tokens => minute("TPM"),
         Unit::InProgress => format!(

@@ -17,6 +17,7 @@ use super::linked::Linked;
 use super::meters::Meters;
 use super::purse::Draft;
 use super::{Bearer, Directory, Grant, Known, Purse, Unreachable};
+use crate::meter::Sharing;
 use crate::objects::{Budget, Customer, Kind, Limits, Organization, Owner, Project, Team, User};
 use crate::store::{Change, Db, Digested, StoreError, Stored};
 use crate::tasks::Stop;
@@ -41,9 +42,10 @@ pub(crate) enum Order {
 /// Where an answer goes.
 type Reply<T> = oneshot::Sender<Result<Option<Arc<T>>, Unreachable>>;
 
-/// Keeps the directory until asked to stop.
+/// Keeps the directory until asked to stop. `sharing` is how several gateways share limits of rate.
 pub(crate) async fn keep(
     directory: Arc<Directory>,
+    sharing: Option<Arc<Sharing>>,
     db: Db,
     mut inbox: mpsc::Receiver<Order>,
     mut stop: Stop,
@@ -53,7 +55,7 @@ pub(crate) async fn keep(
         db,
         owners: HashMap::new(),
         rotated: HashMap::new(),
-        meters: Meters::default(),
+        meters: Meters::new(sharing),
         stale: Vec::new(),
         rested: Instant::now(),
     };

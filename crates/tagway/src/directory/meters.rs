@@ -8,19 +8,24 @@ use std::time::Instant;
 use tagway_core::config::Rates;
 use tagway_core::tag::Origin;
 
-use crate::meter::{Meter, Metered, micros};
+use crate::meter::{Meter, Metered, Sharing, micros};
 use crate::objects::{Limits, Owner};
 use crate::store::Stored;
 
 /// Owner, id, model.
 type Name = (Origin, Box<str>, Option<Box<str>>);
 
-#[derive(Default)]
 pub(super) struct Meters {
     known: HashMap<Name, Weak<Meter>>,
+    /// Where several gateways share their limits.
+    sharing: Option<Arc<Sharing>>,
 }
 
 impl Meters {
+    pub(super) fn new(sharing: Option<Arc<Sharing>>) -> Self {
+        Self { known: HashMap::new(), sharing }
+    }
+
     /// The limits of an owner with their meters. `limits` are its own, or those of its budget.
     pub(super) fn of<T: Owner>(&mut self, stored: &Stored<T>, limits: &Limits) -> Box<[Metered]> {
         let all = std::iter::once((None, limits.rates()));
@@ -48,7 +53,10 @@ impl Meters {
         if 2048 < self.known.len() && self.known.len().is_power_of_two() {
             self.known.retain(|_, meter| 0 < meter.strong_count());
         }
-        let meter = Arc::new(Meter::default());
+        let (origin, id, model) = &name;
+        // The length keeps names apart whatever is in them.
+        let all = format!("{}:{}:{id}:{}", origin.as_str(), id.len(), model.as_deref().unwrap_or_default());
+        let meter = Meter::new(&all, self.sharing.as_ref());
         self.known.insert(name, Arc::downgrade(&meter));
         meter
     }

@@ -34,6 +34,9 @@ pub(crate) struct Figures {
     first_tokens: Series,
     tokens: OfMinute,
     calls: OfMinute,
+    /// What other gateways have told.
+    tokens_elsewhere: OfMinute,
+    calls_elsewhere: OfMinute,
 }
 
 /// A number of seconds, and when it was noted: in tenths of seconds, 0 for never.
@@ -148,8 +151,20 @@ impl Figures {
     }
 
     pub(crate) fn used(&self, now: Duration) -> Used {
-        let (tokens, calls) = (self.tokens.get(now), self.calls.get(now));
+        let (tokens, calls) = self.used_here(now);
+        let (tokens, calls) =
+            (tokens + self.tokens_elsewhere.get(now), calls + self.calls_elsewhere.get(now));
         Used { tokens, calls, in_progress: self.in_progress() }
+    }
+
+    /// Tokens and calls within this minute, as this gateway made them.
+    pub(super) fn used_here(&self, now: Duration) -> (u64, u64) {
+        (self.tokens.get(now), self.calls.get(now))
+    }
+
+    pub(super) fn add_elsewhere(&self, tokens: u64, calls: u64, now: Duration) {
+        self.tokens_elsewhere.add(tokens, now);
+        self.calls_elsewhere.add(calls, now);
     }
 
     /// How long calls take, with or without a stream, where it rests on enough of them.

@@ -103,7 +103,7 @@ async fn money(shared: &Shared, bearer: &Bearer, stored: Option<&Stored<Key>>) -
     }))
 }
 
-/// The key's limits of rate, as this gateway counts them.
+/// The key's limits of rate, as far as this gateway knows.
 fn limits(bearer: &Bearer) -> Vec<Value> {
     let now = meter::micros(Instant::now());
     let of = bearer.limits.iter().flat_map(|metered| {

@@ -7,6 +7,7 @@ mod boundary;
 mod broken;
 mod clients;
 mod dead;
+mod flood;
 mod stores;
 
 use std::collections::BTreeMap;

@@ -34,8 +34,9 @@ async fn one_of_three_deployments_dies_in_every_way_and_clients_hardly_notice() 
     ];
     // LiteLLM's default is 5; a short run waits for less.
     let pause = count(1, 5);
-    let more =
-        format!("router_settings: {{num_retries: 3, timeout: 1, stream_timeout: 1, cooldown_time: {pause}}}\n");
+    let more = format!(
+        "router_settings: {{num_retries: 3, timeout: 1, stream_timeout: 1, cooldown_time: {pause}}}\n"
+    );
     let gateway = Gateway::start(&config(&deployments, &more));
     let of_each = count(300, 3400);
     let (mut all, mut failed) = (0, 0);

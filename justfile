@@ -18,6 +18,10 @@ run config="examples/quickstart.yaml":
 bench *options:
     bench/run {{options}}
 
+# Measures what surviving bad upstreams and overload costs while nothing fails; needs nginx and wrk.
+resilience *options:
+    bench/resilience {{options}}
+
 # Measures virtual keys beside the master key, with 100,000 of them.
 keys *options:
     bench/keys {{options}}

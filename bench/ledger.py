@@ -57,7 +57,7 @@ def load(way, key, case, directory, options):
     return max(requests, 1), half, most
 
 
-def main():
+def main(write=write, key=key):
     options = argparse.ArgumentParser()
     options.add_argument("action", choices=["write", "drive"])
     options.add_argument("directory")

@@ -117,6 +117,8 @@ snapshots! {
         params(&format!("model: openai/x\napi_key: hunter2\ntags: [{}, 7, {}]", tags(100), tags(200)))
     };
     characters_wider_than_a_byte => params("model: openai/x\napi_key: hunter2\ntags: [\"größe ✓\", 7]");
+    too_many_requests_at_once => after("general_settings:\n  max_queued_requests: -1\n  priority_shares: {low: 0.9, normal: 0.5, high: 1}\n  admission_queue_timeout_seconds: 0\n  max_connections: 0\n  max_in_flight_requests_per_worker: 5\n")
+        + &after("general_settings: {global_max_parallel_requests: 0, priority_shares: {low: 2}}\ntags: [{name: batch, priority: least}]\n");
     tag_settings_that_cannot_be => after("tag_settings: {explain_sample: 2, name_pattern: x, unknown_tags: reject, explain_samples: 1}\n");
     health_checks_of_another_provider => said("model_list:\n  - model_name: chat\n    litellm_params: {model: 'openai/*', api_key: os.environ/KEY}\n    model_info: {health_check_model: 'groq/x', health_check_timeout: 0, health_check_params: 3}\n  - model_name: other\n    litellm_params: {model: 'openai/*', api_key: os.environ/KEY}\n    model_info: {health_check_model: 'openai/*', health_check_modell: x, health_check_max_tokens_reasoning: 3}\ngeneral_settings: {master_key: a-long-enough-master-key, health_check_concurrency: 0, use_shared_health_check: true}\nrouter_settings: {enable_health_check_routing: true}\n");
 }

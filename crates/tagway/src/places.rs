@@ -291,7 +291,8 @@ mod tests {
                             let priority = Priority::ALL[((seed + number) % 3) as usize];
                             let taking = places.take(rules, priority);
                             // Some leave while they wait.
-                            let patience = Duration::from_micros(if number % 5 == 0 { 50 } else { 20_000 });
+                            let patience =
+                                Duration::from_micros(if number.is_multiple_of(5) { 50 } else { 20_000 });
                             let Ok(Ok(place)) = tokio::time::timeout(patience, taking).await else {
                                 return 0;
                             };

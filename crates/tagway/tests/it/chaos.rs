@@ -7,6 +7,7 @@ mod boundary;
 mod broken;
 mod clients;
 mod dead;
+mod flood;
 mod stores;
 
 use std::collections::BTreeMap;
@@ -124,6 +125,6 @@ fn metric(page: &str, name: &str) -> f64 {
 
 /// A chat's fields, a stream every second time.
 fn fields(number: usize, mut more: Value) -> Value {
-    more["stream"] = (number % 2 == 0).into();
+    more["stream"] = number.is_multiple_of(2).into();
     more
 }

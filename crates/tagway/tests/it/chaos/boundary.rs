@@ -81,7 +81,7 @@ async fn no_request_lands_outside_the_tags_it_inherits_whatever_fails() {
         let body = body(number, OWNERS[team]);
         gateway.client.post(&url).bearer_auth(&keys[team]).json(&body)
     };
-    let requests = count(1600, 50_000);
+    let requests = count(800, 50_000);
     let mut statuses = std::collections::BTreeMap::<u16, usize>::new();
     // Nobody down, then one team, then the other, then both.
     let phases = 8;

@@ -32,8 +32,12 @@ async fn one_of_three_deployments_dies_in_every_way_and_clients_hardly_notice() 
         at("m", "one", &well[0].url(), "[]"),
         at("m", "two", &well[1].url(), "[]"),
     ];
-    let more = "router_settings: {num_retries: 3, timeout: 2, stream_timeout: 2, cooldown_time: 5}\n";
-    let gateway = Gateway::start(&config(&deployments, more));
+    // LiteLLM's default is 5; a short run waits for less.
+    let pause = count(1, 5);
+    let more = format!(
+        "router_settings: {{num_retries: 3, timeout: 1, stream_timeout: 1, cooldown_time: {pause}}}\n"
+    );
+    let gateway = Gateway::start(&config(&deployments, &more));
     let of_each = count(300, 3400);
     let (mut all, mut failed) = (0, 0);
     for (ill_so, way) in ILLS.iter().enumerate() {

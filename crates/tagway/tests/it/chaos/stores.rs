@@ -42,8 +42,9 @@ async fn stores_that_restart_under_load_fail_no_request_and_lose_no_count() {
         let mut statuses = std::collections::BTreeMap::<u16, u64>::from([(200, 1)]);
         let mut said = String::new();
         while stopped.try_recv().is_err() {
-            let body =
-                |n: u64| crate::gateway::chat_body("m", json!({"stream": n % 2 == 0, "max_tokens": 5}));
+            let body = |n: u64| {
+                crate::gateway::chat_body("m", json!({"stream": n.is_multiple_of(2), "max_tokens": 5}))
+            };
             let request = |n| {
                 let url = format!("{}/v1/chat/completions", loaded.url);
                 get(loaded.client.post(url).bearer_auth(&bearer).json(&body(n)))

@@ -111,7 +111,6 @@ mod tests {
 
     fn board(start: Instant) -> (Board, DeploymentId) {
         let mark = Arc::new(Mark::default());
-        let (ids, groups) = (HashMap::new(), HashMap::new());
         let board = Board::of(start, vec![mark]);
         (board, DeploymentId(0))
     }

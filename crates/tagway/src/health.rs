@@ -318,3 +318,12 @@ impl Board {
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+impl Board {
+    /// A board of these deployments, in no group.
+    fn of(start: Instant, marks: Vec<Arc<Mark>>) -> Self {
+        let (ids, traffic, groups) = (HashMap::new(), Vec::new(), HashMap::new());
+        Self { start, marks, ids, traffic, groups, heeds_checks: true }
+    }
+}

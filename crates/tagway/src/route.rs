@@ -165,8 +165,8 @@ fn decide<'s>(
             let (decided, mut explanation) = explain(&group.index, &ask, &healthy, wanted.model);
             // The core is told who is not to serve, and not why.
             for (verdict, id) in explanation.deployments.iter_mut().zip(&group.deployments) {
-                if verdict.reason == COOLING && board.state(*id, now).standing == Standing::Unhealthy {
-                    verdict.reason = "its last health check has failed".to_owned();
+                if verdict.reason == COOLING {
+                    verdict.reason = left_out(board.state(*id, now).standing).to_owned();
                 }
             }
             hops.push(Hop { model_group: group.name.clone(), strategy: group.strategy.name(), explanation });
@@ -190,6 +190,16 @@ fn decide<'s>(
         return Err(NoRoute::CoolingDown { model: wanted.model.to_owned(), wait });
     }
     Err(refused(snapshot, &refusal, wanted))
+}
+
+/// Why a deployment does not serve that might by its tags.
+fn left_out(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Healthy | Standing::CoolingDown => COOLING,
+        Standing::Probing => "being tried out after a cooldown",
+        Standing::Unhealthy => "its last health check has failed",
+        Standing::Ejected => "much slower than the others for now",
+    }
 }
 
 fn refused(snapshot: &Snapshot, refusal: &Refusal, wanted: &Wanted<'_>) -> NoRoute {

@@ -1,12 +1,22 @@
 //! `alerting` and what belongs to it: who is told when a budget is crossed.
 
-use super::model::Alerts;
 use super::scope::{At, Scope};
 use super::yaml::{Kind, Mark};
 use crate::secret::Secret;
 
 /// What a `whsec_…` secret must hold at least, decoded or not (Standard Webhooks asks for 24 to 64 bytes).
 const SHORTEST_SECRET: usize = 24;
+
+/// Where alerts go.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Alerts {
+    /// A Slack webhook: `alerting: [slack]` and `SLACK_WEBHOOK_URL`, or `alert_to_webhook_url.budget_alerts`.
+    pub slack: Vec<Secret>,
+    /// `alerting: [webhook]` and `WEBHOOK_URL`.
+    pub webhook: Option<Secret>,
+    /// `alert_signing_secret` or `WEBHOOK_SIGNING_SECRET`: with it, what goes to the webhook is signed.
+    pub signing: Option<Secret>,
+}
 
 /// The settings as far as read.
 #[derive(Default)]

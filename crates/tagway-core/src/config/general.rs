@@ -3,7 +3,7 @@
 use super::alerts;
 use super::general_keys::GENERAL_KEYS;
 use super::health;
-use super::model::{General, SpendFailure, SpendRules};
+use super::model::General;
 use super::overload::{self, Overload};
 use super::scope::{At, Scope, strict};
 use super::spend_logs::SpendLogsDraft;
@@ -15,6 +15,27 @@ const DEFAULT_REQUEST_BYTES: usize = 100 << 20;
 
 /// A million receipts and more.
 const DEFAULT_JOURNAL_BYTES: u64 = 1 << 30;
+
+/// What becomes of requests whose receipts cannot be kept safely.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SpendRules {
+    /// `spend_failure`.
+    pub failure: SpendFailure,
+    /// `spend_journal_max_mb` in bytes: as much may wait for the store.
+    pub journal_bytes: u64,
+    /// Not with `disable_spend_updates`: what requests cost is told to no store then.
+    pub kept: bool,
+}
+
+/// `spend_failure`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SpendFailure {
+    /// They are served; receipts are kept in memory as far as there is room.
+    #[default]
+    Serve,
+    /// New ones get 503 until the ledger is well again.
+    Refuse,
+}
 
 /// `general_settings` as far as read.
 #[derive(Default)]

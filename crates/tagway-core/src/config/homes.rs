@@ -5,6 +5,7 @@ use super::general_keys::GENERAL_KEYS;
 use super::proxy_keys::PROXY_KEYS;
 use super::routing::ROUTER;
 use super::scope::{Rule, Table};
+use super::tag_settings::SETTINGS;
 
 /// The section that reads `key`, if any does.
 pub(super) fn of(key: &str) -> Option<&'static str> {
@@ -19,6 +20,8 @@ pub(super) fn of(key: &str) -> Option<&'static str> {
         Some("litellm_settings")
     } else if works(PARAMS, key) {
         Some("litellm_params")
+    } else if works(SETTINGS, key) {
+        Some("tag_settings")
     } else {
         None
     }
@@ -36,7 +39,7 @@ mod tests {
 
     #[test]
     fn no_key_has_two_rules() {
-        for table in [names(ROUTER), names(GENERAL_KEYS), names(PROXY_KEYS), names(PARAMS)] {
+        for table in [names(ROUTER), names(GENERAL_KEYS), names(PROXY_KEYS), names(PARAMS), names(SETTINGS)] {
             let mut seen = HashSet::new();
             assert_eq!(table.iter().find(|name| !seen.insert(**name)), None);
         }
@@ -49,6 +52,7 @@ mod tests {
             ("master_key", "general_settings"),
             ("json_logs", "litellm_settings"),
             ("tag_regex", "litellm_params"),
+            ("explain_sample", "tag_settings"),
         ] {
             assert_eq!(of(key), Some(home));
         }

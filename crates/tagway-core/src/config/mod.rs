@@ -40,6 +40,8 @@ mod tags;
 mod valkey;
 mod yaml;
 
+pub use alerts::Alerts;
+pub use general::{SpendFailure, SpendRules};
 pub use health::{HealthCheck, HealthChecks};
 pub use load::{Host, Loaded, check, load};
 pub use mask::is_secret;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{Failures, HealthCheck, HealthChecks, Overload, SpendLogs, TagSettings};
+use super::{Alerts, Failures, HealthCheck, HealthChecks, Overload, SpendLogs, SpendRules, TagSettings};
 use crate::catalogue::Catalogue;
 use crate::dialect::Provider;
 use crate::fault::AllowedFails;
@@ -418,38 +418,6 @@ pub struct General {
     pub spend_logs: SpendLogs,
     /// How deployments are checked.
     pub health: HealthChecks,
-}
-
-/// Where alerts go.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Alerts {
-    /// A Slack webhook: `alerting: [slack]` and `SLACK_WEBHOOK_URL`, or `alert_to_webhook_url.budget_alerts`.
-    pub slack: Vec<Secret>,
-    /// `alerting: [webhook]` and `WEBHOOK_URL`.
-    pub webhook: Option<Secret>,
-    /// `alert_signing_secret` or `WEBHOOK_SIGNING_SECRET`: with it, what goes to the webhook is signed.
-    pub signing: Option<Secret>,
-}
-
-/// What becomes of requests whose receipts cannot be kept safely.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SpendRules {
-    /// `spend_failure`.
-    pub failure: SpendFailure,
-    /// `spend_journal_max_mb` in bytes: as much may wait for the store.
-    pub journal_bytes: u64,
-    /// Not with `disable_spend_updates`: what requests cost is told to no store then.
-    pub kept: bool,
-}
-
-/// `spend_failure`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum SpendFailure {
-    /// They are served; receipts are kept in memory as far as there is room.
-    #[default]
-    Serve,
-    /// New ones get 503 until the ledger is well again.
-    Refuse,
 }
 
 /// One declared tag or tag pattern (`customer:*`) of `tags`.

@@ -20,14 +20,14 @@ impl Default for TagSettings {
 
 const NOT_YET: &str = "remove it until tagway supports it";
 
-const SETTINGS: Table<TagSettings> = &[
+pub(super) const SETTINGS: Table<TagSettings> = &[
     (
         "explain_sample",
         Rule::Works(|settings, at, scope| {
             let Some(share) = scope.number(at, 0.0) else { return };
             if 1.0 < share {
                 scope
-                    .error(at, "is a share of all requests: between 0 and 1")
+                    .error(at, "must be a share of all requests, between 0 and 1")
                     .help("write 0.01 for one in a hundred");
                 return;
             }
@@ -35,9 +35,7 @@ const SETTINGS: Table<TagSettings> = &[
         }),
     ),
     ("name_pattern", Rule::Refused(NOT_YET)),
-    ("unknown_tags", Rule::Refused("give it under `router_settings`")),
     ("mode", Rule::Refused(NOT_YET)),
-    ("tag_error_status", Rule::Refused("give it under `router_settings`")),
 ];
 
 /// Reads the section.

@@ -16,7 +16,7 @@ use super::Shared;
 use super::actor::Actor;
 use super::given::Asked;
 use super::models::{is_shown_to, without_query};
-use super::refusal::{ErrorBody, Refusal};
+use super::refusal::{ErrorBody, Refusal, Refusals};
 use crate::checks;
 use crate::health::Outcome;
 
@@ -87,6 +87,34 @@ pub(super) async fn check(
         answer.headers_mut().insert(NOTICE, notice);
     }
     Ok(answer)
+}
+
+/// Shows the last check of each deployment, where they are checked in the background: of all that the caller may use.
+#[utoipa::path(
+    get, path = "/health/latest", tag = "health",
+    responses((status = 200, description = "The last checks, by the ids of deployments", body = Object), Refusals)
+)]
+pub(super) async fn latest(actor: Actor) -> Json<Value> {
+    let current = &actor.current;
+    let is_shown = is_shown_to(&actor);
+    let mut checks = Map::new();
+    for (deployment, at) in current.snapshot.deployments.iter().zip(0..).filter(|(one, _)| is_shown(one)) {
+        let Some(last) = current.board.last_check(DeploymentId(at)) else { continue };
+        let (entry, healthy) = (&deployment.entry, last.answer.is_ok());
+        let check = json!({
+            "model_name": entry.model_name,
+            "model_id": entry.info.id,
+            "status": if healthy { "healthy" } else { "unhealthy" },
+            "healthy_count": u8::from(healthy),
+            "unhealthy_count": u8::from(!healthy),
+            "error_message": last.answer.as_ref().err().map(|ill| ill.message.as_str()),
+            "response_time_ms": last.took.as_secs_f64() * 1000.0,
+            "checked_by": "background_health_check",
+            "checked_at": last.at,
+        });
+        checks.insert(entry.info.id.clone(), check);
+    }
+    Json(json!({"total_models": checks.len(), "latest_health_checks": checks}))
 }
 
 /// The deployments asked for that can be checked.

@@ -120,6 +120,7 @@ fn documented() -> OpenApiRouter<Shared> {
         .routes(routes!(health::liveness))
         .routes(routes!(health::readiness))
         .routes(routes!(check::check))
+        .routes(routes!(check::latest))
         .routes(routes!(explain::explain))
         .routes(routes!(reload::reload))
         .routes(routes!(metrics::metrics))

@@ -98,8 +98,6 @@ impl Board {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use super::*;
 
     fn outcome(start: Instant, after: u64, status: Option<u16>) -> Arc<Outcome> {
@@ -113,8 +111,7 @@ mod tests {
 
     fn board(start: Instant) -> (Board, DeploymentId) {
         let mark = Arc::new(Mark::default());
-        let (ids, groups) = (HashMap::new(), HashMap::new());
-        let board = Board { start, marks: vec![mark], ids, traffic: Vec::new(), groups, heeds_checks: true };
+        let board = Board::of(start, vec![mark]);
         (board, DeploymentId(0))
     }
 

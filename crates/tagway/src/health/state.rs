@@ -50,6 +50,9 @@ pub(crate) struct State {
     pub(crate) left: Option<Duration>,
 }
 
+/// Why a deployment cools down of which no call has failed here.
+const ELSEWHERE: &str = "calls of another gateway failed";
+
 /// What is remembered of the beginning of a cooldown.
 #[derive(Debug, Default)]
 pub(super) struct Cause {
@@ -88,9 +91,8 @@ impl Board {
                 return State { why, left, ..bare(Standing::Ejected) };
             }
             let cooling = State { left, ..bare(Standing::CoolingDown) };
-            // Another gateway may have seen the failures.
             if mark.cause.until.load(Ordering::Relaxed) != until {
-                return cooling;
+                return State { why: Some(ELSEWHERE.to_owned()), ..cooling };
             }
             let status = mark.cause.status.load(Ordering::Relaxed);
             let why = Some(format!("calls failed, the last with status {status}"));
@@ -106,5 +108,43 @@ impl Board {
             return State { why, since, ..bare(Standing::Probing) };
         }
         bare(Standing::Healthy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::{Entrance, Mark};
+    use super::*;
+
+    #[test]
+    fn a_deployment_cools_down_is_tried_out_and_is_back() {
+        let start = Instant::now();
+        let (board, id) = (Board::of(start, vec![Arc::new(Mark::default())]), DeploymentId(0));
+        let at = |seconds: u64| start + Duration::from_secs(seconds);
+        let state = |seconds: u64| board.state(id, at(seconds));
+        let seconds = |seconds: u64| Some(Duration::from_secs(seconds));
+        assert_eq!(state(0).standing, Standing::Healthy);
+
+        board.marks[0].cool(board.millis(at(20)), false);
+        let told = state(12);
+        assert_eq!((told.standing, told.left), (Standing::CoolingDown, seconds(8)));
+        assert_eq!((told.why.as_deref(), told.since), (Some(ELSEWHERE), None), "nobody has said why");
+        board.blame(id, 503, at(10));
+        let told = state(12);
+        assert_eq!((told.since, told.left), (seconds(2), seconds(8)));
+        assert!(told.why.unwrap().ends_with("503"));
+        board.marks[0].cool(board.millis(at(30)), false);
+        assert_eq!(state(12).why.as_deref(), Some(ELSEWHERE), "that was another one");
+
+        assert_eq!((state(31).standing, state(31).since), (Standing::Probing, seconds(1)));
+        let Entrance::Probe(probe) = board.enter(id, at(31)) else { panic!("nobody tries it out") };
+        assert_eq!(state(31).standing, Standing::Probing);
+        probe.passed();
+        assert_eq!(state(31), State { standing: Standing::Healthy, why: None, since: None, left: None });
+
+        board.marks[0].cool(board.millis(at(40)), true);
+        assert_eq!((state(31).standing, state(31).left), (Standing::Ejected, seconds(9)));
     }
 }

@@ -125,6 +125,7 @@ async fn the_log_is_cut_from_its_old_end_and_totals_stay() {
     let tags = |n: u128| vec![Tagged { tag: format!("t{}", n % 3).into(), origin: "body".into() }];
     let logged = |n: u128| Receipt {
         subject: subject(|s| s.tags = tags(n)),
+        decision: Some(format!("{{\"n\":{n}}}").into()),
         ..receipt(n, 1_000_000 + i64::try_from(n).unwrap())
     };
     for trial in Trial::all().await {
@@ -141,6 +142,8 @@ async fn the_log_is_cut_from_its_old_end_and_totals_stay() {
         assert_eq!(db.forget_logs(Receipt::first_id(1_000_030), 20).await.unwrap(), 10);
         assert_eq!(db.forget_logs(Receipt::first_id(1_000_030), 20).await.unwrap(), 0);
         assert_eq!(left().await, Some(30));
+        let decision = async |n: usize| db.log_decision(all[n].id).await.unwrap();
+        assert_eq!((decision(29).await, decision(30).await), (None, Some("{\"n\":30}".to_owned())));
         for (kept, first) in [(100, 30), (70, 30), (69, 31), (1, 99)] {
             let end = db.log_beyond(kept).await.unwrap();
             db.forget_logs(end, 1_000).await.unwrap();

@@ -109,6 +109,13 @@ async fn who_fails_a_check_serves_nobody_until_one_passes() {
     let groups = ok(gateway.get("/model_group/info")).await;
     assert_eq!(groups["data"][0]["deployment_states"], json!({"healthy": 1, "unhealthy": 1}));
     assert_eq!(groups["data"][0]["health_status"], "healthy");
+    let latest = ok(gateway.get("/health/latest")).await;
+    assert_eq!(latest["total_models"], 2);
+    let status = |id: &str| latest["latest_health_checks"][id]["status"].clone();
+    assert_eq!((status("good"), status("bad")), (json!("healthy"), json!("unhealthy")));
+    let explained = ok(gateway.post("/route/explain", &json!({"model": "m"}))).await;
+    let reasons = explained["decision"]["deployments"].as_array().unwrap();
+    assert_eq!(reasons[1]["reason"], "its last health check has failed");
     let metrics = metrics(&gateway).await;
     let state =
         |id: &str, state: &str| metrics.sum("tagway_deployment_state", &[("model_id", id), ("state", state)]);

@@ -35,6 +35,8 @@ macro_rules! snapshots {
 }
 
 snapshots! {
+    places_of_a_valkey => after("router_settings:\n  redis_startup_nodes: [{port: 7000}, {host: a, prot: 7001}]\n  cache_kwargs: {ssl_check_hostname: false, startup_nodes: os.environ/WORD}\ngeneral_settings:\n  master_key: a-long-enough-master-key\n  coordination_redis: {sentinel_nodes: [[a, 26379]], service_name: s, ssl_cert_reqs: none, pasword: p}\n");
+    a_coordination_redis_without_a_server => after("general_settings:\n  master_key: a-long-enough-master-key\n  coordination_redis: {password: p, aws_iam_auth: true}\n");
     a_file_that_is_not_there => Files::new().at("nowhere.yaml").said();
     an_empty_file => said("");
     a_file_of_comments => said("# model_list:\n");

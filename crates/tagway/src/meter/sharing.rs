@@ -34,6 +34,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// As many words, and as many meters, are in one turn.
 const MOST_WORDS: usize = 64;
 const MOST_METERS: usize = 256;
+/// As many meters wait for a Valkey that is away; what others owe is told if they are used again.
+const MOST_UNTOLD: usize = 100_000;
 /// Numbers of an answer: what comes first, and for each meter.
 const HEAD: usize = 2;
 const EACH: usize = 5;
@@ -143,7 +145,12 @@ struct Conversation {
 impl Conversation {
     fn take(&mut self, word: Word) {
         for (meter, rates) in word.about {
-            self.about.insert(Arc::as_ptr(&meter).addr(), (meter, rates));
+            let key = Arc::as_ptr(&meter).addr();
+            if self.about.len() < MOST_UNTOLD || self.about.contains_key(&key) {
+                self.about.insert(key, (meter, rates));
+            } else if let Some(part) = meter.part() {
+                part.listed.store(false, Ordering::Release);
+            }
         }
         self.waiting.extend(word.done);
     }

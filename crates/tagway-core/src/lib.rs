@@ -20,8 +20,6 @@ pub mod metrics;
 pub mod money;
 pub mod pii;
 pub mod price;
-pub mod pii;
-pub mod price;
 pub mod priority;
 pub mod rule;
 pub mod secret;

@@ -6,7 +6,8 @@
 //! issuers), the Social Security Administration's rules of numbers that are never given out, ITU-T E.164 (telephone
 //! numbers of 7 to 15 digits behind `+` and a country's code), RFC 5322 as far as addresses are written in practice.
 
-use memchr::memchr2;
+use crate::wire::json::text_of;
+use crate::wire::peek::Peek;
 
 /// What was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -179,7 +180,8 @@ impl<'t> Run<'t> {
             _ => false,
         };
         let mut digits = self.digits();
-        let mut first = |count: usize| digits.by_ref().take(count).fold(0_u32, |sum, digit| sum * 10 + u32::from(digit));
+        let mut first =
+            |count: usize| digits.by_ref().take(count).fold(0_u32, |sum, digit| sum * 10 + u32::from(digit));
         let (four, two) = (first(4), first(2));
         let six = four * 100 + two;
         let issued = match count {
@@ -213,7 +215,9 @@ impl<'t> Run<'t> {
         // (415) 555-2671, 415-555-2671, 415.555.2671, 1-415-555-2671
         if open && count == 10 && bytes.get(3) == Some(&b')') && third(0) {
             let rest = bytes[4..].strip_prefix(b" ").unwrap_or(&bytes[4..]);
-            return rest.len() == 8 && matches!(rest[3], b'-' | b'.' | b' ') && (b'2'..=b'9').contains(&rest[0]);
+            return rest.len() == 8
+                && matches!(rest[3], b'-' | b'.' | b' ')
+                && (b'2'..=b'9').contains(&rest[0]);
         }
         for separator in [b'-', b'.'] {
             let Some(groups) = self.groups(&[separator]) else { continue };
@@ -285,21 +289,118 @@ fn mod97(iban: &[u8]) -> bool {
 /// The lengths of the IBAN registry.
 fn iban_length(country: &[u8]) -> Option<usize> {
     const LENGTHS: &[(&[u8; 2], usize)] = &[
-        (b"AD", 24), (b"AE", 23), (b"AL", 28), (b"AT", 20), (b"AZ", 28), (b"BA", 20), (b"BE", 16), (b"BG", 22),
-        (b"BH", 22), (b"BR", 29), (b"BY", 28), (b"CH", 21), (b"CR", 22), (b"CY", 28), (b"CZ", 24), (b"DE", 22),
-        (b"DK", 18), (b"DO", 28), (b"EE", 20), (b"EG", 29), (b"ES", 24), (b"FI", 18), (b"FO", 18), (b"FR", 27),
-        (b"GB", 22), (b"GE", 22), (b"GI", 23), (b"GL", 18), (b"GR", 27), (b"GT", 28), (b"HR", 21), (b"HU", 28),
-        (b"IE", 22), (b"IL", 23), (b"IQ", 23), (b"IS", 26), (b"IT", 27), (b"JO", 30), (b"KW", 30), (b"KZ", 20),
-        (b"LB", 28), (b"LC", 32), (b"LI", 21), (b"LT", 20), (b"LU", 20), (b"LV", 21), (b"LY", 25), (b"MC", 27),
-        (b"MD", 24), (b"ME", 22), (b"MK", 19), (b"MR", 27), (b"MT", 31), (b"MU", 30), (b"NL", 18), (b"NO", 15),
-        (b"PK", 24), (b"PL", 28), (b"PS", 29), (b"PT", 25), (b"QA", 29), (b"RO", 24), (b"RS", 22), (b"SA", 24),
-        (b"SC", 31), (b"SE", 24), (b"SI", 19), (b"SK", 24), (b"SM", 27), (b"ST", 25), (b"SV", 28), (b"TL", 23),
-        (b"TN", 24), (b"TR", 26), (b"UA", 29), (b"VA", 22), (b"VG", 24), (b"XK", 20),
+        (b"AD", 24),
+        (b"AE", 23),
+        (b"AL", 28),
+        (b"AT", 20),
+        (b"AZ", 28),
+        (b"BA", 20),
+        (b"BE", 16),
+        (b"BG", 22),
+        (b"BH", 22),
+        (b"BR", 29),
+        (b"BY", 28),
+        (b"CH", 21),
+        (b"CR", 22),
+        (b"CY", 28),
+        (b"CZ", 24),
+        (b"DE", 22),
+        (b"DK", 18),
+        (b"DO", 28),
+        (b"EE", 20),
+        (b"EG", 29),
+        (b"ES", 24),
+        (b"FI", 18),
+        (b"FO", 18),
+        (b"FR", 27),
+        (b"GB", 22),
+        (b"GE", 22),
+        (b"GI", 23),
+        (b"GL", 18),
+        (b"GR", 27),
+        (b"GT", 28),
+        (b"HR", 21),
+        (b"HU", 28),
+        (b"IE", 22),
+        (b"IL", 23),
+        (b"IQ", 23),
+        (b"IS", 26),
+        (b"IT", 27),
+        (b"JO", 30),
+        (b"KW", 30),
+        (b"KZ", 20),
+        (b"LB", 28),
+        (b"LC", 32),
+        (b"LI", 21),
+        (b"LT", 20),
+        (b"LU", 20),
+        (b"LV", 21),
+        (b"LY", 25),
+        (b"MC", 27),
+        (b"MD", 24),
+        (b"ME", 22),
+        (b"MK", 19),
+        (b"MR", 27),
+        (b"MT", 31),
+        (b"MU", 30),
+        (b"NL", 18),
+        (b"NO", 15),
+        (b"PK", 24),
+        (b"PL", 28),
+        (b"PS", 29),
+        (b"PT", 25),
+        (b"QA", 29),
+        (b"RO", 24),
+        (b"RS", 22),
+        (b"SA", 24),
+        (b"SC", 31),
+        (b"SE", 24),
+        (b"SI", 19),
+        (b"SK", 24),
+        (b"SM", 27),
+        (b"ST", 25),
+        (b"SV", 28),
+        (b"TL", 23),
+        (b"TN", 24),
+        (b"TR", 26),
+        (b"UA", 29),
+        (b"VA", 22),
+        (b"VG", 24),
+        (b"XK", 20),
     ];
     LENGTHS.iter().find(|(code, _)| country.eq_ignore_ascii_case(*code)).map(|(_, length)| *length)
 }
 
-/// Whether a text may hold any at all: a quick look.
-pub fn may_hold(text: &[u8]) -> bool {
-    memchr2(b'@', b'0', text).is_some() || text.iter().any(u8::is_ascii_digit)
+/// The first personal data in what a request's body asks about: its messages, prompt, input or instructions. Pictures
+/// and files within it are not looked into.
+pub fn find_in(body: &Peek<'_>) -> Option<Pii> {
+    const ASKED: [&str; 5] = ["messages", "prompt", "input", "instructions", "system"];
+    ASKED.iter().filter_map(|name| body.json_of(name)).find_map(in_json)
+}
+
+/// In the strings of a JSON text, which is sound.
+fn in_json(json: &str) -> Option<Pii> {
+    let bytes = json.as_bytes();
+    let mut from = 0;
+    while let Some(open) = memchr::memchr(b'"', &bytes[from..]) {
+        let start = from + open + 1;
+        let mut end = start;
+        loop {
+            end += memchr::memchr2(b'"', b'\\', &bytes[end..])?;
+            if bytes[end] == b'"' {
+                break;
+            }
+            // What is escaped ends nothing.
+            end += 2;
+        }
+        let string = &json[start - 1..=end];
+        let text = text_of(string).unwrap_or_default();
+        if !text.starts_with("data:")
+            && let Some(found) = find(&text)
+        {
+            return Some(found);
+        }
+        from = end + 1;
+    }
+    None
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use tagway_core::pii::{Pii, find};
+use tagway_core::wire::peek::Peek;
 
 fn labelled() -> Vec<(Option<Pii>, &'static str)> {
     let kinds = [
@@ -14,7 +15,9 @@ fn labelled() -> Vec<(Option<Pii>, &'static str)> {
         ("none", None),
     ];
     let mut all = Vec::new();
-    for line in include_str!("pii/labelled.tsv").lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+    for line in
+        include_str!("pii/labelled.tsv").lines().filter(|line| !line.starts_with('#') && !line.is_empty())
+    {
         let (label, text) = line.split_once('\t').unwrap();
         let (_, kind) = kinds.iter().find(|(name, _)| *name == label).unwrap();
         all.push((*kind, text));
@@ -65,6 +68,26 @@ fn every_wrong_digit_is_noticed_where_there_is_a_checksum() {
             }
         }
     }
+}
+
+#[test]
+fn only_what_a_request_asks_is_looked_through_however_it_is_written() {
+    let found = |body: &str| tagway_core::pii::find_in(&Peek::read(body.as_bytes()).unwrap());
+    let asks = |content: &str| {
+        format!(r#"{{"model": "m", "messages": [{{"role": "user", "content": {content}}}]}}"#)
+    };
+    assert_eq!(found(&asks(r#""write to ada@example.org""#)), Some(Pii::Email));
+    assert_eq!(found(&asks(r#""write to ada\u0040example.org""#)), Some(Pii::Email));
+    assert_eq!(
+        found(&asks(r#"[{"type": "text", "text": "say \"hi\" to ada@example.org"}]"#)),
+        Some(Pii::Email)
+    );
+    assert_eq!(
+        found(&asks(r#"[{"type": "image_url", "image_url": {"url": "data:image/png;base64,a@b.org"}}]"#)),
+        None
+    );
+    assert_eq!(found(r#"{"input": ["x", "DE89370400440532013000"]}"#), Some(Pii::Iban));
+    assert_eq!(found(r#"{"user": "ada@example.org", "messages": []}"#), None);
 }
 
 proptest::proptest! {

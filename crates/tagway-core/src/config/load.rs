@@ -9,7 +9,9 @@ use super::report::Report;
 use super::scope::{At, Rule, Scope, Table};
 use super::tag_settings::TagSettings;
 use super::yaml::{Kind, Node};
-use super::{deployment, files, general, links, lint, prices, proxy, routing, tag_settings, tags, valkey};
+use super::{
+    deployment, files, general, links, lint, prices, proxy, routing, rules, tag_settings, tags, valkey,
+};
 use crate::catalogue::Catalogue;
 
 /// What loading needs of the world.
@@ -86,10 +88,10 @@ struct Draft {
     proxy: proxy::Draft,
     tags: Vec<TagDeclaration>,
     tag_settings: TagSettings,
+    tag_rules: Vec<crate::rule::Rule>,
 }
 
 const NO_GUARD: &str = "remove it only if requests may pass without these checks";
-const NOT_YET: &str = "remove it until tagway supports it";
 
 const FILE: Table<Draft> = &[
     ("model_list", Rule::Works(|draft, at, scope| draft.deployments = deployment::list(at, scope))),
@@ -101,7 +103,7 @@ const FILE: Table<Draft> = &[
     ("tag_settings", Rule::Works(|draft, at, scope| draft.tag_settings = tag_settings::read(at, scope))),
     // Read before everything else.
     ("environment_variables", Rule::Works(|_, _, _| {})),
-    ("tag_rules", Rule::Refused(NOT_YET)),
+    ("tag_rules", Rule::Works(|draft, at, scope| draft.tag_rules = rules::read(at, scope))),
     ("guardrails", Rule::Refused(NO_GUARD)),
     ("policies", Rule::Refused(NO_GUARD)),
     ("policy_attachments", Rule::Refused(NO_GUARD)),
@@ -144,6 +146,7 @@ fn compile(tree: &Node, scope: &mut Scope<'_>) -> Config {
         general,
         tags: draft.tags,
         tag_settings: draft.tag_settings,
+        tag_rules: draft.tag_rules,
         catalogue: Catalogue::default(),
     };
     links::check(&config, &group_names(tree), tree, scope);

@@ -12,6 +12,7 @@ use crate::dialect::Provider;
 use crate::fault::AllowedFails;
 use crate::money::Nanos;
 use crate::priority::Priority;
+use crate::rule::Rule;
 use crate::secret::Secret;
 use crate::strategy::Strategy;
 
@@ -30,6 +31,8 @@ pub struct Config {
     pub tags: Vec<TagDeclaration>,
     /// `tag_settings`.
     pub tag_settings: TagSettings,
+    /// `tag_rules`, in file order.
+    pub tag_rules: Vec<Rule>,
     /// What models cost that say nothing of it themselves.
     pub catalogue: Catalogue,
 }

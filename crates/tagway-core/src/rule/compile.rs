@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, LiteralValue, SourceInfo, operators};
 use cel::parser::Parser;
+use http::HeaderName;
 use regex::RegexBuilder;
 
 use super::program::{Asks, Bool, Field, MOST_COST, Number, Order, Program, Text};
@@ -19,21 +20,21 @@ const MOST_STEPS: usize = 128;
 /// A regular expression may take so many bytes when it is compiled.
 const REGEX_BYTES: usize = 256 << 10;
 
-const TEXTS: [(&str, &str, TextField); 11] = [
-    ("request", "path", TextField::Path),
-    ("request", "model", TextField::Model),
-    ("request", "user", TextField::EndUser),
-    ("request", "session", TextField::Session),
-    ("key", "id", TextField::KeyId),
-    ("key", "alias", TextField::KeyAlias),
-    ("team", "id", TextField::TeamId),
-    ("team", "alias", TextField::TeamAlias),
-    ("user", "id", TextField::UserId),
-    ("user", "email", TextField::UserEmail),
-    ("user", "role", TextField::UserRole),
+const OF_REQUEST_TEXTS: [(&str, TextField); 4] = [
+    ("path", TextField::Path),
+    ("model", TextField::Model),
+    ("user", TextField::EndUser),
+    ("session", TextField::Session),
 ];
-const OWNERS: [(&str, Owner); 4] =
-    [("request", Owner::Request), ("key", Owner::Key), ("team", Owner::Team), ("user", Owner::User)];
+const OWNERS: [(&str, Owner); 7] = [
+    ("request", Owner::Request),
+    ("key", Owner::Key),
+    ("team", Owner::Team),
+    ("user", Owner::User),
+    ("project", Owner::Project),
+    ("organization", Owner::Organization),
+    ("customer", Owner::Customer),
+];
 /// What else `request` has.
 const OF_REQUEST: [&str; 4] = ["headers", "stream", "tokens", "contains_pii"];
 /// What everybody has.
@@ -201,7 +202,7 @@ fn number_of(expr: &IdedExpr) -> Option<f64> {
 /// What a path of names leads to.
 enum Named {
     Text(TextField),
-    Header(Box<str>),
+    Header(HeaderName),
     Headers,
     Tags(Owner),
     Field(Field),
@@ -245,15 +246,22 @@ impl Compiler<'_> {
                 Some(format!("name a part of it: `{}.{}`", names[0], self.parts(names[0])[0])),
             );
         };
-        let text = TEXTS.iter().find(|(of, name, _)| *of == names[0] && name == second);
         let of_request = *owner == Owner::Request;
+        let text = match *second {
+            _ if of_request => {
+                OF_REQUEST_TEXTS.iter().find(|(name, _)| name == second).map(|(_, field)| *field)
+            }
+            "id" => Some(TextField::Id(*owner)),
+            "alias" => Some(TextField::Alias(*owner)),
+            _ => None,
+        };
         Ok(Some(match (*second, names.len()) {
-            (_, 2) if let Some((_, _, field)) = text => Named::Text(*field),
+            (_, 2) if let Some(field) = text => Named::Text(field),
             ("stream", 2) if of_request => Named::Stream,
             ("contains_pii", 2) if of_request => Named::Pii,
             ("tokens", 2) if of_request => Named::Tokens,
             ("headers", 2) if of_request => Named::Headers,
-            ("headers", 3) if of_request => Named::Header(names[2].to_ascii_lowercase().into()),
+            ("headers", 3) if of_request => Named::Header(self.header(expr, names[2])?),
             ("tags", 2) => Named::Tags(*owner),
             ("metadata", _) => {
                 let path: Vec<Box<str>> = names[2..].iter().map(|name| (*name).into()).collect();
@@ -272,9 +280,16 @@ impl Compiler<'_> {
 
     /// What somebody has, by name.
     fn parts(&self, owner: &str) -> Vec<&'static str> {
-        let texts = TEXTS.iter().filter(|(of, ..)| *of == owner).map(|(_, name, _)| *name);
-        let more = if owner == "request" { &OF_REQUEST[..] } else { &[] };
-        texts.chain(more.iter().copied()).chain(OF_ALL).collect()
+        let mut parts: Vec<_> = match owner {
+            "request" => OF_REQUEST_TEXTS.iter().map(|(name, _)| *name).chain(OF_REQUEST).collect(),
+            _ => vec!["id", "alias"],
+        };
+        parts.extend(OF_ALL);
+        parts
+    }
+
+    fn header(&self, expr: &IdedExpr, name: &str) -> Result<HeaderName> {
+        name.parse().or_else(|_| self.bad(expr, format!("`{name}` is no name of a header"), None))
     }
 
     fn type_of(&self, expr: &IdedExpr) -> Result<Type> {
@@ -388,7 +403,7 @@ impl Compiler<'_> {
     /// `has(…)`
     fn has(&mut self, operand: &IdedExpr, field: &str) -> Result<Bool> {
         match self.named(operand)? {
-            Some(Named::Headers) => Ok(Bool::HasHeader(field.to_ascii_lowercase().into())),
+            Some(Named::Headers) => Ok(Bool::HasHeader(self.header(operand, field)?)),
             Some(Named::Field(mut own)) => {
                 own.path.push(field.into());
                 Ok(Bool::HasField(own))

@@ -8,6 +8,7 @@
 mod compile;
 mod program;
 
+use http::HeaderName;
 use serde_json::Value;
 
 pub use program::{Program, Wrong};
@@ -16,8 +17,8 @@ pub use program::{Program, Wrong};
 pub trait Facts {
     /// A text.
     fn text(&self, field: TextField) -> &str;
-    /// A header, by its name in lower case.
-    fn header(&self, name: &str) -> Option<&str>;
+    /// A header.
+    fn header(&self, name: &HeaderName) -> Option<&str>;
     /// An object that somebody has attached.
     fn metadata(&self, of: Owner) -> Option<&Value>;
     /// Calls `each` with every tag, until that says that it has seen enough.
@@ -41,6 +42,12 @@ pub enum Owner {
     Team,
     /// The key's user.
     User,
+    /// The key's project.
+    Project,
+    /// The organization.
+    Organization,
+    /// The customer that the request names.
+    Customer,
 }
 
 /// Texts by name.
@@ -54,20 +61,10 @@ pub enum TextField {
     EndUser,
     /// `request.session`: LiteLLM's session id.
     Session,
-    /// `key.id`
-    KeyId,
-    /// `key.alias`
-    KeyAlias,
-    /// `team.id`
-    TeamId,
-    /// `team.alias`
-    TeamAlias,
-    /// `user.id`
-    UserId,
-    /// `user.email`
-    UserEmail,
-    /// `user.role`
-    UserRole,
+    /// `key.id`, `team.id`, …
+    Id(Owner),
+    /// `key.alias`, …: its name for people.
+    Alias(Owner),
 }
 
 /// What an error of a condition is followed by.

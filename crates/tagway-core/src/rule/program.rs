@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::HeaderName;
 use regex::Regex;
 use serde_json::Value;
 
@@ -10,6 +11,8 @@ use crate::strategy::{hash, mixed};
 
 /// Texts count up to this length; more of one is not looked at.
 const LONGEST_TEXT: usize = 8 << 10;
+/// Patterns are searched in so much of a text.
+const LONGEST_SEARCHED: usize = 1 << 10;
 /// A tag counts up to this length.
 const LONGEST_TAG: usize = 256;
 /// As many tags of a list are looked at.
@@ -60,7 +63,7 @@ pub(super) enum Bool {
     NumberOneOf(Number, Vec<f64>),
     HasTag(Owner, Text),
     Compare(Number, Order, Number),
-    HasHeader(Box<str>),
+    HasHeader(HeaderName),
     HasField(Field),
     Field(Field),
     /// Whether a tag is such, or every one.
@@ -87,7 +90,7 @@ pub(super) enum Text {
     Is(Box<str>),
     Field(TextField),
     /// A header, and what to say when it is not there.
-    Header(Box<str>, Box<str>),
+    Header(HeaderName, Box<str>),
     Meta(Field),
     /// The tag that is looked at, so many lists out.
     Tag(usize),
@@ -175,10 +178,10 @@ impl Bool {
             Self::Contains(one, other) => {
                 two(one, other, |one, other| memchr::memmem::find(one.as_bytes(), other.as_bytes()).is_some())
             }
-            Self::Matches(text, regex) => text.with(facts, tag, |text| Ok(regex.is_match(text))),
-            Self::OneOf(text, all) => {
-                text.with(facts, tag, |text| Ok(all.iter().any(|one| **one == *text)))
-            }
+            Self::Matches(text, regex) => text.with(facts, tag, |text| {
+                Ok(regex.is_match(&text[..text.floor_char_boundary(LONGEST_SEARCHED)]))
+            }),
+            Self::OneOf(text, all) => text.with(facts, tag, |text| Ok(all.iter().any(|one| **one == *text))),
             Self::NumberOneOf(number, all) => {
                 let number = number.value(facts, tag)?;
                 #[expect(clippy::float_cmp, reason = "CEL compares so")]
@@ -326,9 +329,7 @@ impl Text {
         Ok(match self {
             Self::Is(text) => text.to_ascii_lowercase(),
             Self::Field(field) => cut(facts.text(*field)).to_ascii_lowercase(),
-            Self::Header(name, wrong) => {
-                cut(facts.header(name).ok_or(Wrong(wrong))?).to_ascii_lowercase()
-            }
+            Self::Header(name, wrong) => cut(facts.header(name).ok_or(Wrong(wrong))?).to_ascii_lowercase(),
             Self::Meta(field) => {
                 let text = field.find(facts).and_then(Value::as_str).ok_or(Wrong(&field.wrong))?;
                 cut(text).to_ascii_lowercase()

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use super::model::{Config, Deployment, TagDeclaration};
+use super::model::{Config, Deployment, TagDeclaration, TagKind};
 use super::problem::{Problem, Problems};
 use super::report::Report;
 use super::scope::{At, Rule, Scope, Table};
@@ -139,6 +139,13 @@ fn compile(tree: &Node, scope: &mut Scope<'_>) -> Config {
     let general = tree.get("general_settings").map(|entry| root.entry(entry));
     let general = general::read(general.as_ref(), scope);
     let valkey = valkey::settle(valkeys(tree, &mut draft.router, scope), scope);
+    for name in &draft.proxy.proxy.spend_tag_headers {
+        let label = format!("{name}: *");
+        if !draft.tags.iter().any(|tag| tag.name == label) {
+            // It says what a request is, and not where it goes.
+            draft.tags.push(TagDeclaration { name: label, kind: TagKind::Attribution, ..Default::default() });
+        }
+    }
     let config = Config {
         deployments: draft.deployments,
         router: routing::settle(draft.router, draft.proxy.routing, valkey),

@@ -327,6 +327,8 @@ pub struct Proxy {
     pub estimated_output_tokens: Option<u64>,
     /// `price_catalog`: prices that go before the built-in ones.
     pub price_catalog: Option<PriceCatalog>,
+    /// `extra_spend_tag_headers`: headers whose values label what requests cost.
+    pub spend_tag_headers: Vec<http::HeaderName>,
     /// The metrics at `/metrics`.
     pub metrics: super::MetricRules,
 }

@@ -1,6 +1,8 @@
 //! What a key and everything above it allow: models, paths, tags. One shape for a key, its team, project,
 //! organization, user and customer; a request meets the policies of all of them. Knows neither stores nor HTTP.
 
+use serde_json::Value;
+
 use crate::config::Tier;
 use crate::tag::name::{TagName, covers};
 use crate::tag::{Expression, Origin, RequestTag};
@@ -29,6 +31,8 @@ pub struct Policy {
     pub tier: Option<Tier>,
     /// Where its requests must stay.
     pub region: Option<Box<str>>,
+    /// What is said of it beside its tags, for rules; `null` where nothing is.
+    pub metadata: Value,
     /// The models it may use.
     pub models: Models,
     /// Other names for models.

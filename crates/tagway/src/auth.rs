@@ -150,6 +150,14 @@ impl Caller {
         }
     }
 
+    /// What the key, or an owner above it, is called.
+    pub(crate) fn alias_of(&self, origin: Origin) -> Option<&str> {
+        if origin == Origin::Key {
+            return self.bearer()?.alias.as_deref();
+        }
+        self.grants.iter().find(|grant| grant.policy.origin == origin)?.alias()
+    }
+
     /// Adds the customer that the request names.
     ///
     /// # Errors

@@ -1,10 +1,13 @@
 //! The tags of a request, from everywhere a caller may put them and from everything it inherits. One function for
 //! every endpoint: routing, budgets, limits and logs read its one result.
 
+mod derive;
+pub(crate) mod session;
+
 use std::borrow::Cow;
 use std::ops::Range;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use serde::de::IgnoredAny;
 use tagway_core::access::TagForbidden;
 use tagway_core::config::{Config, General};
@@ -13,7 +16,7 @@ use tagway_core::tag::{Origin, RequestTags};
 use tagway_core::wire::json::{Walk, text_of};
 use tagway_core::wire::peek::{Known, Peek};
 
-use crate::auth::Caller;
+pub(crate) use derive::{Asked, Undecided};
 
 /// Why a request's tags are refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +27,9 @@ pub(crate) enum BadTags {
     /// The caller may not send them.
     #[error(transparent)]
     Forbidden(#[from] TagForbidden),
+    /// A rule cannot judge the request, and denies it.
+    #[error(transparent)]
+    Undecided(#[from] Undecided),
 }
 
 /// A field of the request holds what it cannot hold.
@@ -40,17 +46,17 @@ pub(crate) struct Malformed {
 const MOST_TAGS: usize = 256;
 
 /// Resolves the tags of a request: the caller's first, then those it inherits from its key, team, project,
-/// organization, user and customer.
+/// organization, user and customer, then those of headers that label, and of rules.
 ///
 /// # Errors
-/// A field that should hold tags holds something else, or the caller may not send such a tag.
+/// A field that should hold tags holds something else, the caller may not send such a tag, or a rule denies what it
+/// cannot judge.
 pub(crate) fn resolve<'a>(
-    config: &Config,
-    caller: &'a Caller,
-    headers: &'a HeaderMap,
-    peek: &Peek<'a>,
+    config: &'a Config,
+    asked: &Asked<'a>,
     endpoint: Endpoint,
 ) -> Result<RequestTags<'a>, BadTags> {
+    let Asked { caller, headers, peek, .. } = *asked;
     let mut tags = of_caller(&config.general, headers, peek, endpoint)?;
     for policy in caller.policies() {
         for tag in &policy.tags {
@@ -61,7 +67,19 @@ pub(crate) fn resolve<'a>(
     for policy in caller.policies() {
         policy.check_tags(&tags, &config.router.tags.prefix)?;
     }
+    of_headers(&config.proxy.spend_tag_headers, headers, &mut tags);
+    derive::derive(&config.tag_rules, asked, &mut tags)?;
     Ok(tags)
+}
+
+/// Headers that label what a request costs, as LiteLLM writes them: `x-team: research`.
+fn of_headers<'a>(names: &[HeaderName], headers: &'a HeaderMap, tags: &mut RequestTags<'a>) {
+    for name in names {
+        let value = headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            tags.push(format!("{name}: {value}"), Origin::Header);
+        }
+    }
 }
 
 /// The tags that the request itself gives: `metadata.tags`, `litellm_metadata.tags`, then body `tags` or, without

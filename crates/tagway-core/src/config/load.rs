@@ -3,13 +3,15 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use super::model::{Config, Deployment, TagDeclaration};
+use super::model::{Config, Deployment, TagDeclaration, TagKind};
 use super::problem::{Problem, Problems};
 use super::report::Report;
 use super::scope::{At, Rule, Scope, Table};
 use super::tag_settings::TagSettings;
 use super::yaml::{Kind, Node};
-use super::{deployment, files, general, links, lint, prices, proxy, routing, tag_settings, tags, valkey};
+use super::{
+    deployment, files, general, links, lint, prices, proxy, routing, rules, tag_settings, tags, valkey,
+};
 use crate::catalogue::Catalogue;
 
 /// What loading needs of the world.
@@ -86,10 +88,10 @@ struct Draft {
     proxy: proxy::Draft,
     tags: Vec<TagDeclaration>,
     tag_settings: TagSettings,
+    tag_rules: Vec<crate::rule::Rule>,
 }
 
 const NO_GUARD: &str = "remove it only if requests may pass without these checks";
-const NOT_YET: &str = "remove it until tagway supports it";
 
 const FILE: Table<Draft> = &[
     ("model_list", Rule::Works(|draft, at, scope| draft.deployments = deployment::list(at, scope))),
@@ -101,7 +103,7 @@ const FILE: Table<Draft> = &[
     ("tag_settings", Rule::Works(|draft, at, scope| draft.tag_settings = tag_settings::read(at, scope))),
     // Read before everything else.
     ("environment_variables", Rule::Works(|_, _, _| {})),
-    ("tag_rules", Rule::Refused(NOT_YET)),
+    ("tag_rules", Rule::Works(|draft, at, scope| draft.tag_rules = rules::read(at, scope))),
     ("guardrails", Rule::Refused(NO_GUARD)),
     ("policies", Rule::Refused(NO_GUARD)),
     ("policy_attachments", Rule::Refused(NO_GUARD)),
@@ -137,6 +139,13 @@ fn compile(tree: &Node, scope: &mut Scope<'_>) -> Config {
     let general = tree.get("general_settings").map(|entry| root.entry(entry));
     let general = general::read(general.as_ref(), scope);
     let valkey = valkey::settle(valkeys(tree, &mut draft.router, scope), scope);
+    for name in &draft.proxy.proxy.spend_tag_headers {
+        let label = format!("{name}: *");
+        if !draft.tags.iter().any(|tag| tag.name == label) {
+            // It says what a request is, and not where it goes.
+            draft.tags.push(TagDeclaration { name: label, kind: TagKind::Attribution, ..Default::default() });
+        }
+    }
     let config = Config {
         deployments: draft.deployments,
         router: routing::settle(draft.router, draft.proxy.routing, valkey),
@@ -144,6 +153,7 @@ fn compile(tree: &Node, scope: &mut Scope<'_>) -> Config {
         general,
         tags: draft.tags,
         tag_settings: draft.tag_settings,
+        tag_rules: draft.tag_rules,
         catalogue: Catalogue::default(),
     };
     links::check(&config, &group_names(tree), tree, scope);

@@ -31,6 +31,7 @@ mod proxy_keys;
 mod report;
 mod resilience;
 mod routing;
+mod rules;
 mod scalar;
 mod scope;
 mod spend_logs;

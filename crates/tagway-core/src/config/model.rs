@@ -12,6 +12,7 @@ use crate::dialect::Provider;
 use crate::fault::AllowedFails;
 use crate::money::Nanos;
 use crate::priority::Priority;
+use crate::rule::Rule;
 use crate::secret::Secret;
 use crate::strategy::Strategy;
 
@@ -30,6 +31,8 @@ pub struct Config {
     pub tags: Vec<TagDeclaration>,
     /// `tag_settings`.
     pub tag_settings: TagSettings,
+    /// `tag_rules`, in file order.
+    pub tag_rules: Vec<Rule>,
     /// What models cost that say nothing of it themselves.
     pub catalogue: Catalogue,
 }
@@ -324,6 +327,8 @@ pub struct Proxy {
     pub estimated_output_tokens: Option<u64>,
     /// `price_catalog`: prices that go before the built-in ones.
     pub price_catalog: Option<PriceCatalog>,
+    /// `extra_spend_tag_headers`: headers whose values label what requests cost.
+    pub spend_tag_headers: Vec<http::HeaderName>,
     /// The metrics at `/metrics`.
     pub metrics: super::MetricRules,
 }

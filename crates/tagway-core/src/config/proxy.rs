@@ -83,6 +83,34 @@ const WATCHERS: &[&str] = &[
     "pagerduty",
 ];
 
+/// `extra_spend_tag_headers`: names of headers.
+pub(super) fn spend_tag_headers(draft: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
+    for (index, node) in scope.items(at).iter().enumerate() {
+        let item = at.item(index, node);
+        let Some(name) = scope.text(&item) else { continue };
+        match name.parse::<http::HeaderName>() {
+            Ok(name) if SECRET.contains(&name.as_str()) => {
+                scope.error(&item, format!("`{name}` holds a key, which must not become a tag"));
+            }
+            Ok(name) => draft.proxy.spend_tag_headers.push(name),
+            Err(_) => {
+                scope.error(&item, format!("{} is no name of a header", item.shown()));
+            }
+        }
+    }
+}
+
+/// Headers that hold keys.
+const SECRET: [&str; 7] = [
+    "authorization",
+    "x-litellm-api-key",
+    "x-api-key",
+    "api-key",
+    "x-goog-api-key",
+    "ocp-apim-subscription-key",
+    "cookie",
+];
+
 /// `callbacks`: those that watch are ignored; one that may refuse or change a request is not.
 pub(super) fn callbacks(draft: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
     let one = [at.node.clone()];

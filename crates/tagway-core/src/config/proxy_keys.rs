@@ -2,7 +2,7 @@
 
 use super::new_keys::{bounds, defaults};
 use super::prices;
-use super::proxy::{Draft, callbacks};
+use super::proxy::{Draft, callbacks, spend_tag_headers};
 use super::routing::fallbacks;
 use super::scope::{Rule, Table};
 use super::{budgets, metrics};
@@ -36,7 +36,7 @@ pub(super) const PROXY_KEYS: Table<Draft> = &[
         "turn_off_message_logging",
         Rule::Works(|d, at, s| d.proxy.texts_redacted = s.bool(at).unwrap_or(false)),
     ),
-    ("extra_spend_tag_headers", Rule::Missed("headers do not become tags yet")),
+    ("extra_spend_tag_headers", Rule::Works(spend_tag_headers)),
     ("callbacks", Rule::Works(callbacks)),
     ("success_callback", Rule::Works(metrics::watchers)),
     ("failure_callback", Rule::Works(metrics::watchers)),

@@ -32,6 +32,23 @@ pub(super) fn carried(at: &At<'_>, scope: &mut Scope<'_>) -> Vec<String> {
     tags
 }
 
+/// Tags that are given to a request, with their markers.
+pub(super) fn given(at: &At<'_>, scope: &mut Scope<'_>) -> Vec<String> {
+    let mut tags = Vec::new();
+    for (index, node) in scope.items(at).iter().enumerate() {
+        let item = at.item(index, node);
+        let Some(tag) = scope.text(&item) else { continue };
+        let name = tag.strip_prefix(['!', '&']).unwrap_or(&tag);
+        if is_sound(name, &item, scope) && star_comes_last(name, &item, scope) {
+            tags.push(tag);
+        }
+    }
+    if tags.is_empty() && matches!(&at.node.kind, Kind::List(items) if items.is_empty()) {
+        scope.error(at, "no tags").help("name the tags that requests get: `[\"client:claude-code\"]`");
+    }
+    tags
+}
+
 /// Whether a request can name this tag at all; says why not.
 fn is_sound(tag: &str, at: &At<'_>, scope: &mut Scope<'_>) -> bool {
     if tag.trim().is_empty() {

@@ -15,7 +15,7 @@ use super::actor::Actor;
 use super::given::unread;
 use super::refusal::{Refusal, Refusals};
 use crate::route::{self, Trail, Wanted};
-use crate::tags;
+use crate::tags::{self, Asked};
 
 /// Says where a request would go, and why, without any call to a provider. The body is that of the request; `user_agent` in the body stands for the header of the request in question.
 #[utoipa::path(
@@ -36,7 +36,17 @@ pub(super) async fn explain(
     let Some(model) = peek.string(Field::Model) else {
         return Err(Refusal::field("model", "'model' must be a string: the model group to explain."));
     };
-    let tags = tags::resolve(&snapshot.config, &actor.caller, &headers, &peek, Endpoint::Chat)?;
+    let customer = peek.string(Field::User);
+    let asked = Asked {
+        caller: &actor.caller,
+        headers: &headers,
+        peek: &peek,
+        path: Endpoint::Chat.path(),
+        model: &model,
+        stream: peek.is_true(Field::Stream),
+        customer: customer.as_deref(),
+    };
+    let tags = tags::resolve(&snapshot.config, &asked, Endpoint::Chat)?;
     let expression = match peek.string(Field::TagExpression) {
         Some(text) => Some(Expression::parse(&text).map_err(|error| {
             Refusal::field("tag_expression", format!("Invalid 'tag_expression': {error}"))

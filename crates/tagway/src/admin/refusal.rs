@@ -81,6 +81,7 @@ impl From<BadTags> for Refusal {
         match bad {
             BadTags::Malformed(malformed) => Self::field(malformed.name, malformed.message),
             BadTags::Forbidden(forbidden) => Self::forbidden(forbidden.to_string()).param("tags"),
+            BadTags::Undecided(undecided) => Self::forbidden(undecided.to_string()).param("tags"),
         }
     }
 }

@@ -83,6 +83,7 @@ fn name(failure: &Failure) -> &'static str {
         | Failure::Malformed(_) => "BadRequestError",
         Failure::Denied(_)
         | Failure::TagForbidden(_)
+        | Failure::Undecided(_)
         | Failure::ModelForbidden(_)
         | Failure::NoRoute(NoRoute::Tags { .. })
         | Failure::NoUpstream { .. } => "ProxyException",

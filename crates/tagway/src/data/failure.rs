@@ -17,7 +17,7 @@ use crate::access::Forbidden;
 use crate::auth::Denied;
 use crate::ledger::Stuck;
 use crate::route::NoRoute;
-use crate::tags::{BadTags, Malformed};
+use crate::tags::{BadTags, Malformed, Undecided};
 
 /// A request that failed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -61,6 +61,8 @@ pub(crate) enum Failure {
     TooLong(Box<TooLong>),
     #[error(transparent)]
     TagForbidden(#[from] TagForbidden),
+    #[error(transparent)]
+    Undecided(#[from] Undecided),
     #[error(transparent)]
     ModelForbidden(#[from] Forbidden),
     #[error(transparent)]
@@ -149,6 +151,7 @@ impl From<BadTags> for Failure {
         match bad {
             BadTags::Malformed(malformed) => malformed.into(),
             BadTags::Forbidden(forbidden) => forbidden.into(),
+            BadTags::Undecided(undecided) => undecided.into(),
         }
     }
 }
@@ -161,7 +164,7 @@ impl Failure {
             Self::Unreadable(Unreadable::Refused(key)) if for_tests(key) => StatusCode::BAD_REQUEST,
             Self::Denied(denied) => denied.status(),
             Self::Unreadable(Unreadable::Refused(_)) => StatusCode::UNAUTHORIZED,
-            Self::TagForbidden(_) | Self::ModelForbidden(_) => StatusCode::FORBIDDEN,
+            Self::TagForbidden(_) | Self::Undecided(_) | Self::ModelForbidden(_) => StatusCode::FORBIDDEN,
             Self::Unreadable(_)
             | Self::BrokenBody
             | Self::ModelNotText
@@ -191,7 +194,7 @@ impl Failure {
         match self {
             Self::Denied(denied) => denied.kind(),
             Self::Unreadable(Unreadable::Refused(key)) if !for_tests(key) => "auth_error",
-            Self::TagForbidden(_) => "permission_error",
+            Self::TagForbidden(_) | Self::Undecided(_) => "permission_error",
             Self::ModelForbidden(forbidden) => forbidden.kind(),
             Self::ModelNotText => "bad_request_error",
             Self::Malformed(malformed) if malformed.name.ends_with("metadata") => "bad_request_error",
@@ -226,7 +229,7 @@ impl Failure {
     pub(crate) fn param(&self) -> Option<&str> {
         match self {
             Self::Denied(denied) => Some(denied.param()),
-            Self::TagForbidden(_) => Some("tags"),
+            Self::TagForbidden(_) | Self::Undecided(_) => Some("tags"),
             Self::ModelForbidden(_) => Some("model"),
             Self::Unreadable(Unreadable::Refused(key)) => (!for_tests(key)).then_some("None"),
             Self::Unreadable(Unreadable::Repeated(key)) => Some(key),
@@ -266,6 +269,7 @@ impl Failure {
             Self::OverBudget(_) => Some("budget"),
             Self::TooLong(_) => Some("context_window"),
             Self::TagForbidden(_) => Some("tag_policy"),
+            Self::Undecided(_) => Some("tag_rule"),
             Self::ModelForbidden(_) => Some("model_access"),
             Self::Denied(Denied::Unreachable(_)) => Some("store_unreachable"),
             Self::Timeout { .. } => Some("timeout"),
@@ -312,6 +316,7 @@ impl Failure {
             | Self::Uncounted
             | Self::OverBudget(_)
             | Self::TagForbidden(_)
+            | Self::Undecided(_)
             | Self::ModelForbidden(_)
             | Self::NoRoute(_)
             // The provider took the request and began to answer.

@@ -31,6 +31,7 @@ use crate::meter::NamedMeters;
 use crate::metrics::Meter;
 use crate::route::{Trail, Wanted};
 use crate::seen::Notes;
+use crate::tags::Asked;
 use crate::{access, auth, tags};
 
 /// What a worker thread serves requests with.
@@ -102,7 +103,16 @@ async fn proceed(
     for model in own_fallbacks.iter().map(String::as_str).chain([&*model]) {
         access::check(snapshot, &caller, model)?;
     }
-    let tags = tags::resolve(&snapshot.config, &caller, &head.headers, &call.peek, call.endpoint)?;
+    let asked = Asked {
+        caller: &caller,
+        headers: &head.headers,
+        peek: &call.peek,
+        path: head.uri.path(),
+        model: &model,
+        stream: call.stream,
+        customer,
+    };
+    let tags = tags::resolve(&snapshot.config, &asked, call.endpoint)?;
     record.tagged(&tags);
     if let Some(door) = door {
         record.place = Some(door.admit(&tags).await?);

@@ -31,6 +31,13 @@ pub(crate) struct Grant {
     pub(super) organization: Option<Arc<Slot>>,
 }
 
+impl Grant {
+    /// Its name for people.
+    pub(crate) fn alias(&self) -> Option<&str> {
+        self.alias.as_deref()
+    }
+}
+
 /// The place of an owner that several keys point to, so that a change of it is made once. Empty: it was deleted.
 #[derive(Debug)]
 pub(super) struct Slot {

@@ -51,6 +51,14 @@ impl<'a> Given<'a> {
     }
 }
 
+/// Metadata without what a policy reads of it.
+fn said(metadata: &Map<String, Value>) -> Value {
+    let own = |(name, value): &(&String, &Value)| *name != "tags" && !value.is_null();
+    let said: Map<String, Value> =
+        metadata.iter().filter(own).map(|(name, value)| (name.clone(), value.clone())).collect();
+    if said.is_empty() { Value::Null } else { Value::Object(said) }
+}
+
 /// The policy of these fields.
 ///
 /// # Errors
@@ -106,6 +114,7 @@ pub(super) fn of(given: Given<'_>) -> Result<Policy, Unfit> {
             .unwrap_or(false),
         tier,
         region: region.map(Into::into),
+        metadata: said(given.metadata),
         models: given.models,
         aliases: given
             .aliases

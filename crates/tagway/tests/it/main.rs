@@ -52,6 +52,7 @@ mod reload;
 mod retries;
 mod roles;
 mod routing;
+mod rules;
 mod spend;
 mod spend_logs;
 mod spend_texts;

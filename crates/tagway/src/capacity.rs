@@ -165,7 +165,6 @@ impl Capacity {
             }
             let id = deployment.entry.info.id.as_str();
             let own = before.and_then(|before| before.used.get(id)).cloned().unwrap_or_default();
-            own.meter.limit(&rates, micros(now));
             if let Some(sharing) = sharing {
                 own.share(id, sharing);
             }

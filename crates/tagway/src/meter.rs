@@ -1,4 +1,4 @@
-//! What owners have used of their limits: atomics that every request with the owner shares. Knows what a limit is,
+//! What owners have used of their limits: counts that every request with the owner shares. Knows what a limit is,
 //! and not whose it is or what is refused. Where several gateways share their limits, this one's part of them is
 //! [`part`], and what is missing is asked for by [`sharing`].
 
@@ -9,13 +9,13 @@ mod together;
 mod together_tests;
 
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use quick_cache::sync::Cache;
 use tagway_core::config::Rates;
-use tagway_core::limits::PerMinute;
+use tagway_core::limits::{PerMinute, Window};
 
 use part::Part;
 pub(crate) use sharing::{Sharing, Words, converse};
@@ -33,13 +33,42 @@ pub(crate) fn micros(now: Instant) -> u64 {
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
     /// What this gateway has let in by itself: all of it, or what it did while the others could not be asked.
-    requests: AtomicU64,
-    tokens: AtomicU64,
+    requests: Used,
+    tokens: Used,
     in_progress: AtomicU32,
-    /// The limits that the two states above are told by.
-    limits: Mutex<(Option<u64>, Option<u64>)>,
     /// Where several gateways share it.
     part: OnceLock<Box<Part>>,
+}
+
+/// What was used of one limit. The lock is held for a few additions, by requests under the same limit alone.
+#[derive(Debug, Default)]
+struct Used(Mutex<Window>);
+
+impl Used {
+    fn lock(&self) -> MutexGuard<'_, Window> {
+        // Half of an addition is nothing.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn get(&self) -> Window {
+        *self.lock()
+    }
+
+    fn set(&self, window: Window) {
+        *self.lock() = window;
+    }
+
+    /// Takes one, where `least` is the least that is used.
+    fn take(&self, limit: u64, least: Window, now: u64) -> Result<(), u64> {
+        let mut window = self.lock();
+        *window = PerMinute(limit).take(window.or_more(least, now), 1, now)?;
+        Ok(())
+    }
+
+    fn charge(&self, units: u64, now: u64) {
+        let mut window = self.lock();
+        *window = window.charge(units, now);
+    }
 }
 
 /// Why a request is not let in.
@@ -77,31 +106,6 @@ impl Meter {
 
     fn part(&self) -> Option<&Part> {
         self.part.get().map(|part| &**part)
-    }
-
-    /// Takes note of the limits in force, so that what was used counts on when they change. Not for requests.
-    pub(crate) fn limit(&self, rates: &Rates, now: u64) {
-        let mut before = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
-        if *before == (rates.requests, rates.tokens) {
-            return;
-        }
-        convert(&self.requests, before.0, rates.requests, now);
-        convert(&self.tokens, before.1, rates.tokens, now);
-        if let Some(part) = self.part() {
-            part.limit(*before, rates, now);
-        }
-        *before = (rates.requests, rates.tokens);
-    }
-}
-
-/// Makes a state that is told by one limit one that is told by another.
-fn convert(state: &AtomicU64, old: Option<u64>, new: Option<u64>, now: u64) {
-    if let (Some(old), Some(new)) = (old, new)
-        && old != new
-    {
-        let after = |state| Some(PerMinute(new).after(PerMinute(old), state, now));
-        // It always succeeds: every state has a next one.
-        let _ = state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, after);
     }
 }
 
@@ -201,15 +205,20 @@ impl Metered {
 }
 
 /// Lets a request in by what this gateway knows, where `rates` are the limits of what `meter` counts. At least `used`
-/// counts as the states of requests and tokens.
+/// counts of requests and tokens.
 ///
 /// # Errors
 /// A limit is reached. What was taken is given back.
-fn admit_here(meter: &Arc<Meter>, rates: Rates, used: (u64, u64), now: u64) -> Result<Permit, Reached> {
+fn admit_here(
+    meter: &Arc<Meter>,
+    rates: Rates,
+    used: (Window, Window),
+    now: u64,
+) -> Result<Permit, Reached> {
     let reached = |what, limit| move |wait| Reached { what, limit, wait: Duration::from_micros(wait) };
     if let Some(limit) = rates.tokens {
-        let state = meter.tokens.load(Ordering::Relaxed).max(used.1);
-        PerMinute(limit).open(state, now).map_err(reached(Unit::Tokens, limit))?;
+        let window = meter.tokens.get().or_more(used.1, now);
+        PerMinute(limit).open(window, now).map_err(reached(Unit::Tokens, limit))?;
     }
     let mut permit = Permit { meter: Arc::clone(meter), rates, in_progress: false };
     if let Some(limit) = rates.in_progress {
@@ -220,12 +229,7 @@ fn admit_here(meter: &Arc<Meter>, rates: Rates, used: (u64, u64), now: u64) -> R
         }
     }
     if let Some(limit) = rates.requests {
-        let mut wait = 0;
-        let take =
-            |state: u64| PerMinute(limit).take(state.max(used.0), 1, now).map_err(|left| wait = left).ok();
-        if meter.requests.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err() {
-            return Err(reached(Unit::Requests, limit)(wait));
-        }
+        meter.requests.take(limit, used.0, now).map_err(reached(Unit::Requests, limit))?;
     }
     Ok(permit)
 }
@@ -233,9 +237,11 @@ fn admit_here(meter: &Arc<Meter>, rates: Rates, used: (u64, u64), now: u64) -> R
 impl Permit {
     /// Counts the tokens the request has used.
     pub(crate) fn used(&self, tokens: u64, now: u64) {
-        let Some(limit) = self.rates.tokens else { return };
+        if self.rates.tokens.is_none() {
+            return;
+        }
         match self.meter.part() {
-            None => self.meter.charge(limit, tokens, now),
+            None => self.meter.tokens.charge(tokens, now),
             Some(part) => together::used(&self.meter, part, self.rates, tokens, now),
         }
     }
@@ -246,19 +252,11 @@ impl Permit {
     }
 }
 
-impl Meter {
-    fn charge(&self, limit: u64, tokens: u64, now: u64) {
-        let charge = |state| Some(PerMinute(limit).charge(state, tokens, now));
-        // It always succeeds: every state has a next one.
-        let _ = self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, charge);
-    }
-}
-
 fn left(meter: &Meter, rates: Rates, now: u64) -> impl Iterator<Item = (Unit, u64, u64)> {
     let part = meter.part();
-    let minute = |limit, unit, state: &AtomicU64| match part {
+    let minute = |limit, unit, used: &Used| match part {
         Some(part) => part.left(limit, unit == Unit::Requests, now),
-        None => PerMinute(limit).left(state.load(Ordering::Relaxed), now),
+        None => PerMinute(limit).left(used.get(), now),
     };
     let Meter { requests, tokens, in_progress, .. } = meter;
     let requests =
@@ -288,7 +286,7 @@ mod tests {
     use super::*;
 
     fn admit(meter: &Arc<Meter>, rates: Rates, now: u64) -> Result<Permit, Reached> {
-        admit_here(meter, rates, (0, 0), now)
+        admit_here(meter, rates, Default::default(), now)
     }
 
     #[test]
@@ -314,6 +312,6 @@ mod tests {
         let (meter, rates) = (Arc::default(), Rates { tokens: Some(10), ..Rates::default() });
         admit(&meter, rates, 0).unwrap().used(15, 0);
         assert_eq!(admit(&meter, rates, 0).unwrap_err().what, Unit::Tokens);
-        assert!(admit(&meter, rates, 40_000_000).is_ok());
+        assert!(admit(&meter, rates, 119_000_000).is_ok());
     }
 }

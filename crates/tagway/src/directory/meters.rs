@@ -40,7 +40,6 @@ impl Meters {
             .filter(|(_, rates)| rates.any())
             .map(|(model, rates)| {
                 let meter = self.meter((T::ORIGIN, stored.id.as_str().into(), model.clone()));
-                meter.limit(&rates, micros(Instant::now()));
                 Metered { model, rates, meter }
             })
             .collect()

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use tagway_core::config::Rates;
-use tagway_core::limits::PerMinute;
+use tagway_core::limits::{PerMinute, Window};
 
-use super::Sharing;
+use super::{Sharing, Used};
 
 /// What was heard is as good as new for this time, in microseconds.
 pub(super) const FRESH: u64 = 100_000;
@@ -15,8 +15,6 @@ pub(super) const FRESH: u64 = 100_000;
 const LEASE: u64 = 1_000_000;
 /// The share of a limit that may be had in advance.
 const ADVANCE: u64 = 100;
-/// What is known of others is this much older at most, in microseconds, when it is told on.
-const SLACK: u64 = 250_000;
 /// Bits of a lease that count requests; the rest is the time, in tenths of seconds.
 const COUNT_BITS: u32 = 24;
 const COUNT: u64 = (1 << COUNT_BITS) - 1;
@@ -31,8 +29,8 @@ pub(super) struct Part {
     /// When it was heard how things are.
     heard: AtomicU64,
     /// What all gateways have used, by this one's clock.
-    pub(super) requests: AtomicU64,
-    pub(super) tokens: AtomicU64,
+    pub(super) requests: Used,
+    pub(super) tokens: Used,
     /// Requests in advance, and when they were.
     lease: AtomicU64,
     /// How many the last were, and when they were asked for.
@@ -57,19 +55,19 @@ pub(super) struct Part {
 pub(super) struct Question {
     pub(super) take: u64,
     pub(super) owed_requests: u64,
-    pub(super) known_requests: u64,
+    pub(super) known_requests: Window,
     pub(super) owed_tokens: u64,
-    pub(super) known_tokens: u64,
+    pub(super) known_tokens: Window,
     pub(super) places: u32,
     pub(super) more_places: u64,
 }
 
-/// What is known after it was asked. Times are microseconds ahead of the moment of the answer.
+/// What is known after it was asked. A window's beginning is told by its age, in microseconds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Known {
     pub(super) taken: u64,
-    pub(super) requests: u64,
-    pub(super) tokens: u64,
+    pub(super) requests: Window,
+    pub(super) tokens: Window,
     pub(super) places: u32,
     pub(super) elsewhere: u64,
 }
@@ -80,8 +78,8 @@ impl Part {
             name,
             sharing,
             heard: AtomicU64::new(0),
-            requests: AtomicU64::new(0),
-            tokens: AtomicU64::new(0),
+            requests: Used::default(),
+            tokens: Used::default(),
             lease: AtomicU64::new(0),
             granted: AtomicU64::new(0),
             asked: AtomicU64::new(0),
@@ -162,21 +160,11 @@ impl Part {
         self.owed_tokens.fetch_add(tokens, Ordering::Relaxed);
     }
 
-    /// Takes over what the state means under another limit.
-    pub(super) fn limit(&self, before: (Option<u64>, Option<u64>), rates: &Rates, now: u64) {
-        for (state, old, new) in
-            [(&self.requests, before.0, rates.requests), (&self.tokens, before.1, rates.tokens)]
-        {
-            super::convert(state, old, new, now);
-        }
-        self.lease.store(0, Ordering::Relaxed);
-    }
-
     /// What to ask. What is owed counts as told from here on: [`Part::not_told`] takes that back.
     pub(super) fn question(&self, in_progress: &AtomicU32, rates: &Rates, now: u64) -> Question {
         self.listed.store(false, Ordering::Release);
         let wanted = self.wants_requests.swap(0, Ordering::Relaxed);
-        let known = |state: &AtomicU64| state.load(Ordering::Relaxed).saturating_sub(now + SLACK);
+        let known = |used: &Used| aged(used.get(), now);
         let wants_places = self.wants_places.swap(0, Ordering::Relaxed);
         let places = rates.in_progress.map_or(0, |limit| {
             let spare = if 0 < wants_places { spare(limit) } else { 0 };
@@ -211,7 +199,7 @@ impl Part {
     /// Takes note of an answer.
     pub(super) fn hear(&self, known: &Known, rates: &Rates, now: u64) {
         if rates.requests.is_some() {
-            self.requests.store(now + known.requests, Ordering::Relaxed);
+            self.requests.set(aged(known.requests, now));
             if 0 < known.taken {
                 let more = |lease| Some(leased(count(lease, now) + known.taken, now));
                 let _ = self.lease.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
@@ -219,7 +207,7 @@ impl Part {
             }
         }
         if rates.tokens.is_some() {
-            self.tokens.store(now + known.tokens, Ordering::Relaxed);
+            self.tokens.set(aged(known.tokens, now));
         }
         if rates.in_progress.is_some() {
             self.elsewhere.store(known.elsewhere, Ordering::Relaxed);
@@ -233,12 +221,17 @@ impl Part {
         self.owe(question.owed_requests, question.owed_tokens);
     }
 
-    /// The state of all gateways under a limit of requests or tokens, as far as it is known.
+    /// What is left to all gateways of a limit of requests or tokens, as far as it is known.
     pub(super) fn left(&self, limit: u64, requests: bool, now: u64) -> u64 {
-        let state = if requests { &self.requests } else { &self.tokens };
-        let left = PerMinute(limit).left(state.load(Ordering::Relaxed), now);
+        let used = if requests { &self.requests } else { &self.tokens };
+        let left = PerMinute(limit).left(used.get(), now);
         if requests { left.saturating_add(self.in_advance(now)).min(limit) } else { left }
     }
+}
+
+/// From the beginning of a window to its age, or back.
+fn aged(window: Window, now: u64) -> Window {
+    Window { begun: now.saturating_sub(window.begun), ..window }
 }
 
 /// As many places more than are taken may be at hand.

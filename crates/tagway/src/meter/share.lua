@@ -1,15 +1,14 @@
--- What several gateways have used of limits, in the arithmetic of tagway_core::limits::PerMinute, by this server's clock.
+-- What several gateways have used of limits, in the arithmetic of tagway_core::limits, by this server's clock.
 -- KEYS[1]: the gateways, by the time they were last heard of. KEYS[2..]: one hash for each meter:
---   r, rl        the state of requests a minute, and the limit that it is told by
---   t, tl        the same of tokens
+--   r, t         what was used of requests and tokens: when this minute began, units of the one before, units of it
 --   p:<gateway>  calls that a gateway has in progress, or has places for
 -- ARGV: gateway, milliseconds after which a silent gateway counts as gone, then for each meter:
---   requests: limit (-1: none), how many to take, how many were let in before without asking, and the least that is
---             known to be used, in microseconds ahead of now
---   tokens:   limit, how many were used, the least that is known to be used
+--   requests: limit (-1: none), how many to take, how many were let in before without asking, and what is known to be
+--             used at least: the age of its minute, units of the one before, units of it
+--   tokens:   limit, how many were used, and the same three of what is known
 --   calls:    limit, places that the gateway has, places that it wants beside
--- Gives {now, gateways}, and for each meter: requests taken, their state, the state of tokens, places that the gateway
--- has now, places of others.
+-- Gives the number of gateways, and for each meter: requests taken, the three numbers of requests and of tokens (with
+-- ages), places that the gateway has now, places of others.
 local MINUTE = 60000000
 -- What is later than this is cut: the whole numbers of a double end there.
 local END = 9007199254740991
@@ -42,45 +41,55 @@ local function times(a, b, c)
   return math.min(quotient, END)
 end
 
-local function charge(limit, state, units, now)
-  local cost = limit == 0 and 2 * MINUTE or times(units, MINUTE, limit)
-  return math.min(math.max(state, now) + cost, END)
+-- A window at a time: minutes that have passed are over.
+local function at(window, now)
+  local begun, before, count = window[1], window[2], window[3]
+  local age = math.max(now - begun, 0)
+  if age >= 2 * MINUTE then
+    before, count = 0, 0
+  elseif age >= MINUTE then
+    begun, before, count = begun + MINUTE, count, 0
+  end
+  if before == 0 and count == 0 then
+    begun = now
+  end
+  return {begun, before, count}
 end
 
-local function left(limit, state, now)
-  return times(math.max(now + MINUTE - math.max(state, now), 0), limit, MINUTE)
+local function used(window, now)
+  local rolled = at(window, now)
+  local age = math.max(now - rolled[1], 0)
+  return rolled[3] + rolled[2] - math.min(times(rolled[2], age, MINUTE), rolled[2])
 end
 
-local function after(limit, before, state, now)
-  return limit == 0 and now or math.min(now + times(math.max(state - now, 0), before, limit), END)
+local function charge(window, units, now)
+  local rolled = at(window, now)
+  return {rolled[1], rolled[2], math.min(rolled[3] + units, END)}
 end
 
-local function take_some(limit, state, wanted, now)
-  local units = math.min(wanted, math.max(left(limit, state, now), 1))
-  local taken = charge(limit, state, units, now)
-  if taken > now + MINUTE then
-    return 0, state
+local function take_some(limit, window, wanted, now)
+  local units = math.min(wanted, math.max(limit - used(window, now), 0))
+  if units == 0 then
+    return 0, window
   end
-  return units, taken
-end
-
--- The state of a limit, with what was not told before.
-local function state_of(fields, name, limit, owed, known, now)
-  local state, before = tonumber(fields[name] or '0'), tonumber(fields[name .. 'l'] or '-1')
-  if before >= 0 and before ~= limit then
-    state = after(limit, before, state, now)
-  end
-  if known > 0 then
-    state = math.max(state, now + known)
-  end
-  if owed > 0 then
-    state = charge(limit, state, owed, now)
-  end
-  return state
+  return units, charge(window, units, now)
 end
 
 local function text(number)
   return string.format('%.0f', number)
+end
+
+-- What was used of a limit, with what was not told before, and no less than is known.
+local function window_of(field, owed, known, now)
+  local begun, before, count = string.match(field or '0 0 0', '^(%d+) (%d+) (%d+)$')
+  local window = {tonumber(begun), tonumber(before), tonumber(count)}
+  if used(known, now) > used(window, now) then
+    window = known
+  end
+  if owed > 0 then
+    window = charge(window, owed, now)
+  end
+  return at(window, now)
 end
 
 local clock = redis.call('TIME')
@@ -90,31 +99,37 @@ local gateway, gone_after = ARGV[1], tonumber(ARGV[2])
 redis.call('ZADD', KEYS[1], text(millis), gateway)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', text(millis - gone_after))
 redis.call('PEXPIRE', KEYS[1], 86400000)
-local answer = {now, redis.call('ZCARD', KEYS[1])}
+local answer = {redis.call('ZCARD', KEYS[1])}
 local lives = {}
 for i = 2, #KEYS do
-  local at = 3 + (i - 2) * 10
+  local first = 3 + (i - 2) * 14
   local function arg(n)
-    return tonumber(ARGV[at + n])
+    return tonumber(ARGV[first + n])
   end
   local fields = {}
   local pairs_of = redis.call('HGETALL', KEYS[i])
   for f = 1, #pairs_of, 2 do
     fields[pairs_of[f]] = pairs_of[f + 1]
   end
-  local taken, requests, tokens, places, others = 0, 0, 0, 0, 0
+  local function known(n)
+    return {now - arg(n), arg(n + 1), arg(n + 2)}
+  end
+  local function written(window)
+    return text(window[1]) .. ' ' .. text(window[2]) .. ' ' .. text(window[3])
+  end
+  local taken, requests, tokens, places, others = 0, {now, 0, 0}, {now, 0, 0}, 0, 0
   if arg(0) >= 0 then
-    requests = state_of(fields, 'r', arg(0), arg(2), arg(3), now)
+    requests = window_of(fields['r'], arg(2), known(3), now)
     if arg(1) > 0 then
       taken, requests = take_some(arg(0), requests, arg(1), now)
     end
-    redis.call('HSET', KEYS[i], 'r', text(requests), 'rl', ARGV[at])
+    redis.call('HSET', KEYS[i], 'r', written(requests))
   end
-  if arg(4) >= 0 then
-    tokens = state_of(fields, 't', arg(4), arg(5), arg(6), now)
-    redis.call('HSET', KEYS[i], 't', text(tokens), 'tl', ARGV[at + 4])
+  if arg(6) >= 0 then
+    tokens = window_of(fields['t'], arg(7), known(8), now)
+    redis.call('HSET', KEYS[i], 't', written(tokens))
   end
-  if arg(7) >= 0 then
+  if arg(11) >= 0 then
     for name, count in pairs(fields) do
       local id = string.sub(name, 3)
       if string.sub(name, 1, 2) == 'p:' and id ~= gateway then
@@ -129,17 +144,19 @@ for i = 2, #KEYS do
       end
     end
     -- What is in progress is so, whatever the limit says.
-    places = math.max(arg(8), math.min(arg(8) + arg(9), arg(7) - others))
+    places = math.max(arg(12), math.min(arg(12) + arg(13), arg(11) - others))
     if places > 0 then
       redis.call('HSET', KEYS[i], 'p:' .. gateway, text(places))
     else
       redis.call('HDEL', KEYS[i], 'p:' .. gateway)
     end
   end
-  -- Kept while it says anything, and some time longer.
-  local ahead = math.max(requests, tokens, now) - now
-  redis.call('PEXPIRE', KEYS[i], text(math.min(600000 + math.floor(ahead / 1000), 2592000000)))
-  for _, number in ipairs({taken, requests, tokens, places, others}) do
+  -- Kept as long as it says anything, and some time longer.
+  redis.call('PEXPIRE', KEYS[i], 600000)
+  local numbers = {taken, now - requests[1], requests[2], requests[3], now - tokens[1], tokens[2], tokens[3]}
+  numbers[#numbers + 1] = places
+  numbers[#numbers + 1] = others
+  for _, number in ipairs(numbers) do
     answer[#answer + 1] = number
   end
 end

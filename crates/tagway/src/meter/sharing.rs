@@ -11,6 +11,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisResult, Script};
 use smallvec::SmallVec;
 use tagway_core::config::Rates;
+use tagway_core::limits::Window;
 use tokio::sync::{mpsc, oneshot};
 
 use super::part::{Known, Part, Question};
@@ -37,8 +38,8 @@ const MOST_METERS: usize = 256;
 /// As many meters wait for a Valkey that is away; what others owe is told if they are used again.
 const MOST_UNTOLD: usize = 100_000;
 /// Numbers of an answer: what comes first, and for each meter.
-const HEAD: usize = 2;
-const EACH: usize = 5;
+const HEAD: usize = 1;
+const EACH: usize = 9;
 
 /// Meters with the limits that hold for them.
 pub(super) type Asked = SmallVec<[(Arc<Meter>, Rates); 2]>;
@@ -192,9 +193,10 @@ impl Conversation {
             call.key(format!("{prefix}limit:{}", part.name));
             let limit =
                 |limit: Option<u64>| limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
+            let known = |window: Window| [window.begun, window.before, window.count];
             call.arg(limit(rates.requests)).arg(question.take);
-            call.arg(question.owed_requests).arg(question.known_requests);
-            call.arg(limit(rates.tokens)).arg(question.owed_tokens).arg(question.known_tokens);
+            call.arg(question.owed_requests).arg(&known(question.known_requests));
+            call.arg(limit(rates.tokens)).arg(question.owed_tokens).arg(&known(question.known_tokens));
             call.arg(limit(rates.in_progress)).arg(question.places).arg(question.more_places);
             asked.push((meter, part, rates, question));
         }
@@ -214,16 +216,21 @@ impl Conversation {
                 return Err(error);
             }
         };
-        let (then, now) = (answer[0], micros(Instant::now()));
-        self.sharing.gateways.store(answer[1], Ordering::Relaxed);
+        let now = micros(Instant::now());
+        self.sharing.gateways.store(answer[0], Ordering::Relaxed);
         for ((meter, part, rates, _), numbers) in asked.into_iter().zip(answer[HEAD..].chunks_exact(EACH)) {
-            let places = u32::try_from(numbers[3]).unwrap_or(u32::MAX);
+            let window = |at: usize| Window {
+                begun: numbers[at],
+                before: numbers[at + 1],
+                count: numbers[at + 2],
+            };
+            let places = u32::try_from(numbers[7]).unwrap_or(u32::MAX);
             let known = Known {
                 taken: numbers[0],
-                requests: numbers[1].saturating_sub(then),
-                tokens: numbers[2].saturating_sub(then),
+                requests: window(1),
+                tokens: window(4),
                 places,
-                elsewhere: numbers[4],
+                elsewhere: numbers[8],
             };
             part.hear(&known, rates, now);
             let key = Arc::as_ptr(meter).addr();

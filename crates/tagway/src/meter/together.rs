@@ -35,7 +35,7 @@ enum Missing {
 /// # Errors
 /// A limit is reached. What was taken is given back.
 pub(crate) async fn admit(meter: &Arc<Meter>, rates: Rates, mut now: u64) -> Result<Permit, Kept> {
-    let Some(part) = meter.part() else { return Ok(admit_here(meter, rates, (0, 0), now)?) };
+    let Some(part) = meter.part() else { return Ok(admit_here(meter, rates, Default::default(), now)?) };
     for round in 0..MOST_ROUNDS {
         if part.sharing.is_lost() {
             break;
@@ -80,8 +80,8 @@ pub(crate) async fn ask_together<'a>(meters: impl Iterator<Item = (&'a Arc<Meter
 }
 
 /// Whether a limit of requests has one more, as far as is known: what has been used cannot become less.
-fn opens(part: &Part, limit: u64, now: u64) -> Result<u64, u64> {
-    PerMinute(limit).take(part.requests.load(Ordering::Relaxed), 1, now)
+fn opens(part: &Part, limit: u64, now: u64) -> Result<(), u64> {
+    PerMinute(limit).open(part.requests.get(), now)
 }
 
 /// Lets a request in by what is at hand.
@@ -90,8 +90,7 @@ fn enter(meter: &Arc<Meter>, part: &Part, rates: Rates, round: u32, now: u64) ->
         |what, limit, wait| Missing::Reached(Reached { what, limit, wait: Duration::from_micros(wait) });
     let mut known = true;
     if let Some(limit) = rates.tokens {
-        let state = part.tokens.load(Ordering::Relaxed);
-        PerMinute(limit).open(state, now).map_err(|wait| reached(Unit::Tokens, limit, wait))?;
+        PerMinute(limit).open(part.tokens.get(), now).map_err(|wait| reached(Unit::Tokens, limit, wait))?;
         known = part.is_fresh(now);
     }
     if let Some(limit) = rates.in_progress
@@ -131,8 +130,9 @@ fn alone(meter: &Arc<Meter>, part: &Part, rates: Rates, now: u64) -> Result<Perm
     if part.sharing.refuses() {
         return Err(Kept::Lost(Lost));
     }
-    let used = (part.requests.load(Ordering::Relaxed), part.tokens.load(Ordering::Relaxed));
-    let mut permit = admit_here(meter, rates.share(part.sharing.gateways()), used, now)?;
+    let gateways = part.sharing.gateways();
+    let used = (part.requests.get().part(gateways), part.tokens.get().part(gateways));
+    let mut permit = admit_here(meter, rates.share(gateways), used, now)?;
     permit.rates = rates;
     part.owe(u64::from(rates.requests.is_some()), 0);
     part.sharing.tell(meter, part, rates, false);
@@ -141,10 +141,8 @@ fn alone(meter: &Arc<Meter>, part: &Part, rates: Rates, now: u64) -> Result<Perm
 
 /// Counts the tokens that a request has used.
 pub(super) fn used(meter: &Arc<Meter>, part: &Part, rates: Rates, tokens: u64, now: u64) {
-    if part.sharing.is_lost()
-        && let Some(limit) = rates.share(part.sharing.gateways()).tokens
-    {
-        meter.charge(limit, tokens, now);
+    if part.sharing.is_lost() {
+        meter.tokens.charge(tokens, now);
     }
     part.owe(0, tokens);
     part.sharing.tell(meter, part, rates, false);

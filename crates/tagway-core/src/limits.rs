@@ -82,7 +82,11 @@ impl PerMinute {
     /// # Errors
     /// They are not there yet: how many microseconds until they are.
     pub fn take(self, window: Window, units: u64, now: u64) -> Result<Window, u64> {
-        if units <= self.left(window, now) { Ok(window.charge(units, now)) } else { Err(self.wait(window, units, now)) }
+        if units <= self.left(window, now) {
+            Ok(window.charge(units, now))
+        } else {
+            Err(self.wait(window, units, now))
+        }
     }
 
     /// Takes up to `wanted` units at `now`, as many as are there. Gives how many, and what is used then.
@@ -204,7 +208,10 @@ mod tests {
     #[test]
     fn a_changed_limit_keeps_what_was_used() {
         let used = NONE.charge(3, 0);
-        assert_eq!((PerMinute(4).left(used, 0), PerMinute(10).left(used, 0), PerMinute(2).left(used, 0)), (1, 7, 0));
+        assert_eq!(
+            (PerMinute(4).left(used, 0), PerMinute(10).left(used, 0), PerMinute(2).left(used, 0)),
+            (1, 7, 0)
+        );
     }
 
     #[test]

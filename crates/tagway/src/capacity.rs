@@ -147,12 +147,7 @@ impl Drop for Seat {
 impl Capacity {
     /// The limits of `snapshot`: deployments known to `before` have used what they had. `sharing` is how several
     /// gateways share them.
-    pub(crate) fn new(
-        snapshot: &Snapshot,
-        before: Option<&Self>,
-        sharing: Option<&Arc<Sharing>>,
-        now: Instant,
-    ) -> Self {
+    pub(crate) fn new(snapshot: &Snapshot, before: Option<&Self>, sharing: Option<&Arc<Sharing>>) -> Self {
         let (mut used, mut queues) = (HashMap::new(), HashMap::new());
         let mut limited = Vec::with_capacity(snapshot.deployments.len());
         let mut limits_tags = false;

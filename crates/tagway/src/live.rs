@@ -310,7 +310,7 @@ fn compile(
     let snapshot = Snapshot::compile(added.to(&base)).map_err(|unusable| unusable.to_string())?;
     let now = Instant::now();
     let board = Board::new(&snapshot, before.map(|before| &before.board), now);
-    let capacity = Capacity::new(&snapshot, before.map(|before| &before.capacity), sharing, now);
+    let capacity = Capacity::new(&snapshot, before.map(|before| &before.capacity), sharing);
     Ok(Current { snapshot, board, capacity, base, files })
 }
 

@@ -209,12 +209,7 @@ impl Metered {
 ///
 /// # Errors
 /// A limit is reached. What was taken is given back.
-fn admit_here(
-    meter: &Arc<Meter>,
-    rates: Rates,
-    used: (Window, Window),
-    now: u64,
-) -> Result<Permit, Reached> {
+fn admit_here(meter: &Arc<Meter>, rates: Rates, used: (Window, Window), now: u64) -> Result<Permit, Reached> {
     let reached = |what, limit| move |wait| Reached { what, limit, wait: Duration::from_micros(wait) };
     if let Some(limit) = rates.tokens {
         let window = meter.tokens.get().or_more(used.1, now);

@@ -6,6 +6,7 @@
 //! hundred times as long for each rule of each request.
 
 mod compile;
+mod names;
 mod program;
 
 use http::HeaderName;

@@ -42,7 +42,7 @@ async fn ask(current: &Current, id: DeploymentId, question: &Question) -> Result
     let unusable = |_| Failure::NoUpstream { id: snapshot.deployment(id).entry.info.id.clone() };
     let alone = Snapshot::compile(config).map_err(unusable)?;
     let now = Instant::now();
-    let (board, capacity) = (Board::new(&alone, None, now), Capacity::new(&alone, None, None, now));
+    let (board, capacity) = (Board::new(&alone, None, now), Capacity::new(&alone, None, None));
     fetch(&alone, &board, &capacity, DeploymentId(0), question).await
 }
 

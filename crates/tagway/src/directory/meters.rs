@@ -3,12 +3,11 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
-use std::time::Instant;
 
 use tagway_core::config::Rates;
 use tagway_core::tag::Origin;
 
-use crate::meter::{Meter, Metered, Sharing, micros};
+use crate::meter::{Meter, Metered, Sharing};
 use crate::objects::{Limits, Owner};
 use crate::store::Stored;
 

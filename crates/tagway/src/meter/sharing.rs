@@ -219,11 +219,8 @@ impl Conversation {
         let now = micros(Instant::now());
         self.sharing.gateways.store(answer[0], Ordering::Relaxed);
         for ((meter, part, rates, _), numbers) in asked.into_iter().zip(answer[HEAD..].chunks_exact(EACH)) {
-            let window = |at: usize| Window {
-                begun: numbers[at],
-                before: numbers[at + 1],
-                count: numbers[at + 2],
-            };
+            let window =
+                |at: usize| Window { begun: numbers[at], before: numbers[at + 1], count: numbers[at + 2] };
             let places = u32::try_from(numbers[7]).unwrap_or(u32::MAX);
             let known = Known {
                 taken: numbers[0],

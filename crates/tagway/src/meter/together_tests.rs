@@ -75,8 +75,12 @@ fn step() -> impl Strategy<Value = Step> {
     let limit = || prop_oneof![0u64..10, 1u64..100_000, 1u64..2_000_000_000];
     let limits = prop_oneof![3 => Just((600, 90_000)), 1 => (limit(), limit())];
     let units = || prop_oneof![3 => Just(0u64), 3 => 0u64..50, 1 => 0u64..2_000_000];
-    (limits, units(), (units(), units()), (known(), known()))
-        .prop_map(|(limits, take, owed, known)| Step { limits, take, owed, known })
+    (limits, units(), (units(), units()), (known(), known())).prop_map(|(limits, take, owed, known)| Step {
+        limits,
+        take,
+        owed,
+        known,
+    })
 }
 
 /// The same by the core.

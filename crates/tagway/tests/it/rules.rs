@@ -58,9 +58,7 @@ async fn a_rule_sends_requests_where_they_belong() {
 #[tokio::test]
 async fn nobody_escapes_a_rule_by_sending_other_tags() {
     let gateway = gateway();
-    let personal = |tags: Value| {
-        json!({"tags": tags, "messages": [{"role": "user", "content": "DE89 3704 0044 0532 0130 00"}]})
-    };
+    let personal = |tags: Value| json!({"tags": tags, "messages": [{"role": "user", "content": "DE89 3704 0044 0532 0130 00"}]});
     assert_eq!(goes_to(&gateway, "curl/8", personal(json!(["region:eu"]))).await, "eu");
     for tags in [json!(["us"]), json!(["default"]), json!(["!region:eu"]), json!(["canary", "us"])] {
         let (status, body) = error(gateway.chat("m", personal(tags.clone()))).await;

@@ -1,6 +1,6 @@
-//! Limits of rate, by a sliding window: what was used within the last minute must not be more than the limit. Two counts
-//! are the whole state: units of the minute before fade evenly, as though they had come so. A minute's worth may be used
-//! at once. Time is an argument, in microseconds since any moment. And which tags have limits.
+//! Limits of rate, by a sliding window: what was used within the last minute, counted in parts of five seconds, must not
+//! be more than the limit. A minute's worth may be used at once, and is there again a minute later. Time is an argument, in
+//! microseconds since any moment. And which tags have limits.
 
 use std::collections::HashMap;
 
@@ -10,54 +10,53 @@ use crate::tag::name::{covers, wildcard_stem};
 /// A minute in microseconds.
 const MINUTE: u64 = 60_000_000;
 
-/// What was used of a limit of late: this minute's count and that of the minute before, each a minute from the first
-/// use on.
+/// A minute is counted in so many parts.
+pub const SLOTS: usize = 12;
+const SLOT: u64 = MINUTE / SLOTS as u64;
+
+/// What was used of a limit within the last minute, in parts of five seconds from the first use on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Window {
-    /// When this minute began, in microseconds; of no meaning without counts.
+    /// When the newest part began, in microseconds; of no meaning without counts.
     pub begun: u64,
-    /// Units of the minute before.
-    pub before: u64,
-    /// Units of this one.
-    pub count: u64,
+    /// Units by part, the newest first.
+    pub counts: [u64; SLOTS],
 }
 
 impl Window {
-    /// The same at `now`: minutes that have passed are over.
+    /// The same at `now`: what is a minute old is forgotten.
     #[must_use]
-    pub fn at(self, now: u64) -> Self {
-        let Self { begun, count, .. } = self;
-        let age = now.saturating_sub(begun);
-        let rolled = if age < MINUTE {
-            self
-        } else if age < 2 * MINUTE {
-            Self { begun: begun + MINUTE, before: count, count: 0 }
-        } else {
-            Self::default()
-        };
-        if rolled.before == 0 && rolled.count == 0 { Self { begun: now, ..rolled } } else { rolled }
+    pub fn at(mut self, now: u64) -> Self {
+        let steps = now.saturating_sub(self.begun) / SLOT;
+        let gone = usize::try_from(steps).unwrap_or(SLOTS).min(SLOTS);
+        if 0 < gone {
+            self.counts.copy_within(..SLOTS - gone, gone);
+            self.counts[..gone].fill(0);
+            self.begun = self.begun.saturating_add(steps.saturating_mul(SLOT));
+        }
+        if self.counts == [0; SLOTS] {
+            self.begun = now;
+        }
+        self
     }
 
-    /// How many units count at `now`: all of this minute's, and of the one before what would be left of it had they come
-    /// evenly.
+    /// How many units count at `now`.
     pub fn used(self, now: u64) -> u64 {
-        let Self { begun, before, count } = self.at(now);
-        let faded = share(before, now.saturating_sub(begun), MINUTE);
-        count.saturating_add(before - faded.min(before))
+        self.at(now).counts.iter().fold(0, |sum, count| sum.saturating_add(*count))
     }
 
     /// Counts `units`.
     #[must_use]
     pub fn charge(self, units: u64, now: u64) -> Self {
-        let rolled = self.at(now);
-        Self { count: rolled.count.saturating_add(units), ..rolled }
+        let mut next = self.at(now);
+        next.counts[0] = next.counts[0].saturating_add(units);
+        next
     }
 
     /// One of so many equal parts of what was used.
     #[must_use]
     pub fn part(self, of: u64) -> Self {
-        let of = of.max(1);
-        Self { before: self.before.div_ceil(of), count: self.count.div_ceil(of), ..self }
+        Self { counts: self.counts.map(|count| count.div_ceil(of.max(1))), ..self }
     }
 
     /// Whichever of the two has more used.
@@ -65,11 +64,6 @@ impl Window {
     pub fn or_more(self, other: Self, now: u64) -> Self {
         if self.used(now) < other.used(now) { other } else { self }
     }
-}
-
-/// `number * times / of`, rounded down.
-fn share(number: u64, times: u64, of: u64) -> u64 {
-    u64::try_from(u128::from(number) * u128::from(times) / u128::from(of)).unwrap_or(u64::MAX)
 }
 
 /// So many units a minute.
@@ -114,20 +108,17 @@ impl PerMinute {
     /// The time until so many units are there, if nothing else is used.
     fn wait(self, window: Window, units: u64, now: u64) -> u64 {
         let Some(room) = self.0.checked_sub(units) else { return MINUTE };
-        let Window { begun, before, count } = window.at(now);
-        let age = now.saturating_sub(begun).min(MINUTE);
-        // The age of a minute at which no more than `room` is left of the one before.
-        let fades = |before: u64, room: u64| match before.checked_sub(room) {
-            None | Some(0) => 0,
-            Some(over) => {
-                let age = (u128::from(over) * u128::from(MINUTE)).div_ceil(u128::from(before.max(1)));
-                u64::try_from(age).unwrap_or(MINUTE).min(MINUTE)
+        let window = window.at(now);
+        let mut over = window.used(now).saturating_sub(room);
+        let mut forgotten = window.begun.saturating_add(SLOT);
+        for count in window.counts.iter().rev() {
+            if over <= *count {
+                return forgotten.saturating_sub(now).max(1);
             }
-        };
-        match room.checked_sub(count) {
-            Some(room) => fades(before, room).saturating_sub(age).max(1),
-            None => MINUTE - age + fades(count, room),
+            over -= count;
+            forgotten = forgotten.saturating_add(SLOT);
         }
+        MINUTE
     }
 }
 
@@ -178,40 +169,36 @@ mod tests {
 
     use super::*;
 
-    const NONE: Window = Window { begun: 0, before: 0, count: 0 };
+    const NONE: Window = Window { begun: 0, counts: [0; SLOTS] };
 
     #[test]
-    fn a_minutes_worth_may_be_used_at_once_and_fades_over_the_next() {
+    fn a_minutes_worth_may_be_used_at_once_and_is_there_again_a_minute_later() {
         let limit = PerMinute(4);
-        let all = limit.take(NONE, 4, 7).unwrap();
-        assert_eq!((limit.left(NONE, 7), limit.left(all, 7)), (4, 0));
-        // A minute later the first quarter of them begins to fade, and is gone a quarter of a minute later.
-        assert_eq!(limit.take(all, 1, 7), Err(MINUTE * 5 / 4));
-        assert_eq!(limit.left(all, 6 + MINUTE), 0);
-        assert_eq!(limit.left(all, 7 + MINUTE * 5 / 4), 1);
-        assert_eq!(limit.left(all, 7 + 2 * MINUTE), 4);
+        let three = limit.take(NONE, 3, 7).unwrap();
+        let all = limit.take(three, 1, 7 + SLOT * 5 / 2).unwrap();
+        assert_eq!((limit.left(NONE, 7), limit.left(three, 7), limit.left(all, 7 + 3 * SLOT)), (4, 1, 0));
+        assert_eq!(limit.take(all, 3, 7 + 3 * SLOT), Err(9 * SLOT));
+        assert_eq!((limit.left(all, 6 + MINUTE), limit.left(all, 7 + MINUTE)), (0, 3));
+        // To five seconds: the part that holds it began a little before.
+        assert_eq!(limit.take(all, 4, 7 + MINUTE), Err(2 * SLOT));
+        assert_eq!(limit.left(all, 7 + MINUTE + 2 * SLOT), 4);
         assert_eq!(limit.take(all, 5, 7), Err(MINUTE), "never");
         assert_eq!(PerMinute(0).take(NONE, 1, 5), Err(MINUTE));
         assert_eq!(PerMinute(0).open(NONE, 5), Err(MINUTE));
     }
 
     #[test]
-    fn what_is_counted_afterwards_closes_until_it_has_faded() {
+    fn what_is_counted_afterwards_closes_until_it_is_forgotten() {
         let limit = PerMinute(100);
         assert_eq!(limit.open(NONE, 0), Ok(()));
-        let used = NONE.charge(250, 0);
-        let wait = limit.open(used, 0).unwrap_err();
-        assert_eq!(wait, MINUTE + (MINUTE * 151).div_ceil(250));
-        assert!(limit.open(used, wait - 1).is_err() && limit.open(used, wait).is_ok());
+        let used = NONE.charge(250, 3);
+        assert_eq!((limit.open(used, 3), limit.open(used, 3 + MINUTE)), (Err(MINUTE), Ok(())));
     }
 
     #[test]
     fn a_changed_limit_keeps_what_was_used() {
         let used = NONE.charge(3, 0);
-        assert_eq!(
-            (PerMinute(4).left(used, 0), PerMinute(10).left(used, 0), PerMinute(2).left(used, 0)),
-            (1, 7, 0)
-        );
+        assert_eq!([4, 10, 2].map(|limit| PerMinute(limit).left(used, 0)), [1, 7, 0]);
     }
 
     #[test]
@@ -225,24 +212,21 @@ mod tests {
             }
         }
         let within = |from: u64| taken.iter().filter(|time| (from..from + MINUTE).contains(*time)).count();
-        assert_eq!(within(0), 600);
         for from in (0..9 * MINUTE).step_by(1_700_000) {
-            assert!(within(from) <= 601, "{from}: {}", within(from));
-        }
-        for from in (2 * MINUTE..9 * MINUTE).step_by(1_700_000) {
-            assert!((590..=601).contains(&within(from)), "{from}: {}", within(from));
+            assert_eq!(within(from), 600, "{from}");
         }
     }
 
     fn window() -> impl Strategy<Value = Window> {
-        let count = || prop_oneof![Just(0u64), 1u64..1000, 1u64..2_000_000_000];
-        (0..3 * MINUTE, count(), count()).prop_map(|(begun, before, count)| Window { begun, before, count })
+        let count = || prop_oneof![3 => Just(0u64), 2 => 1u64..1000, 1 => 1u64..2_000_000_000];
+        (0..3 * MINUTE, proptest::array::uniform12(count()))
+            .prop_map(|(begun, counts)| Window { begun, counts })
     }
 
     proptest! {
         #[test]
         fn a_wait_is_as_long_as_it_must_be(
-            limit in 1u64..1_000_000, window in window(), units in 1u64..1000, now in 3 * MINUTE..6 * MINUTE
+            limit in 1u64..1_000_000, window in window(), units in 1u64..1000, now in 3 * MINUTE..4 * MINUTE
         ) {
             let limit = PerMinute(limit);
             match limit.take(window, units, now) {
@@ -271,18 +255,22 @@ mod tests {
         }
 
         #[test]
-        fn no_minute_from_the_first_use_on_gives_more_than_the_limit(
+        fn no_55_seconds_give_more_than_the_limit(
             limit in 1u64..200, gaps in proptest::collection::vec(0u64..2_000_000, 1..400)
         ) {
-            let (mut window, mut now, mut taken) = (NONE, 5, 0);
+            let (mut window, mut now, mut taken) = (NONE, 5, Vec::new());
             for gap in gaps {
                 now += gap;
-                if now < 5 + MINUTE && let Ok(next) = PerMinute(limit).take(window, 1, now) {
+                if let Ok(next) = PerMinute(limit).take(window, 1, now) {
                     window = next;
-                    taken += 1;
+                    taken.push(now);
                 }
             }
-            prop_assert!(taken <= limit);
+            for (at, begin) in taken.iter().enumerate() {
+                let end = begin + MINUTE - SLOT;
+                let within = taken[at..].iter().filter(|time| **time < end).count() as u64;
+                prop_assert!(within <= limit);
+            }
         }
     }
 }

@@ -307,6 +307,6 @@ mod tests {
         let (meter, rates) = (Arc::default(), Rates { tokens: Some(10), ..Rates::default() });
         admit(&meter, rates, 0).unwrap().used(15, 0);
         assert_eq!(admit(&meter, rates, 0).unwrap_err().what, Unit::Tokens);
-        assert!(admit(&meter, rates, 119_000_000).is_ok());
+        assert!(admit(&meter, rates, 60_000_000).is_ok());
     }
 }

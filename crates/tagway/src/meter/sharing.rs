@@ -11,7 +11,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisResult, Script};
 use smallvec::SmallVec;
 use tagway_core::config::Rates;
-use tagway_core::limits::Window;
+use tagway_core::limits::{SLOTS, Window};
 use tokio::sync::{mpsc, oneshot};
 
 use super::part::{Known, Part, Question};
@@ -39,7 +39,7 @@ const MOST_METERS: usize = 256;
 const MOST_UNTOLD: usize = 100_000;
 /// Numbers of an answer: what comes first, and for each meter.
 const HEAD: usize = 1;
-const EACH: usize = 9;
+const EACH: usize = 1 + 2 * (1 + SLOTS) + 2;
 
 /// Meters with the limits that hold for them.
 pub(super) type Asked = SmallVec<[(Arc<Meter>, Rates); 2]>;
@@ -193,10 +193,10 @@ impl Conversation {
             call.key(format!("{prefix}limit:{}", part.name));
             let limit =
                 |limit: Option<u64>| limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
-            let known = |window: Window| [window.begun, window.before, window.count];
-            call.arg(limit(rates.requests)).arg(question.take);
-            call.arg(question.owed_requests).arg(&known(question.known_requests));
-            call.arg(limit(rates.tokens)).arg(question.owed_tokens).arg(&known(question.known_tokens));
+            call.arg(limit(rates.requests)).arg(question.take).arg(question.owed_requests);
+            call.arg(question.known_requests.begun).arg(&question.known_requests.counts);
+            call.arg(limit(rates.tokens)).arg(question.owed_tokens);
+            call.arg(question.known_tokens.begun).arg(&question.known_tokens.counts);
             call.arg(limit(rates.in_progress)).arg(question.places).arg(question.more_places);
             asked.push((meter, part, rates, question));
         }
@@ -219,15 +219,18 @@ impl Conversation {
         let now = micros(Instant::now());
         self.sharing.gateways.store(answer[0], Ordering::Relaxed);
         for ((meter, part, rates, _), numbers) in asked.into_iter().zip(answer[HEAD..].chunks_exact(EACH)) {
-            let window =
-                |at: usize| Window { begun: numbers[at], before: numbers[at + 1], count: numbers[at + 2] };
-            let places = u32::try_from(numbers[7]).unwrap_or(u32::MAX);
+            let window = |at: usize| {
+                let mut counts = [0; SLOTS];
+                counts.copy_from_slice(&numbers[at + 1..=at + SLOTS]);
+                Window { begun: numbers[at], counts }
+            };
+            let places = u32::try_from(numbers[EACH - 2]).unwrap_or(u32::MAX);
             let known = Known {
                 taken: numbers[0],
                 requests: window(1),
-                tokens: window(4),
+                tokens: window(2 + SLOTS),
                 places,
-                elsewhere: numbers[8],
+                elsewhere: numbers[EACH - 1],
             };
             part.hear(&known, rates, now);
             let key = Arc::as_ptr(meter).addr();

@@ -183,17 +183,17 @@ impl Load {
         Self { over, clients, began: Instant::now() }
     }
 
-    /// How many were served, and how many a limit of so many a minute lets in within that time.
-    async fn end(self, limit: usize) -> (usize, usize) {
+    /// How many were served within less than a minute.
+    async fn end(self) -> usize {
         self.over.store(true, Ordering::Relaxed);
-        let due = limit + self.began.elapsed().as_millis() as usize * limit / 60_000;
+        assert!(self.began.elapsed() < Duration::from_secs(55));
         let mut seen = Vec::new();
         for client in self.clients {
             seen.extend(client.await.unwrap());
         }
         let seen = statuses(seen);
         assert!(seen.keys().all(|status| matches!(status, 200 | 429)), "{seen:?}");
-        (seen[&200], due)
+        seen[&200]
     }
 }
 
@@ -207,8 +207,8 @@ async fn a_limit_is_kept_within_a_twentieth_while_one_of_two_gateways_is_killed(
     until("some are served", || async { 2_000_000 < load.began.elapsed().as_micros() }).await;
     gateways[0].signal("KILL");
     until("all are served", || async { 8_000_000 < load.began.elapsed().as_micros() }).await;
-    let (served, due) = load.end(LIMIT).await;
-    assert!(served.abs_diff(due) <= due / 20, "{served} of {due}");
+    let served = load.end().await;
+    assert!((LIMIT - LIMIT / 20..=LIMIT).contains(&served), "{served}");
 }
 
 #[tokio::test]
@@ -229,9 +229,8 @@ async fn a_valkey_that_restarts_under_load_fails_nobody_and_counters_are_right_a
     gateways[0].log("limits are shared");
     gateways[1].log("limits are shared");
     wait(8).await;
-    let (served, due) = load.end(LIMIT).await;
-    assert!(served <= due + due / 20, "{served} of {due}");
-    assert!(due - due / 10 <= served, "{served} of {due}");
+    let served = load.end().await;
+    assert!((LIMIT - LIMIT / 20..=LIMIT + LIMIT / 20).contains(&served), "{served}");
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ tag_rules:
   - name: canary
     when: 'request.user != "" && sticky(request.user, "canary") < 0.5'
     add: ["canary"]
-  - {name: research, when: 'team.alias == "Research" && team.metadata.tier == "gold"', add: [research]}
+  - {name: research, when: 'team.alias == "Research" && team.metadata.grade == "gold"', add: [research]}
 "#;
 
 fn mock(id: &str, tags: &str) -> String {
@@ -82,7 +82,7 @@ async fn a_share_of_users_goes_to_the_canary_and_stays_there() {
 #[tokio::test]
 async fn rules_know_the_team_of_a_key() {
     let gateway = gateway();
-    let team = json!({"team_id": "r", "team_alias": "Research", "metadata": {"tier": "gold"}});
+    let team = json!({"team_id": "r", "team_alias": "Research", "metadata": {"grade": "gold"}});
     for (team, expected) in [(team, "eu"), (json!({"team_id": "o", "team_alias": "Research"}), "us")] {
         let made = gateway.post("/team/new", &team).send().await.unwrap();
         assert_eq!(made.status(), 200, "{:?}", made.text().await);
@@ -143,8 +143,8 @@ async fn headers_label_what_a_request_costs_and_route_nothing() {
     let label = "x-openwebui-user-email: ada@example.org";
     let began = Instant::now();
     let found = loop {
-        let logs: Value = gateway.get("/spend/logs/v2").send().await.unwrap().json().await.unwrap();
-        let tags = logs["data"][0]["request_tags"].to_string();
+        let logs: Value = gateway.get("/spend/logs").send().await.unwrap().json().await.unwrap();
+        let tags = logs[0]["request_tags"].to_string();
         if tags.contains(label) {
             break tags;
         }

@@ -64,7 +64,7 @@ pub(crate) async fn fetch(
     let left = call.deadline.map(|deadline| deadline.saturating_duration_since(started));
     let limit = left.map_or(silence, |left| left.min(silence));
     let late = |_| Failure::Timeout {
-        limit: silence,
+        limit: call.patience.map_or(silence, |patience| patience.min(silence)),
         taken: started.elapsed(),
         stream: call.stream,
         own: deployment.entry.timeout,

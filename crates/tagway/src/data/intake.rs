@@ -40,7 +40,8 @@ pub(crate) struct Call<'a> {
     /// The client wants the usage of the stream.
     pub(crate) asked_for_usage: bool,
     pub(crate) timeout: Option<Duration>,
-    /// When the client will have no more use for an answer that has not begun.
+    /// How long the client waits for an answer to begin, and until when that is.
+    pub(crate) patience: Option<Duration>,
     pub(crate) deadline: Option<Instant>,
     pub(crate) num_retries: Option<u32>,
     pub(crate) fallbacks: Option<Targets>,
@@ -67,6 +68,7 @@ impl Call<'_> {
             stream: self.stream,
             asked_for_usage: self.asked_for_usage,
             timeout: self.timeout,
+            patience: self.patience,
             deadline: self.deadline,
             num_retries: self.num_retries,
             fallbacks: None,
@@ -151,6 +153,7 @@ pub(crate) fn call<'a>(
         stream,
         asked_for_usage: splice::asked_for_usage(&peek),
         timeout,
+        patience,
         deadline: patience.and_then(|patience| Instant::now().checked_add(patience)),
         num_retries: retries(&peek, headers)?,
         fallbacks: wanted_fallbacks::read(&peek, Known::Fallbacks, "fallbacks")?,

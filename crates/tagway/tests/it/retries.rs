@@ -200,7 +200,11 @@ async fn retries_end_with_the_clients_time() {
     let by_sdk = gateway.chat("m", json!({"tags": ["a"]})).header("x-stainless-read-timeout", "5");
     assert_eq!(error(by_sdk).await.0, 429);
     assert_eq!(limited.hits(), 2);
+    let told = gateway.chat("n", json!({"tags": ["a"]})).header("x-stainless-read-timeout", "0.2");
+    let (status, body) = error(told).await;
+    assert_eq!((status, silent.hits()), (408, 1));
+    assert!(body["error"]["message"].to_string().contains("timeout value=0.2"), "{body}");
     assert_eq!(error(gateway.chat("n", json!({"tags": ["a"], "timeout": 0.3}))).await.0, 408);
-    assert_eq!(silent.hits(), 1, "all the time there was");
+    assert_eq!(silent.hits(), 2, "all the time there was");
     assert!(started.elapsed() < std::time::Duration::from_secs(5), "{:?}", started.elapsed());
 }

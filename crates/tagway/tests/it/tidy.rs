@@ -38,7 +38,8 @@ const LAYERS: &[&[&str]] = &[
 
 /// Modules that only some may import, whatever the rows say.
 const ONLY: &[(&str, &[&str])] = &[
-    ("data", &["boot", "listen"]),
+    // The command line supposes requests, and has them decided as real ones are.
+    ("data", &["boot", "cli", "listen"]),
     ("admin", &["boot", "listen"]),
     ("listen", &["boot"]),
     // The path of requests never waits for a database.

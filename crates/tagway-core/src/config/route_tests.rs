@@ -213,7 +213,7 @@ fn headers(case: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
 }
 
 fn header(case: &mut Draft, name: HeaderName, text: &str, at: &At<'_>, scope: &mut Scope<'_>) {
-    match HeaderValue::from_str(text) {
+    match HeaderValue::from_bytes(text.as_bytes()) {
         Ok(value) => {
             case.request.headers.insert(name, value);
         }

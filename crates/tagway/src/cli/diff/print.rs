@@ -79,6 +79,10 @@ fn smallest<'c>(changes: &[&'c Change]) -> Vec<&'c Change> {
     smallest
 }
 
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
 /// All sets of known tags, in words.
 pub(super) fn compared(space: &Space, compared: &Compared, old: &Side<'_>, new: &Side<'_>) -> String {
     let mut text = String::new();
@@ -104,11 +108,13 @@ pub(super) fn compared(space: &Space, compared: &Compared, old: &Side<'_>, new: 
             let _ = writeln!(text, "      and {more} more, most of them with these and others");
         }
     }
-    let (changed, looked_at) = (compared.changes.len(), compared.looked_at);
-    let (tags, models, size) = (space.tags.len(), space.models.len(), space.size);
+    let looked_at = compared.looked_at;
+    let changed = counted(compared.changes.len(), "change");
+    let (tags, models) = (counted(space.tags.len(), "tag"), counted(space.models.len(), "model"));
     let _ = writeln!(
         text,
-        "{changed} changes in {looked_at} combinations of {models} models and up to {size} of {tags} tags"
+        "{changed} in {looked_at} combinations of {models} and sets of up to {} of {tags}",
+        space.size
     );
     if looked_at < compared.all {
         let _ = writeln!(
@@ -156,7 +162,7 @@ pub(super) fn replayed(replayed: &Replayed, old: &Side<'_>, new: &Side<'_>) -> S
         let tags = kind.tags.iter().map(|(tag, _)| tag.as_str()).collect::<Vec<_>>().join(", ");
         let tags = if tags.is_empty() { "no tags".to_owned() } else { tags };
         let (requests, spend) = (flow.requests, dollars(flow.spend));
-        let _ = writeln!(text, "{} with {tags}: {requests} requests that cost {spend}", kind.model);
+        let _ = writeln!(text, "{} with {tags}: {requests} requests, which cost {spend}", kind.model);
         let would = match moved.would_cost {
             Some((least, most)) if least == most => format!(", and would cost {}", dollars(least)),
             Some((least, most)) => format!(", and would cost {} to {}", dollars(least), dollars(most)),

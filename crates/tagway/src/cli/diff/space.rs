@@ -94,7 +94,9 @@ impl Space {
             sets = sets.saturating_add(of_size);
             of_size = of_size.saturating_mul((self.tags.len() - size) as u128) / (size as u128 + 1);
         }
-        let all = sets.saturating_mul(self.models.len() as u128);
+        // No tags are nobody's.
+        let ways = if self.inherited { sets.saturating_mul(2) - 1 } else { sets };
+        let all = ways.saturating_mul(self.models.len() as u128);
         u64::try_from(all).unwrap_or(u64::MAX)
     }
 
@@ -103,10 +105,13 @@ impl Space {
         let mut compared = Compared { changes: Vec::new(), looked_at: 0, all: self.all() };
         let mut set: Vec<usize> = Vec::new();
         loop {
-            if self.most < compared.looked_at.saturating_add(self.models.len() as u64) {
+            let ways = self.ways(&set);
+            let next = ways.len().saturating_mul(self.models.len()) as u64;
+            if self.most < compared.looked_at.saturating_add(next) {
                 return compared;
             }
-            self.ask(&set, headers, [old, new], &mut compared);
+            compared.looked_at += next;
+            self.ask(&set, ways, headers, [old, new], &mut compared);
             if !self.next(&mut set) {
                 return compared;
             }
@@ -131,10 +136,20 @@ impl Space {
         true
     }
 
-    fn ask(&self, set: &[usize], headers: &HeaderMap, sides: [&Side<'_>; 2], compared: &mut Compared) {
+    /// Whether a set is a caller's, a key's, or both after the other.
+    fn ways(&self, set: &[usize]) -> &'static [bool] {
+        if self.inherited && !set.is_empty() { &[false, true] } else { &[false] }
+    }
+
+    fn ask(
+        &self,
+        set: &[usize],
+        ways: &[bool],
+        headers: &HeaderMap,
+        sides: [&Side<'_>; 2],
+        compared: &mut Compared,
+    ) {
         let tags: Vec<&str> = set.iter().filter_map(|at| self.tags.get(*at)).map(String::as_str).collect();
-        let ways = if self.inherited && !set.is_empty() { &[false, true][..] } else { &[false] };
-        compared.looked_at += self.models.len() as u64;
         for &inherited in ways {
             let own = if inherited { &[][..] } else { &tags[..] };
             let owners = inherited.then(|| supposed::key(tags.iter().map(|tag| (*tag).into()).collect()));

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::gateway::{Gateway, PATIENCE, command, config, deployment};
+use crate::spend::dates;
 
 const ROUTER: &str = "router_settings: {enable_tag_filtering: true, num_retries: 0}\n";
 
@@ -140,18 +141,18 @@ async fn a_log_is_replayed_as_it_was_exported() {
         }
     }
     let two = Two::new(&old(), &new());
-    let began = Instant::now();
+    let (dates, began) = (dates(), Instant::now());
     let log = loop {
-        let log = gateway.get("/spend/logs/v2?format=csv").send().await.unwrap().text().await.unwrap();
+        let log = gateway.get(&format!("/spend/logs/v2?{dates}&format=csv")).send().await.unwrap().text().await.unwrap();
         if log.lines().count() == 7 {
             break log;
         }
         assert!(began.elapsed() < PATIENCE, "{log}");
     };
     std::fs::write(two.file("log.csv"), log).unwrap();
-    let json_log = gateway.get("/spend/logs/v2").send().await.unwrap().text().await.unwrap();
+    let json_log = gateway.get(&format!("/spend/logs/v2?{dates}")).send().await.unwrap().text().await.unwrap();
     std::fs::write(two.file("log.json"), json_log).unwrap();
-    let sums = gateway.get("/spend/export").send().await.unwrap().text().await.unwrap();
+    let sums = gateway.get(&format!("/spend/export?{dates}")).send().await.unwrap().text().await.unwrap();
     std::fs::write(two.file("sums.csv"), sums).unwrap();
     for file in ["log.csv", "log.json", "sums.csv"] {
         let told = two.json(&["--replay", file]);

@@ -59,14 +59,15 @@ cases:
   - {name: not to be used, key: {models: [other]}, expect: {error: {status: 403, reason: model_access}}}
   - {name: undecided, user: strict, expect: {error: {reason: tag_rule, message: "x-site"}}}
   - {name: decided, user: strict, headers: {x-site: ber}, expect: [claude, us]}
-  - {name: by expression, tag_expression: "not us and not client:claude", expect: {error: 401}}
+  - {name: by expression, tag_expression: "not us and not client:claude", expect: eu}
+  - {name: by one that nobody satisfies, tag_expression: "us and region:eu", expect: {error: 401}}
   - {name: nobody left, tags: ["region:eu"], cooling_down: [eu], expect: {error: {status: 429}}}
   - {name: nobody knows it, model: other, expect: {error: {status: 400, message: "model=other"}}}
   - {name: another way, path: /v1/embeddings, expect: us}
 "#;
     let (code, out, err) = test(cases, &[]);
     assert_eq!(code, Some(0), "{out}{err}");
-    assert!(out.ends_with("17 passed, 0 failed\n"), "{out}");
+    assert!(out.ends_with("18 passed, 0 failed\n"), "{out}");
 }
 
 #[test]

@@ -264,12 +264,15 @@ fn expect(case: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
         _ => expecting.1.deployments = Some(ids(&case.known, at, scope)),
     }
     let expected = expecting.1;
-    let serves = expected.deployments.is_some() || !expected.includes.is_empty() || !expected.excludes.is_empty();
+    let serves =
+        expected.deployments.is_some() || !expected.includes.is_empty() || !expected.excludes.is_empty();
     if serves && expected.error.is_some() {
         scope.error(at, "a request that is refused has no deployments: `error` stands without them");
     }
     if expected.deployments.as_ref().is_some_and(Vec::is_empty) {
-        scope.error(at, "no deployments").help("a request that nothing serves is refused: `error: {status: 401}`");
+        scope
+            .error(at, "no deployments")
+            .help("a request that nothing serves is refused: `error: {status: 401}`");
     }
     case.expected = Some(expected);
 }
@@ -307,7 +310,9 @@ fn case(index: usize, at: &At<'_>, defaults: Option<&At<'_>>, file: &mut File, s
     }
     let expected = expected.unwrap_or_default();
     if expected.is_empty() {
-        scope.error(at, "nothing is expected").help("say where it goes: `expect: [ID]`, or `expect: {error: 401}`");
+        scope
+            .error(at, "nothing is expected")
+            .help("say where it goes: `expect: [ID]`, or `expect: {error: 401}`");
     }
     let name = name.unwrap_or_else(|| format!("case {}", index + 1));
     if file.cases.iter().any(|case| case.name == name) {
@@ -335,7 +340,9 @@ pub fn route_tests(path: &Path, host: &dyn Host, known: &[&str]) -> Result<Vec<C
             }
         }
         if file.cases.is_empty() && !scope.report.has_errors() {
-            scope.error(&root, "no cases").help("write `cases:` with `- name: …`, `model: …` and `expect: …`");
+            scope
+                .error(&root, "no cases")
+                .help("write `cases:` with `- name: …`, `model: …` and `expect: …`");
         }
     }
     let failed = scope.report.has_errors();

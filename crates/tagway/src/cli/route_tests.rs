@@ -105,11 +105,13 @@ fn judge(expected: &Expected, told: &Told) -> Vec<Wrong> {
             say(format!("exactly {}", ids.join(", ")), &found);
         }
     }
-    let missing: Vec<&str> = expected.includes.iter().filter(|id| !served.contains(id)).map(|id| &**id).collect();
+    let missing: Vec<&str> =
+        expected.includes.iter().filter(|id| !served.contains(id)).map(|id| &**id).collect();
     if !missing.is_empty() {
         say(format!("{} among them", missing.join(", ")), &found);
     }
-    let extra: Vec<&str> = expected.excludes.iter().filter(|id| served.contains(id)).map(|id| &**id).collect();
+    let extra: Vec<&str> =
+        expected.excludes.iter().filter(|id| served.contains(id)).map(|id| &**id).collect();
     if !extra.is_empty() {
         say(format!("{} not among them", extra.join(", ")), &found);
     } else if !expected.excludes.is_empty() && told.served.is_err() {
@@ -173,7 +175,8 @@ fn in_words(file: &Path, outcomes: &[Outcome]) -> String {
 
 fn in_json(outcomes: &[Outcome]) -> String {
     let shown = |outcome: &Outcome| {
-        let wrong = outcome.wrong.iter().map(|wrong| json!({"expected": wrong.expected, "found": wrong.found}));
+        let wrong =
+            outcome.wrong.iter().map(|wrong| json!({"expected": wrong.expected, "found": wrong.found}));
         let tags = outcome.told.tags.iter().map(|(tag, origins)| json!({"tag": tag, "origins": origins}));
         json!({
             "name": outcome.name,

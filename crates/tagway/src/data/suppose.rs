@@ -14,12 +14,12 @@ use tagway_core::wire::peek::Peek;
 use super::failure::Failure;
 use super::intake::{self, Call};
 use super::{customer, fallback, wanted};
+use crate::access;
 use crate::auth::Caller;
 use crate::call::{self, Route};
 use crate::health::{Board, Failed};
 use crate::route::{Plan, Trail};
 use crate::tags::{self, Asked};
-use crate::access;
 
 /// Cooldowns that are supposed do not end meanwhile.
 const COOLING: Duration = Duration::from_secs(86_400);

@@ -63,7 +63,9 @@ fn route_tests_of_examples_pass_and_fail_when_a_line_is_missing() {
         assert_eq!(whole.status.code(), Some(0), "{}: {}", routes.display(), said(&whole));
         let lines: Vec<&str> = text.lines().collect();
         let significant = |line: &str| {
-            !line.is_empty() && !line.starts_with('#') && !NOT_ABOUT_ROUTING.iter().any(|it| line.starts_with(it))
+            !line.is_empty()
+                && !line.starts_with('#')
+                && !NOT_ABOUT_ROUTING.iter().any(|it| line.starts_with(it))
         };
         for (at, line) in lines.iter().enumerate().filter(|(_, line)| significant(line.trim())) {
             let left: Vec<&str> = [&lines[..at], &lines[at + 1..]].concat();

@@ -16,13 +16,19 @@ fn mock(id: &str, more: &str) -> String {
 }
 
 fn old() -> String {
-    config(&[mock("free", "tags: [free]"), mock("paid", "tags: [paid]"), mock("base", "tags: [default]")], ROUTER)
+    config(
+        &[mock("free", "tags: [free]"), mock("paid", "tags: [paid]"), mock("base", "tags: [default]")],
+        ROUTER,
+    )
 }
 
 /// `paid` has a second deployment, and `free` is gone.
 fn new() -> String {
     let more = format!("{ROUTER}tags: [{{name: 'customer:*', kind: attribution}}]\n");
-    config(&[mock("paid", "tags: [paid]"), mock("more", "tags: [paid]"), mock("base", "tags: [default]")], &more)
+    config(
+        &[mock("paid", "tags: [paid]"), mock("more", "tags: [paid]"), mock("base", "tags: [default]")],
+        &more,
+    )
 }
 
 struct Two {
@@ -143,14 +149,22 @@ async fn a_log_is_replayed_as_it_was_exported() {
     let two = Two::new(&old(), &new());
     let (dates, began) = (dates(), Instant::now());
     let log = loop {
-        let log = gateway.get(&format!("/spend/logs/v2?{dates}&format=csv")).send().await.unwrap().text().await.unwrap();
+        let log = gateway
+            .get(&format!("/spend/logs/v2?{dates}&format=csv"))
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap();
         if log.lines().count() == 7 {
             break log;
         }
         assert!(began.elapsed() < PATIENCE, "{log}");
     };
     std::fs::write(two.file("log.csv"), log).unwrap();
-    let json_log = gateway.get(&format!("/spend/logs/v2?{dates}")).send().await.unwrap().text().await.unwrap();
+    let json_log =
+        gateway.get(&format!("/spend/logs/v2?{dates}")).send().await.unwrap().text().await.unwrap();
     std::fs::write(two.file("log.json"), json_log).unwrap();
     let sums = gateway.get(&format!("/spend/export?{dates}")).send().await.unwrap().text().await.unwrap();
     std::fs::write(two.file("sums.csv"), sums).unwrap();
@@ -161,7 +175,8 @@ async fn a_log_is_replayed_as_it_was_exported() {
         assert_eq!(first["tags"][0]["tag"], "free");
         assert_eq!((&first["requests"], &first["new"]["candidates"]), (&json!(3), &json!(["base"])));
         assert_eq!(first["would_cost"]["least"], first["would_cost"]["most"]);
-        let (spend, would) = (first["spend"].as_f64().unwrap(), first["would_cost"]["least"].as_f64().unwrap());
+        let (spend, would) =
+            (first["spend"].as_f64().unwrap(), first["would_cost"]["least"].as_f64().unwrap());
         // The same model at the same price.
         assert!(0.0 < spend && (spend - would).abs() < 1e-9, "{file}: {first}");
     }
@@ -174,7 +189,9 @@ async fn a_log_is_replayed_as_it_was_exported() {
 fn what_a_team_or_a_rule_gave_is_replayed_as_theirs() {
     let rule = "tag_rules: [{name: r, when: 'team.alias == \"Ops\"', add: [paid]}]\n";
     let with = format!("{}{rule}", old());
-    let row = |tags: Value| json!({"asked_model": "m", "team_alias": "Ops", "tags": tags, "spend": 1.5}).to_string();
+    let row = |tags: Value| {
+        json!({"asked_model": "m", "team_alias": "Ops", "tags": tags, "spend": 1.5}).to_string()
+    };
     // The rule that gave `paid` is gone: so is the tag.
     let two = Two::new(&with, &old());
     std::fs::write(two.file("log"), row(json!([{"tag": "paid", "origin": "rule"}]))).unwrap();

@@ -64,14 +64,14 @@ fn transitions<'c>(changes: &'c [Change], old: &Side<'_>, new: &Side<'_>) -> Vec
 fn smallest<'c>(changes: &[&'c Change]) -> Vec<&'c Change> {
     let mut smallest: Vec<&Change> = Vec::new();
     for change in changes {
-        let holds = |other: &&&Change| {
+        let holds = |other: &&Change| {
             other.inherited == change.inherited && other.tags.iter().all(|tag| change.tags.contains(tag))
         };
         // Small sets come first.
         if SHOWN < smallest.len() {
             break;
         }
-        if smallest.iter().find(|other| holds(other)).is_none() {
+        if !smallest.iter().any(holds) {
             smallest.push(change);
         }
     }
@@ -196,9 +196,8 @@ fn moved(replayed: &Replayed) -> (u64, Nanos) {
 pub(super) fn replayed_json(replayed: &Replayed, old: &Side<'_>, new: &Side<'_>) -> Value {
     let shown = |moved: &Moved| {
         let mut shown = replay::shown(&moved.kind);
-        let would_cost = moved
-            .would_cost
-            .map(|(least, most)| json!({"least": least.dollars(), "most": most.dollars()}));
+        let would_cost =
+            moved.would_cost.map(|(least, most)| json!({"least": least.dollars(), "most": most.dollars()}));
         if let Value::Object(fields) = &mut shown {
             fields.insert("requests".to_owned(), moved.flow.requests.into());
             fields.insert("spend".to_owned(), moved.flow.spend.dollars().into());

@@ -96,8 +96,11 @@ fn tags_of(value: &Value) -> Vec<(String, Option<Origin>)> {
 }
 
 fn origin(name: &str) -> Option<Origin> {
-    use Origin::{Body, Customer, Header, Key, LitellmMetadata, Metadata, Organization, Project, Rule, Team, User};
-    let all = [Header, Body, Metadata, LitellmMetadata, Key, Team, Project, Organization, User, Customer, Rule];
+    use Origin::{
+        Body, Customer, Header, Key, LitellmMetadata, Metadata, Organization, Project, Rule, Team, User,
+    };
+    let all =
+        [Header, Body, Metadata, LitellmMetadata, Key, Team, Project, Organization, User, Customer, Rule];
     all.into_iter().find(|origin| origin.as_str() == name)
 }
 
@@ -119,12 +122,15 @@ fn of_csv(text: &str) -> Result<Vec<Row>, String> {
         names.iter().enumerate().map(|(at, name)| (name.trim(), at)).collect();
     let known = |name: &str| columns.contains_key(name);
     if !(known("asked_model") || known("model_group")) || !known("tags") {
-        return Err("no log of requests: the columns `asked_model` (or `model_group`) and `tags` are needed, \
+        return Err(
+            "no log of requests: the columns `asked_model` (or `model_group`) and `tags` are needed, \
                     as `GET /spend/logs?format=csv` and `GET /spend/export` give them"
-            .to_owned());
+                .to_owned(),
+        );
     }
     let row = |record: &Vec<String>| {
-        let cell = |name: &str| columns.get(name).and_then(|at| record.get(*at)).map_or("", |cell| plain(cell));
+        let cell =
+            |name: &str| columns.get(name).and_then(|at| record.get(*at)).map_or("", |cell| plain(cell));
         let text = |name: &str| cell(name).to_owned();
         let count = |name: &str| cell(name).parse::<u64>().unwrap_or_default();
         let asked = if known("asked_model") { "asked_model" } else { "model_group" };
@@ -200,7 +206,9 @@ mod tests {
     #[test]
     fn json_is_a_list_an_object_with_data_or_lines() {
         let row = r#"{"asked_model":"m","tags":[{"tag":"a","origin":"team"}],"spend":1}"#;
-        for text in [format!("[{row}]"), format!(r#"{{"data":[{row}],"total":1}}"#), format!("{row}\n{row}\n")] {
+        for text in
+            [format!("[{row}]"), format!(r#"{{"data":[{row}],"total":1}}"#), format!("{row}\n{row}\n")]
+        {
             let rows = of_json(&text).unwrap();
             assert_eq!(rows[0].tags, [("a".to_owned(), Some(Origin::Team))]);
         }

@@ -69,11 +69,8 @@ pub(super) fn vocabulary(old: &Side<'_>, new: &Side<'_>, markers: bool) -> Vec<S
             None => tag.to_owned(),
         }));
     }
-    let marked = |name: &String| match markers {
-        true => vec![name.clone(), format!("!{name}"), format!("&{name}")],
-        false => vec![name.clone()],
-    };
-    names.iter().flat_map(marked).collect()
+    let markers = if markers { &["", "!", "&"][..] } else { &[""] };
+    names.iter().flat_map(|name| markers.iter().map(move |marker| format!("{marker}{name}"))).collect()
 }
 
 /// The models that one of the configurations knows, aliases among them.

@@ -13,7 +13,7 @@ use tagway_core::usage::Usage;
 use super::rows::Row;
 use super::side::{Answer, Side};
 use crate::auth::Caller;
-use crate::data::suppose::{self, Refused, Request};
+use crate::data::suppose::{self, Request};
 
 /// What owners can be known by.
 const OWNERS: [Origin; 6] =
@@ -149,7 +149,7 @@ fn decide(kind: &Kind, headers: &HeaderMap, sides: [&Side<'_>; 2]) -> [Answer; 2
     let body = suppose::body_text(path, body);
     match Request::read(&caller, &headers, path, &body) {
         Ok(request) => sides.map(|side| side.answer(&request, &derived)),
-        Err(refused) => [Answer::Refused(Refused::clone(&refused)), Answer::Refused(refused)],
+        Err(refused) => [Answer::Refused(refused.clone()), Answer::Refused(refused)],
     }
 }
 
@@ -179,7 +179,7 @@ fn owners(kind: &Kind) -> Vec<Owner> {
         let mut owner = Owner::new(origin);
         owner.policy.id = id.into();
         owner.policy.tags = tags;
-        owner.alias = Some(alias.into()).filter(|alias: &Box<str>| !alias.is_empty());
+        owner.alias = (!alias.is_empty()).then(|| alias.into());
         Some(owner)
     });
     known.collect()

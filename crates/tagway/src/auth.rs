@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use smallvec::SmallVec;
 use subtle::ConstantTimeEq as _;
 use tagway_core::access::{Policy, Purpose};
+use tagway_core::config::Owner;
 use tagway_core::secret;
 use tagway_core::snapshot::Snapshot;
 use tagway_core::tag::Origin;
@@ -124,6 +125,30 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
+    /// One whom a request is supposed to come from: the bearer of a key with these owners above it, or of the master
+    /// key where there are none.
+    pub(crate) fn supposed(owners: Vec<Owner>) -> Self {
+        let (mut key, mut grants, mut user) = (None, SmallVec::<[Arc<Grant>; 4]>::new(), None);
+        for Owner { policy, alias } in owners {
+            if policy.origin == Origin::Key {
+                key = Some((policy, alias));
+                continue;
+            }
+            if policy.origin == Origin::User {
+                user = Some(policy.id.clone());
+            }
+            grants.push(Arc::new(Grant::supposed(policy, alias)));
+        }
+        if key.is_none() && grants.is_empty() {
+            return Self { who: Who::Master, grants };
+        }
+        const ORDER: [Origin; 5] =
+            [Origin::Team, Origin::Project, Origin::Organization, Origin::User, Origin::Customer];
+        grants.sort_by_key(|grant| ORDER.iter().position(|origin| *origin == grant.policy.origin));
+        let (policy, alias) = key.unwrap_or_else(|| (Owner::new(Origin::Key).policy, None));
+        Self { who: Who::Key(Arc::new(Bearer::supposed(policy, alias, user))), grants }
+    }
+
     /// The policies its requests meet: the key's first, then those of what stands above it.
     pub(crate) fn policies(&self) -> impl Iterator<Item = &Policy> {
         let own = self.bearer().map(|bearer| &bearer.policy);

@@ -109,8 +109,30 @@ fn source(path: &Path, text: String) -> Source {
     Source { path: path.to_owned(), text, secrets: Vec::new(), parsed: false }
 }
 
-/// Parses one file; reports what is wrong with its form.
+/// Reads a file that includes none and begins with `section`.
+pub(super) fn one(
+    path: &Path,
+    read: &dyn Fn(&Path) -> io::Result<String>,
+    section: &str,
+    scope: &mut Scope<'_>,
+) -> Option<Node> {
+    match read(path) {
+        Ok(text) => parse(path, text, section, scope),
+        Err(error) => {
+            scope.report.sources.push(source(path, String::new()));
+            scope.report.error(Mark::default(), "", format!("cannot be read: {error}"));
+            None
+        }
+    }
+}
+
+/// Parses a file of a configuration.
 fn document(path: &Path, text: String, scope: &mut Scope<'_>) -> Option<Node> {
+    parse(path, text, "model_list", scope)
+}
+
+/// Parses one file; reports what is wrong with its form.
+fn parse(path: &Path, text: String, section: &str, scope: &mut Scope<'_>) -> Option<Node> {
     let file = scope.report.sources.len();
     let parsed = yaml::parse(file, &text);
     scope.report.sources.push(Source {
@@ -131,11 +153,11 @@ fn document(path: &Path, text: String, scope: &mut Scope<'_>) -> Option<Node> {
             scope
                 .report
                 .error(Mark { file, ..Mark::default() }, "", "the file is empty")
-                .help("begin with `model_list:`");
+                .help(format!("begin with `{section}:`"));
             None
         }
         Some(node) => {
-            let message = format!("must be a map of sections such as `model_list`, not {}", node.what());
+            let message = format!("must be a map of sections such as `{section}`, not {}", node.what());
             scope.report.error(node.mark, "", message);
             None
         }
@@ -143,7 +165,7 @@ fn document(path: &Path, text: String, scope: &mut Scope<'_>) -> Option<Node> {
             scope
                 .report
                 .error(Mark { file, ..Mark::default() }, "", "the file is empty")
-                .help("begin with `model_list:`");
+                .help(format!("begin with `{section}:`"));
             None
         }
         None => None,

@@ -93,13 +93,20 @@ pub(super) struct Scope<'h> {
     env: &'h dyn Fn(&str) -> Option<String>,
     /// `environment_variables` of the file: they go before the process's own, as in LiteLLM.
     variables: HashMap<String, String>,
+    /// Whether what is read has the sections of a configuration.
+    has_homes: bool,
 }
 
 const PREFIX: &str = "os.environ/";
 
 impl<'h> Scope<'h> {
     pub(super) fn new(report: Report, env: &'h dyn Fn(&str) -> Option<String>) -> Self {
-        Self { report, env, variables: HashMap::new() }
+        Self { report, env, variables: HashMap::new(), has_homes: true }
+    }
+
+    /// For a file that is no configuration: nothing belongs under a section of one.
+    pub(super) fn without_homes(self) -> Self {
+        Self { has_homes: false, ..self }
     }
 
     pub(super) fn set_variable(&mut self, name: &str, value: String) {
@@ -164,7 +171,7 @@ impl<'h> Scope<'h> {
 
     fn unknown_key(&mut self, at: &At<'_>, key: &str, known: impl Iterator<Item = &'static str>) {
         let near = nearest(key, known);
-        let home = homes::of(key);
+        let home = homes::of(key).filter(|_| self.has_homes);
         // A key may be a value that slipped: it is shown only when it looks like a key.
         let shown = if mask::looks_secret(key) { "***" } else { key };
         let said = self.error_at_key(at, format!("unknown key `{shown}`"));

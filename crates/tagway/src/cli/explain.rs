@@ -4,23 +4,20 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
 
 use clap::Args;
-use tagway_core::config;
-use tagway_core::snapshot::Snapshot;
-use tagway_core::tag::{Expression, Origin, RequestTags};
+use http::{HeaderName, HeaderValue, header};
+use serde_json::{Value, json};
+use tagway_core::config::Supposed;
+use tagway_core::tag::Expression;
 
-use super::{fail, remote, words};
-use crate::health::Board;
-use crate::host::System;
-use crate::route::{self, Trail, Wanted};
+use super::{fail, remote, supposed, words};
 
 /// A request in question.
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
     /// A request that a running gateway has answered, by its `x-litellm-call-id`.
-    #[arg(long, conflicts_with_all = ["config", "model", "tags", "inherited_tags", "tag_expression", "user_agent"])]
+    #[arg(long, conflicts_with_all = ["config", "model", "tags", "inherited_tags", "tag_expression", "user_agent", "header", "message", "user"])]
     call_id: Option<String>,
     /// LiteLLM's config.yaml.
     #[arg(short, long, required_unless_present = "call_id")]
@@ -40,6 +37,15 @@ pub(crate) struct ExplainArgs {
     /// The User-Agent header.
     #[arg(long)]
     user_agent: Option<String>,
+    /// Another header, which rules may ask for; may be repeated.
+    #[arg(long, value_name = "NAME:VALUE", value_parser = header_of)]
+    header: Vec<(HeaderName, HeaderValue)>,
+    /// What the user says in the request; may be repeated.
+    #[arg(long, value_name = "TEXT")]
+    message: Vec<String>,
+    /// The end user that the request names.
+    #[arg(long)]
+    user: Option<String>,
     #[command(flatten)]
     gateway: remote::Gateway,
     /// How to print it.
@@ -51,6 +57,14 @@ pub(crate) struct ExplainArgs {
 enum Format {
     Text,
     Json,
+}
+
+/// A header as an argument gives it.
+pub(super) fn header_of(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let (name, value) = text.split_once(':').ok_or("write NAME:VALUE")?;
+    let name = name.trim().parse::<HeaderName>().map_err(|_| format!("`{name}` is no name of a header"))?;
+    let value = HeaderValue::from_bytes(value.trim().as_bytes());
+    Ok((name, value.map_err(|_| "no header can hold this value")?))
 }
 
 /// Explains: exit code 0 when some deployment may serve, 1 when none may, 2 when the question is wrong.
@@ -77,47 +91,75 @@ fn answered(args: &ExplainArgs, call: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// The request that the arguments tell of.
+fn question(args: &ExplainArgs, model: &str) -> Result<Supposed, String> {
+    let mut asked = supposed::plain(model);
+    let list = |lists: &[String]| {
+        let tags = lists.iter().flat_map(|list| list.split(',')).map(str::trim);
+        tags.filter(|tag| !tag.is_empty()).map(Box::from).collect::<Vec<Box<str>>>()
+    };
+    let inherited = list(&args.inherited_tags);
+    if !inherited.is_empty() {
+        asked.owners.push(supposed::key(inherited));
+    }
+    asked.headers.extend(args.header.iter().cloned().map(|(name, value)| (Some(name), value)));
+    let value = |text: &str, flag: &str| {
+        HeaderValue::from_bytes(text.as_bytes()).map_err(|_| format!("{flag}: no header can hold this"))
+    };
+    if !args.tags.is_empty() {
+        asked.headers.insert("x-litellm-tags", value(&args.tags.join(","), "--tags")?);
+    }
+    if let Some(agent) = &args.user_agent {
+        asked.headers.insert(header::USER_AGENT, value(agent, "--user-agent")?);
+    }
+    if let Some(text) = &args.tag_expression {
+        Expression::parse(text).map_err(|error| format!("--tag-expression: {error}"))?;
+        asked.body.insert("tag_expression".to_owned(), text.as_str().into());
+    }
+    if let Some(user) = &args.user {
+        asked.body.insert("user".to_owned(), user.as_str().into());
+    }
+    let said = args.message.iter().map(|text| json!({"role": "user", "content": text}));
+    asked.body.insert("messages".to_owned(), said.collect());
+    Ok(asked)
+}
+
 fn decided(args: &ExplainArgs, config: &Path, model: &str) -> ExitCode {
-    let loaded = match config::load(config, &System) {
-        Ok(loaded) => loaded,
-        Err(problems) => return fail(&problems.to_string(), 2),
-    };
-    let snapshot = match Snapshot::compile(loaded.config) {
+    let snapshot = match supposed::snapshot(config) {
         Ok(snapshot) => snapshot,
-        Err(unusable) => return fail(&unusable.to_string(), 2),
+        Err(problems) => return fail(&problems, 2),
     };
-    let expression = match args.tag_expression.as_deref().map(Expression::parse).transpose() {
-        Ok(expression) => expression,
-        Err(error) => return fail(&format!("--tag-expression: {error}"), 2),
+    let asked = match question(args, model) {
+        Ok(asked) => asked,
+        Err(wrong) => return fail(&wrong, 2),
     };
-    let mut tags = RequestTags::default();
-    args.inherited_tags
-        .iter()
-        .flat_map(|list| list.split(','))
-        .for_each(|tag| tags.push(tag.trim(), Origin::Key));
-    args.tags.iter().for_each(|list| tags.push_header(list));
-    let now = Instant::now();
-    let board = Board::new(&snapshot, None, now);
-    let expression = expression.as_ref().map(|expression| (expression, Origin::Body));
-    let wanted = Wanted {
-        expressions: expression.as_slice(),
-        user_agent: args.user_agent.as_deref(),
-        ..Wanted::new(model, &tags)
-    };
-    let mut trail: Trail = Some(Vec::new());
-    let planned = route::plan(&snapshot, &board, &wanted, now, &mut trail);
-    let hop = trail.into_iter().flatten().next();
-    let text = match (args.format, &hop) {
-        (Format::Json, _) => serde_json::to_string_pretty(&hop).unwrap_or_default(),
-        (Format::Text, Some(hop)) => {
-            serde_json::to_value(hop).map(|hop| words::decision(&hop)).unwrap_or_default()
-        }
-        (Format::Text, None) => String::new(),
+    let told = supposed::decide(&snapshot, asked);
+    let hops = told.hops();
+    let text = match args.format {
+        Format::Json => format!("{:#}", shown(&hops, told.error())),
+        Format::Text => hops.iter().map(words::decision).collect::<Vec<_>>().join("\n"),
     };
     // A closed pipe is the reader's wish.
     let _ = writeln!(std::io::stdout(), "{text}");
-    match planned {
+    match told.served {
         Ok(_) => ExitCode::SUCCESS,
-        Err(no_route) => fail(&no_route.to_string(), 1),
+        Err(refused) => fail(&refused.message, 1),
     }
+}
+
+/// The decision about the group that was asked for, with those about its fallbacks, and the refusal.
+fn shown(hops: &[Value], error: Value) -> Value {
+    let (mut shown, fallbacks) = match hops {
+        [first, fallbacks @ ..] => (first.clone(), fallbacks),
+        [] => (json!({}), hops),
+    };
+    if let Value::Object(fields) = &mut shown {
+        if !fallbacks.is_empty() {
+            fields.insert("fallbacks".to_owned(), fallbacks.into());
+        }
+        if !error.is_null() {
+            fields.insert("error".to_owned(), error);
+        }
+    }
+    shown
 }

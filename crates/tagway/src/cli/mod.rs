@@ -2,9 +2,13 @@
 //! configuration without serving it, or manage a gateway that runs.
 
 mod check;
+mod diff;
 mod explain;
+mod junit;
 mod migrate;
 mod remote;
+mod route_tests;
+mod supposed;
 mod words;
 
 use std::io::Write as _;
@@ -32,6 +36,10 @@ enum Command {
     Check(check::CheckArgs),
     /// Explain where a request would go, and why.
     Explain(explain::ExplainArgs),
+    /// Test whether requests go where a file says they do.
+    Test(route_tests::TestArgs),
+    /// Show which requests a change of the configuration sends elsewhere.
+    Diff(diff::DiffArgs),
     /// Bring the store up to date, as every start does.
     Migrate(migrate::MigrateArgs),
     /// Manage virtual keys of a running gateway.
@@ -125,6 +133,8 @@ pub(crate) fn run() -> ExitCode {
     match cli.command {
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Explain(args)) => explain::run(&args),
+        Some(Command::Test(args)) => route_tests::run(&args),
+        Some(Command::Diff(args)) => diff::run(&args),
         Some(Command::Migrate(args)) => migrate::run(args),
         Some(Command::Key(asked)) => remote::run(&asked),
         Some(Command::Team(asked)) => remote::run(&asked),

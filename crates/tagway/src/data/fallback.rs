@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde_json::{Map, Value};
 use tagway_core::config::Router;
+use tagway_core::snapshot::Snapshot;
 use tagway_core::strategy::Strategy;
 use tagway_core::wire::json::text_of;
 use tagway_core::wire::peek::Peek;
@@ -19,6 +20,7 @@ use super::{budgets, retry, stick};
 use crate::access;
 use crate::accounts::Holds;
 use crate::auth::Caller;
+use crate::health::Board;
 use crate::route::{self, NoRoute, Plan, Trail, Wanted};
 
 /// Serves a call by the group it names, or by one of its fallbacks.
@@ -38,15 +40,8 @@ pub(crate) async fn run<'s>(
     if call.disable_fallbacks || !failure.may_fall_back() {
         return Err(failure);
     }
-    let most = usize::try_from(router.max_fallbacks).unwrap_or(usize::MAX);
     let mut last = None;
-    for Target { model, fields } in targets(router, wanted.model, call, &failure)
-        .iter()
-        .filter(|target| target.model != wanted.model || !target.fields.is_empty())
-        // What the caller may not use is no fallback for it.
-        .filter(|target| access::check(around.snapshot, caller, &target.model).is_ok())
-        .take(most)
-    {
+    for Target { model, fields } in &usable(around.snapshot, caller, wanted.model, call, &failure) {
         // LiteLLM counts how deep fallbacks are nested, not how many were tried.
         tries.fallbacks = 1;
         // What may be chosen is decided anew, with the same tags, in the other group.
@@ -66,6 +61,53 @@ pub(crate) async fn run<'s>(
     }
     let forbidden = call.fallbacks.as_ref().is_some_and(Targets::is_empty);
     tries.about_fallbacks = Some(about(router, last, forbidden));
+    Err(failure)
+}
+
+/// The targets for a failure that the caller may use, as many as are tried.
+fn usable(
+    snapshot: &Snapshot,
+    caller: &Caller,
+    model: &str,
+    call: &Call<'_>,
+    failure: &Failure,
+) -> Vec<Target> {
+    let router = &snapshot.config.router;
+    let mut targets = targets(router, model, call, failure);
+    targets.retain(|target| target.model != model || !target.fields.is_empty());
+    // What the caller may not use is no fallback for it.
+    targets.retain(|target| access::check(snapshot, caller, &target.model).is_ok());
+    targets.truncate(usize::try_from(router.max_fallbacks).unwrap_or(usize::MAX));
+    targets
+}
+
+/// Where a call would be served if whatever is called answered: by the group it names, or by the first of its fallbacks
+/// that its tags allow.
+///
+/// # Errors
+/// No group may serve it.
+pub(super) fn planned<'s>(
+    snapshot: &'s Snapshot,
+    board: &Board,
+    caller: &Caller,
+    wanted: &Wanted<'_>,
+    call: &Call<'_>,
+    trail: &mut Trail,
+) -> Result<Plan<'s>, Failure> {
+    let now = Instant::now();
+    let failure = match plan(snapshot, board, wanted, call, now, trail) {
+        Ok(plan) => return Ok(plan),
+        Err(failure) => failure,
+    };
+    if call.disable_fallbacks || !failure.may_fall_back() {
+        return Err(failure);
+    }
+    for target in usable(snapshot, caller, wanted.model, call, &failure) {
+        let wanted = Wanted { model: access::meant(caller, &target.model), ..*wanted };
+        if let Ok(plan) = plan(snapshot, board, &wanted, call, now, trail) {
+            return Ok(plan);
+        }
+    }
     Err(failure)
 }
 
@@ -104,6 +146,20 @@ fn about(router: &Router, last: Option<String>, forbidden: bool) -> String {
     )
 }
 
+fn plan<'s>(
+    snapshot: &'s Snapshot,
+    board: &Board,
+    wanted: &Wanted<'_>,
+    call: &Call<'_>,
+    now: Instant,
+    trail: &mut Trail,
+) -> Result<Plan<'s>, Failure> {
+    route::plan(snapshot, board, wanted, now, trail).map_err(|no_route| match no_route {
+        NoRoute::UnknownModel { model } => Failure::UnknownModel { route: call.endpoint.path(), model },
+        other => other.into(),
+    })
+}
+
 async fn hop<'s>(
     around: &Around<'s>,
     caller: &Caller,
@@ -113,15 +169,7 @@ async fn hop<'s>(
     tries: &mut Tries,
 ) -> Result<(Plan<'s>, Reply), Failure> {
     let now = Instant::now();
-    let plan =
-        route::plan(around.snapshot, around.board, wanted, now, trail).map_err(
-            |no_route| match no_route {
-                NoRoute::UnknownModel { model } => {
-                    Failure::UnknownModel { route: call.endpoint.path(), model }
-                }
-                other => other.into(),
-            },
-        )?;
+    let plan = plan(around.snapshot, around.board, wanted, call, now, trail)?;
     retry::count(around, &plan, now);
     let model = around.snapshot.meant(wanted.model);
     let mut left = plan.candidates.clone();

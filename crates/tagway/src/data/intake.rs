@@ -178,7 +178,8 @@ pub(crate) fn call<'a>(
     Ok((call, asked))
 }
 
-fn required(endpoint: Endpoint) -> Option<(&'static str, Known)> {
+/// The field that a request to an endpoint must have.
+pub(super) fn required(endpoint: Endpoint) -> Option<(&'static str, Known)> {
     match endpoint {
         Endpoint::Chat => Some(("messages", Known::Messages)),
         Endpoint::Completions => Some(("prompt", Known::Prompt)),

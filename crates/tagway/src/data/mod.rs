@@ -34,6 +34,8 @@ mod room;
 mod settle;
 mod stick;
 mod stream;
+pub(crate) mod suppose;
 mod texts;
 pub(crate) mod upstream;
+mod wanted;
 mod wanted_fallbacks;

@@ -7,9 +7,8 @@ use std::time::Instant;
 use http::{Request, Response, request};
 use hyper::body::Incoming;
 use smallvec::SmallVec;
-use tagway_core::access::{Policy, Purpose, TagForbidden};
+use tagway_core::access::Purpose;
 use tagway_core::config::Rates;
-use tagway_core::tag::{Expression, Origin};
 use tagway_core::wire::peek::Peek;
 
 use super::answer::{self, Body};
@@ -21,15 +20,15 @@ use super::fallback;
 use super::record::Record;
 use super::texts::Keep;
 use super::upstream::Pool;
-use super::{admit, customer, intake, rates, settle};
-use crate::auth::{Caller, Presented};
+use super::{admit, customer, intake, rates, settle, wanted};
+use crate::auth::Presented;
 use crate::call::Route;
 use crate::directory::Directory;
 use crate::ledger::Writer;
 use crate::live::{Current, Live};
 use crate::meter::NamedMeters;
 use crate::metrics::Meter;
-use crate::route::{Trail, Wanted};
+use crate::route::Trail;
 use crate::seen::Notes;
 use crate::tags::Asked;
 use crate::{access, auth, tags};
@@ -130,18 +129,9 @@ async fn proceed(
     };
     record.permits =
         rates::admit(&caller, access::meant(&caller, &model), &tags, &limited, record.began).await?;
-    let regions: SmallVec<[&str; 2]> =
-        caller.policies().filter_map(|policy| policy.region.as_deref()).collect();
-    let wanted = Wanted {
-        model: access::meant(&caller, &model),
-        tags: &tags,
-        expressions: &expressions(&caller, call.expression.as_ref())?,
-        turn_on: caller.policies().any(|policy| policy.tag_filtering),
-        // The key's tier goes before its team's.
-        tier: caller.policies().find_map(|policy| policy.tier),
-        regions: &regions,
-        user_agent: intake::user_agent(&head.headers),
-    };
+    let regions = wanted::regions(&caller);
+    let expressions = wanted::expressions(&caller, call.expression.as_ref())?;
+    let wanted = wanted::of(&caller, &model, &tags, &expressions, &regions, &head.headers);
     let Current { board, capacity, .. } = current;
     let named = if capacity.limits_tags() || table.limits_place_tags() {
         rates::names(&tags, limited.prefix)
@@ -171,23 +161,4 @@ async fn proceed(
     let (plan, reply) = served?;
     record.served(&plan, &reply);
     Ok(answer::build(&around, &plan, reply, record, trail, Instant::now()))
-}
-
-/// The expressions that hold for a request: the caller's, and those it inherits.
-fn expressions<'a>(
-    caller: &'a Caller,
-    own: Option<&'a Expression>,
-) -> Result<SmallVec<[(&'a Expression, Origin); 2]>, Failure> {
-    let mut all = SmallVec::new();
-    if let Some(own) = own {
-        // It names tags, too.
-        if let Some(policy) = caller.policies().find(|policy| !policy.allow_client_tags) {
-            let owner = policy.origin.as_str();
-            return Err(TagForbidden::All { tag: "tag_expression".to_owned(), owner }.into());
-        }
-        all.push((own, Origin::Body));
-    }
-    let inherited = |policy: &'a Policy| Some((policy.expression.as_ref()?, policy.origin));
-    all.extend(caller.policies().filter_map(inherited));
-    Ok(all)
 }

@@ -32,6 +32,19 @@ pub(crate) struct Grant {
 }
 
 impl Grant {
+    /// An owner nobody has stored, that a request is supposed to be made under.
+    pub(crate) fn supposed(policy: Policy, alias: Option<Box<str>>) -> Self {
+        Self {
+            policy,
+            alias,
+            limits: Box::default(),
+            purse: Purse::default(),
+            budget: None,
+            version: 0,
+            organization: None,
+        }
+    }
+
     /// Its name for people.
     pub(crate) fn alias(&self) -> Option<&str> {
         self.alias.as_deref()
@@ -127,6 +140,30 @@ impl Bearer {
             project,
             organization,
             user,
+        }
+    }
+
+    /// A key nobody has stored, that a request is supposed to be made with.
+    pub(crate) fn supposed(policy: Policy, alias: Option<Box<str>>, user_id: Option<Box<str>>) -> Self {
+        Self {
+            id: policy.id.clone(),
+            alias,
+            name: Box::default(),
+            token: Box::default(),
+            user_id,
+            team_id: None,
+            max_budget: None,
+            purse: Purse::default(),
+            headers: Vec::new(),
+            version: 0,
+            policy,
+            limits: Box::default(),
+            budget: None,
+            ends: None,
+            team: None,
+            project: None,
+            organization: None,
+            user: None,
         }
     }
 

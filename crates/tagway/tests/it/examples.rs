@@ -1,5 +1,5 @@
-//! Every file of `examples/` is one that tagway finds nothing to say about, and every `curl` command in its head
-//! does what the head says.
+//! Every file of `examples/` is one that tagway finds nothing to say about, every `curl` command in its head does what the
+//! head says, and its route tests pass, and would not if a line of it were missing.
 
 use std::path::{Path, PathBuf};
 
@@ -45,6 +45,48 @@ async fn commands_in_the_heads_of_examples_do_what_they_say() {
             assert!(expected.split(" or ").any(|one| one == got), "{at}: expected {expected}, got {got}");
         }
     }
+}
+
+/// Lines without a part in routing: what a mock says, where a provider would be, who may call, what people read.
+const NOT_ABOUT_ROUTING: [&str; 4] = ["mock_response:", "api_base:", "master_key:", "description:"];
+
+#[test]
+fn route_tests_of_examples_pass_and_fail_when_a_line_is_missing() {
+    let mut tried = 0;
+    for file in examples() {
+        let routes = file.parent().unwrap().join("routes").join(file.file_name().unwrap());
+        if !routes.exists() {
+            continue;
+        }
+        let text = std::fs::read_to_string(&file).unwrap();
+        let whole = tested(&routes, &text);
+        assert_eq!(whole.status.code(), Some(0), "{}: {}", routes.display(), said(&whole));
+        let lines: Vec<&str> = text.lines().collect();
+        let significant = |line: &str| {
+            !line.is_empty()
+                && !line.starts_with('#')
+                && !NOT_ABOUT_ROUTING.iter().any(|it| line.starts_with(it))
+        };
+        for (at, line) in lines.iter().enumerate().filter(|(_, line)| significant(line.trim())) {
+            let left: Vec<&str> = [&lines[..at], &lines[at + 1..]].concat();
+            let broken = tested(&routes, &left.join("\n"));
+            let at = format!("{}:{}: `{}`", file.display(), at + 1, line.trim());
+            assert!(matches!(broken.status.code(), Some(1 | 2)), "{at} is missing, and no test fails");
+            tried += 1;
+        }
+    }
+    assert!(100 < tried, "{tried} lines");
+}
+
+fn tested(routes: &Path, config: &str) -> std::process::Output {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config.yaml");
+    std::fs::write(&file, config).unwrap();
+    command().arg("test").arg(routes).arg("--config").arg(&file).output().unwrap()
+}
+
+fn said(output: &std::process::Output) -> String {
+    String::from_utf8_lossy(&[&*output.stdout, &*output.stderr].concat()).into_owned()
 }
 
 fn examples() -> Vec<PathBuf> {

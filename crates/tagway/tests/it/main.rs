@@ -51,6 +51,8 @@ mod reach;
 mod reload;
 mod retries;
 mod roles;
+mod route_diff;
+mod route_tests;
 mod routing;
 mod rules;
 mod spend;

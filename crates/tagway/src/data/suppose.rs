@@ -1,0 +1,156 @@
+//! A request that nobody has sent: read, labelled and decided as a real one is, and then not made. For questions about a
+//! configuration; knows no budgets and limits, and no deployment answers or fails.
+
+use std::borrow::Cow;
+use std::time::{Duration, Instant};
+
+use http::{HeaderMap, StatusCode};
+use serde_json::{Map, Value};
+use tagway_core::fault::Cooling;
+use tagway_core::snapshot::{DeploymentId, Endpoint, Snapshot};
+use tagway_core::tag::RequestTags;
+use tagway_core::wire::peek::Peek;
+
+use super::failure::Failure;
+use super::intake::{self, Call};
+use super::{customer, fallback, wanted};
+use crate::access;
+use crate::auth::Caller;
+use crate::call::{self, Route};
+use crate::health::{Board, Failed};
+use crate::route::{Plan, Trail};
+use crate::tags::{self, Asked};
+
+/// Cooldowns that are supposed do not end meanwhile.
+const COOLING: Duration = Duration::from_secs(86_400);
+
+/// A configuration that is asked, and how its deployments are.
+pub(crate) struct Ground<'s> {
+    pub(crate) snapshot: &'s Snapshot,
+    board: Board,
+}
+
+impl<'s> Ground<'s> {
+    /// One with these deployments cooling down, and all others well.
+    pub(crate) fn new(snapshot: &'s Snapshot, cooling: &[String]) -> Self {
+        let now = Instant::now();
+        let board = Board::new(snapshot, None, now);
+        let failed = Failed { cooling: Cooling::AtOnce, time: COOLING, weak: false };
+        for (deployment, at) in snapshot.deployments.iter().zip(0..) {
+            if cooling.contains(&deployment.entry.info.id) {
+                board.failed(DeploymentId(at), None, &failed, now);
+            }
+        }
+        Self { snapshot, board }
+    }
+}
+
+/// The path of a request that names none.
+pub(crate) const PATH: &str = "/v1/chat/completions";
+
+/// The text of a body: what the path's endpoint demands is there, empty where nothing is said.
+pub(crate) fn body_text(path: &str, mut body: Map<String, Value>) -> String {
+    if let Some(Route { endpoint, .. }) = call::recognise(path)
+        && let Some((field, _)) = intake::required(endpoint)
+    {
+        let nothing = if endpoint == Endpoint::Chat { Value::Array(Vec::new()) } else { "".into() };
+        body.entry(field).or_insert(nothing);
+    }
+    Value::Object(body).to_string()
+}
+
+/// A request as it was read.
+pub(crate) struct Request<'a> {
+    caller: &'a Caller,
+    headers: &'a HeaderMap,
+    path: &'a str,
+    call: Call<'a>,
+    model: Cow<'a, str>,
+    customer: Option<Cow<'a, str>>,
+}
+
+impl<'a> Request<'a> {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// It cannot be one: the path calls no model, the body holds what it cannot hold, or no model is named.
+    pub(crate) fn read(
+        caller: &'a Caller,
+        headers: &'a HeaderMap,
+        path: &'a str,
+        body: &'a str,
+    ) -> Result<Self, Refused> {
+        let Some(Route { endpoint, model }) = call::recognise(path) else {
+            return Err(Refused::no_call(path));
+        };
+        let peek = Peek::read(body.as_bytes()).map_err(Failure::Unreadable)?;
+        let (call, model) = intake::call(endpoint, model.as_deref(), headers, peek)?;
+        let customer = customer::of(headers, &call.peek);
+        let unnamed = || Failure::UnknownModel { route: endpoint.path(), model: "None".to_owned() };
+        let model = model.ok_or_else(unnamed)?;
+        Ok(Self { caller, headers, path, call, model, customer })
+    }
+
+    /// The same request for another model.
+    pub(crate) fn ask_for(&mut self, model: &'a str) {
+        self.model = Cow::Borrowed(model);
+    }
+
+    /// Its tags, from everywhere.
+    ///
+    /// # Errors
+    /// The caller may not use the model or send such a tag, or a rule denies what it cannot judge.
+    pub(crate) fn tags<'t>(&'t self, ground: &'t Ground<'_>) -> Result<RequestTags<'t>, Refused> {
+        let named = self.call.named_fallbacks(&self.model);
+        for model in named.iter().map(String::as_str).chain([&*self.model]) {
+            access::check(ground.snapshot, self.caller, model).map_err(Failure::from)?;
+        }
+        let asked = Asked {
+            caller: self.caller,
+            headers: self.headers,
+            peek: &self.call.peek,
+            path: self.path,
+            model: &self.model,
+            stream: self.call.stream,
+            customer: self.customer.as_deref(),
+        };
+        Ok(tags::resolve(&ground.snapshot.config, &asked, self.call.endpoint).map_err(Failure::from)?)
+    }
+
+    /// Which deployments may serve it with these tags.
+    ///
+    /// # Errors
+    /// None may.
+    pub(crate) fn plan<'g>(
+        &self,
+        ground: &'g Ground<'_>,
+        tags: &RequestTags<'_>,
+        trail: &mut Trail,
+    ) -> Result<Plan<'g>, Refused> {
+        let regions = wanted::regions(self.caller);
+        let expressions = wanted::expressions(self.caller, self.call.expression.as_ref())?;
+        let wanted = wanted::of(self.caller, &self.model, tags, &expressions, &regions, self.headers);
+        Ok(fallback::planned(ground.snapshot, &ground.board, self.caller, &wanted, &self.call, trail)?)
+    }
+}
+
+/// How a request is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) status: StatusCode,
+    pub(crate) reason: Option<&'static str>,
+    pub(crate) message: String,
+}
+
+impl Refused {
+    fn no_call(path: &str) -> Self {
+        let message = format!("{path} calls no model.");
+        Self { status: StatusCode::NOT_FOUND, reason: None, message }
+    }
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        Self { status: failure.status(), reason: failure.reason(), message: failure.to_string() }
+    }
+}

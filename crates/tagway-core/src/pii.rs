@@ -129,9 +129,9 @@ impl<'t> Run<'t> {
             return self.iban().then_some(Pii::Iban);
         }
         let after = self.text.get(self.end).copied().unwrap_or(b' ');
-        let apart = !(after.is_ascii_alphabetic() || after == b'_' || after == b'=' || after == b'%')
-            && !matches!(before, b'_' | b'=' | b'/' | b'#' | b'$' | b',' | b'.' | b'%' | b'&');
-        if !apart {
+        let is_part =
+            after.is_ascii_alphabetic() || b"_=%".contains(&after) || b"_=/#$,.%&".contains(&before);
+        if is_part {
             return None;
         }
         if self.ssn() {
@@ -174,11 +174,7 @@ impl<'t> Run<'t> {
     fn card(&self) -> bool {
         let Some(groups) = self.groups(b" -") else { return false };
         let count = self.digits().count();
-        let shape = match groups.as_slice() {
-            [_] => true,
-            [4, 4, 4, 4] | [4, 6, 5] | [4, 6, 4] | [4, 4, 4, 4, 3] => true,
-            _ => false,
-        };
+        let shape = matches!(groups.as_slice(), [_] | [4, 4, 4, 4] | [4, 6, 5] | [4, 6, 4] | [4, 4, 4, 4, 3]);
         let mut digits = self.digits();
         let mut first =
             |count: usize| digits.by_ref().take(count).fold(0_u32, |sum, digit| sum * 10 + u32::from(digit));
@@ -274,7 +270,7 @@ fn luhn(digits: impl DoubleEndedIterator<Item = u8>) -> bool {
             (_, double) => double / 10 + double % 10,
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// ISO 7064: the country and the check digits go to the end, letters count from ten, and one is left of 97.

@@ -142,7 +142,7 @@ fn everything_that_works_is_read() {
         (Some(Nanos(500_000_000)), Some("free-tier"))
     );
     let kinds: Vec<TagKind> = config.tags.iter().map(|tag| tag.kind).collect();
-    assert_eq!(kinds, [TagKind::Both, TagKind::Attribution]);
+    assert_eq!(kinds, [TagKind::Both, TagKind::Attribution, TagKind::Attribution]);
     let notes: Vec<String> = loaded.notes.iter().map(|note| note.to_string()).collect();
     insta::assert_snapshot!(notes.join("\n"));
 }

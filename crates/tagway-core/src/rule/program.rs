@@ -184,8 +184,7 @@ impl Bool {
             Self::OneOf(text, all) => text.with(facts, tag, |text| Ok(all.iter().any(|one| **one == *text))),
             Self::NumberOneOf(number, all) => {
                 let number = number.value(facts, tag)?;
-                #[expect(clippy::float_cmp, reason = "CEL compares so")]
-                Ok(all.iter().any(|one| *one == number))
+                Ok(all.contains(&number))
             }
             Self::HasTag(of, text) => text.with(facts, tag, |text| {
                 let mut found = false;

@@ -28,6 +28,7 @@ fn is_long() -> bool {
 }
 
 /// Prints a figure of a long run.
+#[expect(clippy::print_stderr, reason = "figures are what a long run is for")]
 fn tell(figure: &str) {
     if is_long() {
         eprintln!("chaos: {figure}");

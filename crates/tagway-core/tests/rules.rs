@@ -64,8 +64,9 @@ impl Facts for Request {
     }
 }
 
-fn holds(text: &str) -> bool {
-    Program::compile(text).unwrap_or_else(|bad| panic!("{text}: {bad:?}")).holds(&Request::default()).unwrap()
+/// Whether a sound condition holds for the request that all tests know.
+fn holds(text: &str) -> Option<bool> {
+    Program::compile(text).ok()?.holds(&Request::default()).ok()
 }
 
 #[test]
@@ -87,8 +88,8 @@ fn what_is_true_of_a_request_holds() {
         "request.metadata.level in [1, 2, 3] && -1 < request.metadata.level",
         r#"sticky(request.user, "canary") >= 0.0 && sticky(request.user, "canary") < 1.0"#,
     ] {
-        assert!(holds(text), "{text}");
-        assert!(!holds(&format!("!({text})")), "{text}");
+        assert_eq!(holds(text), Some(true), "{text}");
+        assert_eq!(holds(&format!("!({text})")), Some(false), "{text}");
     }
 }
 

@@ -31,7 +31,7 @@ async fn upstream(noted: &Arc<Noted>, owner: usize, salt: u64) -> Fake {
         let number = noted.hits[owner].fetch_add(1, Ordering::SeqCst);
         let body = seen.text();
         let strays = |team: &&str| body.contains(&format!("of {team}")) && **team != *OWNERS[owner];
-        if OWNERS[..2].iter().any(|team| strays(team)) {
+        if OWNERS[..2].iter().any(strays) {
             noted.strayed.fetch_add(1, Ordering::SeqCst);
         }
         if noted.down[owner].load(Ordering::SeqCst) {

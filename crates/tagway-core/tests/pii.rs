@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use tagway_core::pii::{Pii, find};
 use tagway_core::wire::peek::Peek;
 
-fn labelled() -> Vec<(Option<Pii>, &'static str)> {
+/// Every text with what it holds; `None` where a line has no label.
+fn labelled() -> Option<Vec<(Option<Pii>, &'static str)>> {
     let kinds = [
         ("email", Some(Pii::Email)),
         ("phone", Some(Pii::Phone)),
@@ -21,9 +22,9 @@ fn labelled() -> Vec<(Option<Pii>, &'static str)> {
         let known = line
             .split_once('\t')
             .and_then(|(label, text)| Some((kinds.iter().find(|(name, _)| *name == label)?.1, text)));
-        all.push(known.unwrap_or_else(|| panic!("{line}: no label")));
+        all.push(known?);
     }
-    all
+    Some(all)
 }
 
 /// The figures of the documents come from here.
@@ -31,7 +32,7 @@ fn labelled() -> Vec<(Option<Pii>, &'static str)> {
 fn precision_and_recall_on_the_labelled_set() {
     let (mut hits, mut false_alarms, mut missed) = (0_u32, Vec::new(), Vec::new());
     let mut kinds: BTreeMap<String, u32> = BTreeMap::new();
-    for (expected, text) in labelled() {
+    for (expected, text) in labelled().unwrap() {
         match (expected, find(text)) {
             (None, None) => {}
             (None, Some(found)) => false_alarms.push(format!("{found:?}: {text}")),

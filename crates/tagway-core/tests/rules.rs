@@ -218,3 +218,26 @@ fn the_dearest_condition_that_is_let_in_keeps_nobody_waiting() {
         assert!(took < std::time::Duration::from_millis(250), "{text}: {took:?}");
     }
 }
+
+/// Pieces of conditions, in any order: most of it is nothing, some of it almost something.
+const PIECES: [&str; 24] = [
+    "request", ".", "tags", "model", "exists", "(", ")", "t", ",", "==", "\"a\"", "&&", "||", "!", "?", ":",
+    "[", "]", "in", "1", "-", "has", "{", "\\",
+];
+
+proptest::proptest! {
+    #[test]
+    fn whatever_is_written_is_refused_or_answered(
+        pieces in proptest::collection::vec(0..PIECES.len(), 0..24), noise in "\\PC{0,12}"
+    ) {
+        let mut text: String = pieces.into_iter().map(|piece| PIECES[piece]).collect();
+        for text in [text.clone(), { text.push_str(&noise); text }] {
+            match Program::compile(&text) {
+                Ok(program) => {
+                    let _ = program.holds(&Request::default());
+                }
+                Err(bad) => proptest::prop_assert!(!bad.message.is_empty()),
+            }
+        }
+    }
+}

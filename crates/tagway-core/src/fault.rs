@@ -42,6 +42,11 @@ impl Fault {
         (Self::ServiceUnavailable, "ServiceUnavailableError"),
     ];
 
+    /// Its name in those policies; none has [`Fault::Other`].
+    pub fn name(self) -> Option<&'static str> {
+        Self::NAMED.get(self as usize).map(|(_, name)| *name)
+    }
+
     /// The class of an error by its HTTP status.
     pub fn of_status(status: u16) -> Self {
         match status {

@@ -152,27 +152,25 @@ fn decide<'s>(
     let ask = wanted.ask();
     let all = Members::all(group.deployments.len());
     let mut healthy = board.healthy(group, now);
+    let mut decided = group.index.decide(&ask, &healthy, &mut Silent);
     // Where no healthy one serves these tags, one that is being tried out or is slow is better than none.
-    if healthy != all && group.index.decide(&ask, &healthy, &mut Silent).is_err() {
+    if healthy != all && decided.is_err() {
         let bearable = board.bearable(group, now);
-        if group.index.decide(&ask, &bearable, &mut Silent).is_ok() {
-            healthy = bearable;
+        let second = group.index.decide(&ask, &bearable, &mut Silent);
+        if second.is_ok() {
+            (healthy, decided) = (bearable, second);
         }
     }
-    let decided = match trail {
-        None => group.index.decide(&ask, &healthy, &mut Silent),
-        Some(hops) => {
-            let (decided, mut explanation) = explain(&group.index, &ask, &healthy, wanted.model);
-            // The core is told who is not to serve, and not why.
-            for (verdict, id) in explanation.deployments.iter_mut().zip(&group.deployments) {
-                if verdict.reason == COOLING {
-                    verdict.reason = left_out(board.state(*id, now).standing).to_owned();
-                }
+    if let Some(hops) = trail {
+        let (_, mut explanation) = explain(&group.index, &ask, &healthy, wanted.model);
+        // The core is told who is not to serve, and not why.
+        for (verdict, id) in explanation.deployments.iter_mut().zip(&group.deployments) {
+            if verdict.reason == COOLING {
+                verdict.reason = left_out(board.state(*id, now).standing).to_owned();
             }
-            hops.push(Hop { model_group: group.name.clone(), strategy: group.strategy.name(), explanation });
-            decided
         }
-    };
+        hops.push(Hop { model_group: group.name.clone(), strategy: group.strategy.name(), explanation });
+    }
     let refusal = match decided {
         Ok(Decision { candidates, matched }) => {
             let matched = matched.map(|matched| (matched.via.as_str(), matched.value));

@@ -55,6 +55,7 @@ pub use overload::Overload;
 pub use problem::{Problem, Problems, Severity, Snippet};
 pub use resilience::Failures;
 pub use route_tests::{Case, Expected, ExpectedError, Supposed, route_tests};
+pub(crate) use scope::nearest;
 pub use spend_logs::SpendLogs;
 pub use supposed_owner::Owner;
 pub use tag_settings::TagSettings;

@@ -423,7 +423,7 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// The known name that `word` was probably meant to be.
-pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     let word = word.to_lowercase();
     known
         .map(|name| (strsim::osa_distance(&word, &name.to_lowercase()), name))

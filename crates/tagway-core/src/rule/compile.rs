@@ -7,8 +7,9 @@ use cel::parser::Parser;
 use regex::RegexBuilder;
 
 use super::BadCondition;
-use super::names::{Named, literal, nearest};
+use super::names::{Named, literal};
 use super::program::{Asks, Bool, MOST_COST, Number, Order, Program, Text};
+use crate::config::nearest;
 
 /// A longer condition is refused.
 const LONGEST: usize = 2048;
@@ -208,7 +209,7 @@ impl Compiler<'_> {
             let shown = name.trim_matches('_');
             return self.bad(expr, format!("`{shown}` is not supported in a condition"), None);
         }
-        let near = nearest(name, &FUNCTIONS).filter(|near| *near != name);
+        let near = nearest(name, FUNCTIONS.into_iter()).filter(|near| *near != name);
         let help = near.map_or_else(
             || format!("there are `{}`", FUNCTIONS.join("`, `")),
             |near| format!("did you mean `{near}`?"),

@@ -6,6 +6,7 @@ use http::HeaderName;
 use super::compile::{Compiler, Result};
 use super::program::Field;
 use super::{Owner, TextField};
+use crate::config::nearest;
 
 const OF_REQUEST_TEXTS: [(&str, TextField); 4] = [
     ("path", TextField::Path),
@@ -76,7 +77,7 @@ impl Compiler<'_> {
             return Ok(Some(Named::Var(out)));
         }
         let unknown = |name: &str, known: Vec<&str>| {
-            let near = nearest(name, &known);
+            let near = nearest(name, known.iter().copied());
             let help = near.map_or_else(
                 || format!("there are `{}`", known.join("`, `")),
                 |near| format!("did you mean `{near}`?"),
@@ -139,9 +140,4 @@ impl Compiler<'_> {
     pub(super) fn header(&self, expr: &IdedExpr, name: &str) -> Result<HeaderName> {
         name.parse().or_else(|_| self.bad(expr, format!("`{name}` is no name of a header"), None))
     }
-}
-
-pub(super) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
-    let near = known.iter().map(|known| (strsim::osa_distance(word, known), *known)).min()?;
-    (near.0 <= 2 && near.0 < word.len()).then_some(near.1)
 }

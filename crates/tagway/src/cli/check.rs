@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 use tagway_core::config::{self, Matrix, Problem, Problems, Severity};
 
+use super::Format;
 use crate::host::System;
 
 /// What to check, and how to say it.
@@ -25,12 +26,6 @@ pub(crate) struct CheckArgs {
     /// Print which deployments each tag reaches, too.
     #[arg(long)]
     matrix: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Text,
-    Json,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tagway_core::config::Supposed;
 use tagway_core::tag::Expression;
 
-use super::{fail, remote, supposed, words};
+use super::{Format, fail, remote, supposed, words};
 
 /// A request in question.
 #[derive(Debug, Args)]
@@ -51,12 +51,6 @@ pub(crate) struct ExplainArgs {
     /// How to print it.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    Text,
-    Json,
 }
 
 /// A header as an argument gives it.

@@ -48,15 +48,9 @@ fn name(failure: &Failure) -> &'static str {
         Failure::Refused(refused) => match (refused.class, refused.status.as_u16()) {
             (refused::Class::ContextWindow, _) => "ContextWindowExceededError",
             (refused::Class::ContentPolicy, _) => "ContentPolicyViolationError",
-            (refused::Class::Other, 401) => "AuthenticationError",
-            (refused::Class::Other, 404) => "NotFoundError",
+            // Here LiteLLM calls its exception by its own name, not by that of its policies.
             (refused::Class::Other, 408 | 504) => "Timeout",
-            (refused::Class::Other, 429) => "RateLimitError",
-            (refused::Class::Other, 400 | 422) => "BadRequestError",
-            (refused::Class::Other, 500) => "InternalServerError",
-            (refused::Class::Other, 502) => "BadGatewayError",
-            (refused::Class::Other, 503) => "ServiceUnavailableError",
-            (refused::Class::Other, _) => "APIError",
+            (refused::Class::Other, status) => Fault::of_status(status).name().unwrap_or("APIError"),
         },
         Failure::TooLong(_) => "ContextWindowExceededError",
         Failure::Timeout { .. } => "Timeout",

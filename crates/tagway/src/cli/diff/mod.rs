@@ -11,10 +11,10 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::{fail, supposed};
+use super::{Format, fail, supposed};
 use side::Side;
 
 /// What to compare, and how far.
@@ -48,12 +48,6 @@ pub(crate) struct DiffArgs {
     /// How to print it.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Text,
-    Json,
 }
 
 /// Compares: exit code 0 when nothing changes, 1 when something does, 2 when a file is wrong.

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::config::Tier;
 use crate::tag::name::{TagName, covers};
-use crate::tag::{Expression, Origin, RequestTag};
+use crate::tag::{Aliases, Expression, Origin, RequestTag};
 use crate::wildcard::stars;
 
 /// What one owner (a key, a team, …) gives to requests and demands of them.
@@ -65,12 +65,17 @@ pub enum TagForbidden {
 }
 
 impl Policy {
-    /// Whether a caller may send these tags; inherited ones are not asked about. `prefix` is the router's
-    /// `tag_routing_prefix`.
+    /// Whether a caller may send these tags; inherited ones are not asked about. Who may send a tag may call it by its
+    /// former names, and the other way round. `prefix` is the router's `tag_routing_prefix`.
     ///
     /// # Errors
     /// The first tag that may not be sent.
-    pub fn check_tags(&self, tags: &[RequestTag<'_>], prefix: &str) -> Result<(), TagForbidden> {
+    pub fn check_tags(
+        &self,
+        tags: &[RequestTag<'_>],
+        aliases: &Aliases,
+        prefix: &str,
+    ) -> Result<(), TagForbidden> {
         if self.allow_client_tags && self.allowed_tags.is_none() {
             return Ok(());
         }
@@ -83,7 +88,8 @@ impl Policy {
             let Some(allowed) = &self.allowed_tags else { continue };
             // A marker says what to do with a tag, not which one it is; a lone one is nothing.
             let Some(TagName { name, .. }) = TagName::parse(text, prefix) else { continue };
-            if !allowed.iter().any(|pattern| covers(pattern, name)) {
+            let is_allowed = |name: &str| allowed.iter().any(|pattern| covers(pattern, name));
+            if !is_allowed(name) && !aliases.former(name).any(is_allowed) {
                 let list =
                     allowed.iter().map(|pattern| format!("'{pattern}'")).collect::<Vec<_>>().join(", ");
                 let allowed = if list.is_empty() { "none".to_owned() } else { list };

@@ -20,7 +20,7 @@ use crate::price::Prices;
 use crate::priority::Admission;
 use crate::secret;
 use crate::strategy::{self, Strategy};
-use crate::tag::{DeploymentTags, GroupIndex};
+use crate::tag::{Aliases, DeploymentTags, GroupIndex};
 use crate::wildcard::{fill, stars};
 
 /// A deployment of the snapshot.
@@ -195,6 +195,8 @@ pub struct Snapshot {
     pub limited_tags: LimitedTags,
     /// Who is let in while many requests are in progress; `None` where they have no limit.
     pub admission: Option<Admission>,
+    /// Former names of tags.
+    pub aliases: Aliases,
     /// Digest of the master key.
     pub master_digest: Option<[u8; 32]>,
     /// Names of declared tags.
@@ -222,6 +224,8 @@ impl Snapshot {
     /// # Errors
     /// A deployment's URL or headers cannot be sent.
     pub fn compile(mut config: Config) -> Result<Self, Unusable> {
+        let aliases = Aliases::new(&config.tags);
+        aliases.settle(&mut config);
         let mut groups: Vec<Group> = Vec::new();
         let mut names: HashMap<Box<str>, Named> = HashMap::new();
         let mut deployments = Vec::new();
@@ -289,6 +293,7 @@ impl Snapshot {
             groups,
             limited_tags,
             admission,
+            aliases,
             master_digest,
             declared,
             names,

@@ -13,7 +13,7 @@ use crate::host::System;
 use crate::live::{Added, Live};
 use crate::objects::{Budget, Model, Tag};
 use crate::seal::{Seal, Unsealable};
-use crate::store::{Db, StoreError, Stored};
+use crate::store::{Actor, Db, Edit, StoreError, Stored};
 
 /// Stored deployments and tags, and the configuration they go into.
 pub(crate) struct Catalog {
@@ -44,6 +44,10 @@ impl Catalog {
     }
 
     async fn put_in_force(&self) -> Result<(), StoreError> {
+        match self.join_former().await {
+            Ok(()) | Err(StoreError::Absent) => {}
+            Err(error) => return Err(error),
+        }
         let tags = match self.db.everything::<Tag>().await {
             Err(StoreError::Absent) => Vec::new(),
             read => read?,
@@ -67,6 +71,29 @@ impl Catalog {
         self.accounts.configure(&self.db, snapshot, &tags, &budgets).await
     }
 
+    /// Lets the history of tags go with them where the files give them another name.
+    async fn join_former(&self) -> Result<(), StoreError> {
+        let current = self.live.current();
+        if current.in_files().iter().all(|tag| tag.aliases.is_empty()) {
+            return Ok(());
+        }
+        let joined = self.db.tag_aliases().await?;
+        for tag in current.in_files() {
+            for alias in &tag.aliases {
+                if joined.iter().any(|(known, meant)| known == alias && *meant == tag.name) {
+                    continue;
+                }
+                self.db.number_tags(&[alias, &tag.name]).await?;
+                let files = Actor { id: "configuration".to_owned(), role: "file" };
+                let mut edit = Edit::begin(&self.db, files).await?;
+                edit.join_tags(alias, &tag.name).await?;
+                edit.commit().await?;
+                tracing::info!(tag = tag.name, alias, "what was booked on the former name is the tag's now");
+            }
+        }
+        Ok(())
+    }
+
     async fn read(&self, tags: &[Stored<Tag>]) -> Result<Added, StoreError> {
         let mut added = Added::default();
         for Stored { id, object, .. } in self.db.everything::<Model>().await? {
@@ -79,9 +106,10 @@ impl Catalog {
             }
         }
         for Stored { id, object, .. } in tags {
-            let Tag { description, kind, priority, models, limits, .. } = object.clone();
+            let Tag { aliases, description, kind, priority, models, limits, .. } = object.clone();
             let declaration = TagDeclaration {
                 name: id.clone(),
+                aliases,
                 description,
                 kind: kind.into(),
                 priority: priority.map(Into::into),

@@ -40,6 +40,13 @@ pub(crate) struct Current {
     files: Files,
 }
 
+impl Current {
+    /// The tags that the files declare.
+    pub(crate) fn in_files(&self) -> &[TagDeclaration] {
+        &self.base.tags
+    }
+}
+
 /// What the store adds to the files.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Added {
@@ -59,7 +66,12 @@ impl Added {
                 config.deployments.push(deployment.clone());
             }
         }
+        let former: Vec<String> = config.tags.iter().flat_map(|tag| tag.aliases.clone()).collect();
         for (tag, carriers) in &self.tags {
+            // The file says that this name means another tag.
+            if former.contains(&tag.name) {
+                continue;
+            }
             for deployment in &mut config.deployments {
                 let names = [&deployment.info.id, &deployment.model_name];
                 let carries = carriers.iter().any(|carrier| names.contains(&carrier));

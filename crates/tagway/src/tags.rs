@@ -10,8 +10,8 @@ use std::ops::Range;
 use http::{HeaderMap, HeaderName};
 use serde::de::IgnoredAny;
 use tagway_core::access::TagForbidden;
-use tagway_core::config::{Config, General};
-use tagway_core::snapshot::Endpoint;
+use tagway_core::config::General;
+use tagway_core::snapshot::{Endpoint, Snapshot};
 use tagway_core::tag::{Origin, RequestTags};
 use tagway_core::wire::json::{Walk, text_of};
 use tagway_core::wire::peek::{Known, Peek};
@@ -52,23 +52,27 @@ const MOST_TAGS: usize = 256;
 /// A field that should hold tags holds something else, the caller may not send such a tag, or a rule denies what it
 /// cannot judge.
 pub(crate) fn resolve<'a>(
-    config: &'a Config,
+    snapshot: &'a Snapshot,
     asked: &Asked<'a>,
     endpoint: Endpoint,
 ) -> Result<RequestTags<'a>, BadTags> {
     let Asked { caller, headers, peek, .. } = *asked;
+    let Snapshot { config, aliases, .. } = snapshot;
+    let prefix = &config.router.tags.prefix;
     let mut tags = of_caller(&config.general, headers, peek, endpoint)?;
     for policy in caller.policies() {
         for tag in &policy.tags {
             tags.push(&**tag, policy.origin);
         }
     }
+    tags.rename(aliases, prefix);
     // Only now: a tag that is inherited as well may be repeated.
     for policy in caller.policies() {
-        policy.check_tags(&tags, &config.router.tags.prefix)?;
+        policy.check_tags(&tags, aliases, prefix)?;
     }
     of_headers(&config.proxy.spend_tag_headers, headers, &mut tags);
-    derive::derive(&config.tag_rules, asked, &mut tags)?;
+    derive::derive(snapshot, asked, &mut tags)?;
+    tags.rename(aliases, prefix);
     Ok(tags)
 }
 

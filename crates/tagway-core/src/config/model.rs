@@ -430,6 +430,8 @@ pub struct General {
 pub struct TagDeclaration {
     /// The tag, or a pattern ending in `*`.
     pub name: String,
+    /// Names it had before: whoever says one of them means this tag.
+    pub aliases: Vec<String>,
     /// What it is for.
     pub description: Option<String>,
     /// Whether it takes part in routing.

@@ -90,6 +90,7 @@ pub(super) fn patterns(at: &At<'_>, scope: &mut Scope<'_>) -> Vec<String> {
 #[derive(Default)]
 struct Draft {
     name: Option<String>,
+    aliases: Vec<String>,
     description: Option<String>,
     kind: TagKind,
     priority: Option<Priority>,
@@ -99,6 +100,7 @@ struct Draft {
 
 const DECLARATION: Table<Draft> = &[
     ("name", Rule::Works(|tag, at, scope| tag.name = scope.text(at))),
+    ("aliases", Rule::Works(|tag, at, scope| tag.aliases = aliases(at, scope))),
     ("description", Rule::Works(|tag, at, scope| tag.description = scope.text(at))),
     ("kind", Rule::Works(kind)),
     ("priority", Rule::Works(priority)),
@@ -114,6 +116,30 @@ const DECLARATION: Table<Draft> = &[
     ("max_parallel_requests", Rule::Works(|tag, at, scope| tag.rates.in_progress = rate(at, scope))),
     ("models", Rule::Refused("remove it, and put the tag on the deployments it is for")),
 ];
+
+/// Names a tag had before.
+fn aliases(at: &At<'_>, scope: &mut Scope<'_>) -> Vec<String> {
+    let mut aliases: Vec<String> = Vec::new();
+    for (index, node) in scope.items(at).iter().enumerate() {
+        let item = at.item(index, node);
+        let Some(alias) = scope.text(&item).filter(|alias| is_sound(alias, &item, scope)) else { continue };
+        if alias.contains('*') {
+            scope.error(&item, "a former name is one name, not a pattern").help("name each of them");
+        } else if alias == DEFAULT {
+            scope
+                .error(&item, "`default` marks where untagged requests go: it cannot mean another tag")
+                .help("remove it");
+        } else if aliases.contains(&alias) {
+            scope.warning(&item, format!("{} is listed twice", item.shown())).help("remove one of the two");
+        } else {
+            aliases.push(alias);
+        }
+    }
+    aliases
+}
+
+/// Marks where untagged requests go.
+const DEFAULT: &str = "default";
 
 fn priority(tag: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
     let words = Priority::ALL.map(|priority| (priority.as_str(), priority));
@@ -175,13 +201,40 @@ pub(super) fn declared(at: &At<'_>, scope: &mut Scope<'_>) -> Vec<TagDeclaration
         if !star_comes_last(&name, &name_at, scope) {
             continue;
         }
-        if tags.iter().any(|tag| tag.name == name) {
+        if !draft.aliases.is_empty() && (name.ends_with('*') || name == DEFAULT) {
+            scope
+                .error(
+                    &name_at,
+                    format!("{} cannot have former names: they are for single tags", name_at.shown()),
+                )
+                .help("remove `aliases`");
+        } else if tags.iter().any(|tag| tag.name == name) {
             scope
                 .error(&name_at, format!("{} is declared twice", name_at.shown()))
                 .help("keep one of the two");
+        } else if let Some(other) = tags.iter().find(|tag| tag.aliases.contains(&name)) {
+            scope
+                .error(&name_at, format!("{} is a former name of {}", name_at.shown(), quoted(&other.name)))
+                .help("remove this declaration, or the name from `aliases`");
         } else {
-            let Draft { description, kind, priority, rates, budget, .. } = draft;
-            tags.push(TagDeclaration { name, description, kind, priority, rates, budget });
+            let taken = draft.aliases.iter().find_map(|alias| {
+                let other = tags.iter().find(|tag| tag.name == *alias || tag.aliases.contains(alias));
+                other
+                    .map(|other| other.name.clone())
+                    .or_else(|| (*alias == name).then(|| name.clone()))
+                    .map(|other| (alias.clone(), other))
+            });
+            if let Some((alias, other)) = taken {
+                scope
+                    .error(
+                        &item,
+                        format!("`aliases` names {}, which is {} already", quoted(&alias), quoted(&other)),
+                    )
+                    .help("a name means one tag: remove it from one of the two");
+                continue;
+            }
+            let Draft { aliases, description, kind, priority, rates, budget, .. } = draft;
+            tags.push(TagDeclaration { name, aliases, description, kind, priority, rates, budget });
         }
     }
     tags

@@ -6,7 +6,7 @@ use regex::{Regex, RegexBuilder};
 use super::hash::NameMap;
 use super::members::Members;
 use super::name;
-use super::{InheritedTags, Settings, UnknownTags};
+use super::{Aliases, InheritedTags, Settings, UnknownTags};
 use crate::config::{TagDeclaration, TagKind, Tier};
 
 /// What the tag decision needs to know of one deployment.
@@ -140,7 +140,8 @@ impl GroupIndex {
                 patterns,
             })
             .collect();
-        let names = Names::collect(&mut indexed, settings.hierarchy, &declared);
+        let mut names = Names::collect(&mut indexed, settings.hierarchy, &declared);
+        names.also_known_as(&Aliases::new(declarations));
         let (free, paid) =
             (members(&|it| it.tier == Some(Tier::Free)), members(&|it| it.tier == Some(Tier::Paid)));
         let mut regions: Vec<&str> = deployments.iter().filter_map(|it| it.region).collect();
@@ -297,6 +298,15 @@ impl Names {
         own.dedup();
         names.own = own.into();
         names
+    }
+
+    /// Expressions may use former names; where one is a deployment's own tag after all, it means that.
+    fn also_known_as(&mut self, aliases: &Aliases) {
+        for (alias, tag) in aliases.iter() {
+            if let Some(number) = self.numbers.get(tag).copied() {
+                self.numbers.entry(alias.into()).or_insert(number);
+            }
+        }
     }
 
     fn note_unless_attribution(&mut self, name: &str, place: usize, declared: &Declared) {

@@ -1,5 +1,6 @@
 //! Tags: where a request's tags come from, and which deployments they leave.
 
+mod alias;
 mod decide;
 mod explain;
 mod expression;
@@ -13,6 +14,7 @@ mod refusal;
 mod region;
 mod request;
 
+pub use alias::Aliases;
 pub use decide::{Ask, Decision, Matched, Via};
 pub use explain::{COOLING, Explanation, Outcome, StepTaken, TagPart, Verdict, explain};
 pub use expression::{Expression, MOST_TERMS, SyntaxError};

@@ -8,6 +8,8 @@ use std::ops::Deref;
 use serde::Serialize;
 use smallvec::SmallVec;
 
+use super::Aliases;
+
 /// Where a tag came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -180,6 +182,23 @@ impl<'a> RequestTags<'a> {
     pub fn push_header(&mut self, value: &'a str) {
         for item in value.split(',').map(str::trim).filter(|item| !item.is_empty()) {
             self.push(item, Origin::Header);
+        }
+    }
+
+    /// Gives tags that were written with a former name their name of today. Two that become one are one: where the
+    /// first of them stood, and backed by whatever backs either.
+    pub fn rename(&mut self, aliases: &Aliases, prefix: &str) {
+        if aliases.is_empty() || !self.iter().any(|tag| aliases.rewritten(tag.text(), prefix).is_some()) {
+            return;
+        }
+        for mut tag in std::mem::take(&mut self.tags) {
+            if let Some(rewritten) = aliases.rewritten(&tag.text, prefix) {
+                tag.text = Cow::Owned(rewritten);
+            }
+            match self.tags.iter_mut().find(|known| known.text == tag.text) {
+                Some(known) => known.backing.0 |= tag.backing.0,
+                None => self.tags.push(tag),
+            }
         }
     }
 

@@ -46,7 +46,7 @@ pub(super) async fn explain(
         stream: peek.is_true(Field::Stream),
         customer: customer.as_deref(),
     };
-    let tags = tags::resolve(&snapshot.config, &asked, Endpoint::Chat)?;
+    let tags = tags::resolve(snapshot, &asked, Endpoint::Chat)?;
     let expression = match peek.string(Field::TagExpression) {
         Some(text) => Some(Expression::parse(&text).map_err(|error| {
             Refusal::field("tag_expression", format!("Invalid 'tag_expression': {error}"))

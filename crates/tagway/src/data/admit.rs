@@ -35,6 +35,7 @@ pub(crate) fn enter<'a>(
     for policy in caller.policies() {
         policy.tags.iter().for_each(|tag| inherited.push(&**tag, policy.origin));
     }
+    inherited.rename(&current.snapshot.aliases, prefix);
     let best = rules.best(names(&inherited, prefix));
     let entered = places.enter(rules, best).map_err(|_| busy(places))?;
     Ok(Some(Door { rules, prefix, places, entered }))

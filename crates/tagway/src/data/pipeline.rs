@@ -111,7 +111,7 @@ async fn proceed(
         stream: call.stream,
         customer,
     };
-    let tags = tags::resolve(&snapshot.config, &asked, call.endpoint)?;
+    let tags = tags::resolve(snapshot, &asked, call.endpoint)?;
     record.tagged(&tags);
     if let Some(door) = door {
         record.place = Some(door.admit(&tags).await?);

@@ -114,7 +114,7 @@ impl<'a> Request<'a> {
             stream: self.call.stream,
             customer: self.customer.as_deref(),
         };
-        Ok(tags::resolve(&ground.snapshot.config, &asked, self.call.endpoint).map_err(Failure::from)?)
+        Ok(tags::resolve(ground.snapshot, &asked, self.call.endpoint).map_err(Failure::from)?)
     }
 
     /// Which deployments may serve it with these tags.

@@ -12,6 +12,9 @@ use super::{Kind, Limits, Links, Object};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub(crate) struct Tag {
+    /// Names it had before it was renamed, and those of tags that were merged into it: they mean this tag.
+    #[schema(read_only)]
+    pub(crate) aliases: Vec<String>,
     /// What it is for.
     pub(crate) description: Option<String>,
     /// Who answers for it.
@@ -48,6 +51,16 @@ impl From<TagUse> for TagKind {
             TagUse::Routing => Self::Routing,
             TagUse::Attribution => Self::Attribution,
             TagUse::Both => Self::Both,
+        }
+    }
+}
+
+impl From<TagKind> for TagUse {
+    fn from(of: TagKind) -> Self {
+        match of {
+            TagKind::Routing => Self::Routing,
+            TagKind::Attribution => Self::Attribution,
+            TagKind::Both => Self::Both,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 use tagway_core::money::Nanos;
 
 use super::StoreError;
+use super::aliases::{Renamed, account, is_for_tag};
 use super::db::{Arg, Db, Tx};
 use super::row::now_millis;
 use super::rows::{Cells, Rows};
@@ -61,13 +62,16 @@ impl Db {
         entries.reverse();
         entries.sort_by_key(|entry| entry.receipt.id);
         entries.dedup_by_key(|entry| entry.receipt.id);
+        let bookings = || subjects.iter().flat_map(|known| &known.subject.bookings);
+        // Before any row is locked that a change of names may want.
+        let renamed = if bookings().any(is_for_tag) { tx.renamed().await? } else { Renamed::default() };
         if !log(&mut tx, &mut entries, &subjects, told).await? {
             return Ok(None);
         }
         log_texts(&mut tx, &entries).await?;
         log_decisions(&mut tx, &entries).await?;
         add_to_days(&mut tx, &entries, &subjects).await?;
-        let counted = add_to_payers(&mut tx, &entries, &subjects).await?;
+        let counted = add_to_payers(&mut tx, &entries, &subjects, &renamed).await?;
         tx.commit().await?;
         Ok(Some(counted))
     }
@@ -227,6 +231,7 @@ async fn add_to_payers(
     tx: &mut Tx,
     new: &[Entry<'_>],
     subjects: &[Known<'_>],
+    renamed: &Renamed,
 ) -> Result<Vec<Counted>, StoreError> {
     let over = now_millis() - OVER;
     let mut costs = vec![0; subjects.len()];
@@ -238,7 +243,7 @@ async fn add_to_payers(
     let mut ordered: BTreeMap<(&str, Cow<'_, str>, i64), i64> = BTreeMap::new();
     for (known, cost) in subjects.iter().zip(costs).filter(|(_, cost)| *cost != 0) {
         for booking in known.subject.bookings.iter().filter(|booking| over < booking.until) {
-            let row = (booking.payer.as_str(), clean(&booking.id), booking.until);
+            let row = (booking.payer.as_str(), account(booking, renamed), booking.until);
             *ordered.entry(row).or_default() += cost;
         }
     }

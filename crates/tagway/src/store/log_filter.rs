@@ -42,7 +42,7 @@ impl Db {
             ("l.deployment_id", filter.deployment),
         ];
         let mut texts: Vec<&str> = named.iter().filter_map(|(_, text)| *text).collect();
-        texts.extend(filter.tag.into_iter().chain(filter.text));
+        texts.extend(filter.text);
         texts.extend(filter.keys.into_iter().flatten().map(String::as_str));
         if let Some((user, teams)) = filter.any {
             texts.push(user);
@@ -98,7 +98,8 @@ impl Db {
             condition.and(&format!("({})", either.join(" OR ")));
         }
         if let Some(tag) = filter.tag {
-            let Some(id) = number(tag) else { return Ok(None) };
+            let ids = self.tag_ids(&[tag]).await?;
+            let Some(id) = ids.get(clean(tag).as_ref()).copied() else { return Ok(None) };
             condition.and(&self.with_tag(id).await?);
         }
         match filter.status {

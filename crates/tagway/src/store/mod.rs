@@ -3,6 +3,7 @@
 
 mod activity;
 mod alerts;
+mod aliases;
 mod amounts;
 mod audit;
 mod book;

@@ -111,6 +111,7 @@ impl Db {
             };
             let mut tx = self.begin().await?;
             tx.take_time().await?;
+            tx.keep_names().await?;
             tx.lock_days(&[day]).await?;
             let rolled = [roll.table.into(), day.into()];
             let sql = "INSERT INTO rolled (roll, day) VALUES ($1, $2) ON CONFLICT DO NOTHING";

@@ -5,6 +5,7 @@ use sqlx::FromRow;
 use super::StoreError;
 use super::db::{Arg, Db};
 use super::read::{MOST_IDS, places};
+use super::terms::clean;
 
 /// A tag that requests carried.
 #[derive(Debug, Clone, FromRow)]
@@ -38,6 +39,13 @@ impl Db {
             seen.extend(self.all::<SeenTag>(&sql, &args).await?);
         }
         Ok(seen)
+    }
+
+    /// Whether an object carries a tag, or requests have.
+    pub(crate) async fn is_carried(&self, tag: &str) -> Result<bool, StoreError> {
+        let sql = "SELECT tag FROM seen_tags WHERE tag = $1 UNION ALL SELECT tag FROM carried_tags WHERE tag = $1 UNION ALL SELECT t.text FROM terms t JOIN tag_set_members m ON m.tag_id = t.id WHERE t.text = $2 LIMIT 1";
+        let args = [tag.into(), clean(tag).as_ref().into()];
+        Ok(self.one::<(String,)>(sql, &args).await?.is_some())
     }
 
     /// The tags that a user, its keys and its teams carry.

@@ -97,7 +97,7 @@ impl Db {
         args: &mut Vec<Arg>,
     ) -> Result<Option<OneOf>, StoreError> {
         let texts: Vec<&str> = values.iter().flatten().copied().collect();
-        let known = self.term_ids(&texts).await?;
+        let known = if dim == Dim::Tag { self.tag_ids(&texts).await? } else { self.term_ids(&texts).await? };
         let mut ids: Vec<i64> =
             texts.into_iter().filter_map(|text| known.get(clean(text).as_ref()).copied()).collect();
         ids.sort_unstable();

@@ -2,12 +2,13 @@
 //! kept nowhere: they are those of this database as it is now, whatever was rolled back or restored.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use smallvec::SmallVec;
 use tagway_core::secret;
 
 use super::StoreError;
+use super::aliases::Renamed;
 use super::db::{Arg, Db, Tx};
 use super::rows::{Cells, Rows};
 
@@ -128,37 +129,23 @@ pub(super) struct TagSets(Vec<Option<i64>>);
 impl TagSets {
     /// Finds the numbers of sets, and gives numbers to new ones.
     pub(super) async fn resolve(tx: &mut Tx, shared: &Shared<Set>) -> Result<Self, StoreError> {
-        let mut named: Vec<(String, &Set)> =
+        let named: Vec<(String, &Set)> =
             shared.places.keys().filter(|set| !set.is_empty()).map(|set| (name(set), set)).collect();
-        named.sort();
-        let sets: HashMap<&str, &Set> = named.iter().map(|(name, set)| (name.as_str(), *set)).collect();
-        let names: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
-        let size = |name: &str| sets.get(name).map_or(0, |set| count(set));
-        let rows = |cells: Vec<Arg>| Rows {
-            into: "tag_sets (tags, size)",
-            columns: &[Cells::Texts, Cells::Ints],
-            cells,
-            more: "",
-            then: "ON CONFLICT (tags) DO NOTHING RETURNING tags, id",
-        };
-        let row = |name: &str| vec![name.into(), size(name).into()];
-        let resolved = resolve(tx, &names, "SELECT tags, id FROM tag_sets WHERE tags", rows, row).await?;
-        let mut members: Vec<[i64; 4]> = Vec::new();
-        for (name, id) in &resolved.new {
-            let set = sets.get(name.as_str()).copied();
-            members.extend(
-                (0..).zip(set.into_iter().flatten()).map(|(place, tag)| [*tag, *id, place, size(name)]),
+        let args = named.iter().map(|(name, _)| name.as_str().into()).collect();
+        let mut numbers: HashMap<String, i64> = tx.among(FIND_SETS, args).await?.into_iter().collect();
+        let strange: Vec<(String, &Set)> =
+            named.into_iter().filter(|(name, _)| !numbers.contains_key(name)).collect();
+        if !strange.is_empty() {
+            // A set that is new may be one of former names.
+            let renamed = tx.renamed().await?;
+            let meant: Vec<(String, Set)> =
+                strange.into_iter().map(|(name, set)| (name, today(set, &renamed))).collect();
+            let made = make_sets(tx, meant.iter().map(|(_, set)| set)).await?;
+            numbers.extend(
+                meant.iter().filter_map(|(named, set)| Some((named.clone(), *made.get(&name(set))?))),
             );
         }
-        tx.write(Rows {
-            into: "tag_set_members (tag_id, tag_set, position, size)",
-            columns: &[Cells::Ints; 4],
-            cells: members.into_iter().flatten().map(Arg::Int).collect(),
-            more: "",
-            then: "",
-        })
-        .await?;
-        let number = |set: &Set| resolved.all.get(&name(set)).copied();
+        let number = |set: &Set| numbers.get(&name(set)).copied();
         Ok(Self(shared.numbers(|set| if set.is_empty() { Some(0) } else { number(set) })))
     }
 
@@ -166,6 +153,50 @@ impl TagSets {
     pub(super) fn id(&self, place: usize) -> i64 {
         self.0.get(place).copied().flatten().unwrap_or(0)
     }
+}
+
+const FIND_SETS: &str = "SELECT tags, id FROM tag_sets WHERE tags";
+
+/// A set as it is written today.
+fn today(set: &Set, renamed: &Renamed) -> Set {
+    let mut today: Set = set.iter().map(|tag| renamed.id(*tag)).collect();
+    today.sort_unstable();
+    today.dedup();
+    today
+}
+
+/// The numbers of sets by their names: of those that are there, and of those that are not yet.
+async fn make_sets(
+    tx: &mut Tx,
+    sets: impl Iterator<Item = &Set>,
+) -> Result<HashMap<String, i64>, StoreError> {
+    let sets: BTreeMap<String, &Set> = sets.map(|set| (name(set), set)).collect();
+    let names: Vec<&str> = sets.keys().map(String::as_str).collect();
+    let size = |name: &str| sets.get(name).map_or(0, |set| count(set));
+    let rows = |cells: Vec<Arg>| Rows {
+        into: "tag_sets (tags, size)",
+        columns: &[Cells::Texts, Cells::Ints],
+        cells,
+        more: "",
+        then: "ON CONFLICT (tags) DO NOTHING RETURNING tags, id",
+    };
+    let row = |name: &str| vec![name.into(), size(name).into()];
+    let resolved = resolve(tx, &names, FIND_SETS, rows, row).await?;
+    let mut members: Vec<[i64; 4]> = Vec::new();
+    for (name, id) in &resolved.new {
+        let set = sets.get(name).copied();
+        members
+            .extend((0..).zip(set.into_iter().flatten()).map(|(place, tag)| [*tag, *id, place, size(name)]));
+    }
+    tx.write(Rows {
+        into: "tag_set_members (tag_id, tag_set, position, size)",
+        columns: &[Cells::Ints; 4],
+        cells: members.into_iter().flatten().map(Arg::Int).collect(),
+        more: "",
+        then: "",
+    })
+    .await?;
+    Ok(resolved.all)
 }
 
 fn count(set: &Set) -> i64 {

@@ -9,6 +9,7 @@ use serde_json::Value;
 use smallvec::SmallVec;
 use tagway_core::pii;
 use tagway_core::rule::{Facts, OnError, Owner, Rule, TextField};
+use tagway_core::snapshot::Snapshot;
 use tagway_core::tag::{Origin, RequestTags};
 use tagway_core::tokens;
 use tagway_core::wire::peek::{Known, Peek};
@@ -50,14 +51,16 @@ pub(crate) struct Undecided {
 /// # Errors
 /// A condition cannot be answered, and its rule denies then.
 pub(super) fn derive<'a>(
-    rules: &'a [Rule],
+    snapshot: &'a Snapshot,
     asked: &Asked<'_>,
     tags: &mut RequestTags<'a>,
 ) -> Result<(), Undecided> {
+    let rules = &snapshot.config.tag_rules;
     if rules.is_empty() {
         return Ok(());
     }
     let facts = Request {
+        snapshot,
         asked,
         tags,
         metadata: OnceCell::new(),
@@ -95,6 +98,7 @@ fn tell(rule: &Rule, why: &str) {
 
 /// A request as conditions see it.
 struct Request<'a, 't> {
+    snapshot: &'a Snapshot,
     asked: &'a Asked<'a>,
     tags: &'a RequestTags<'t>,
     metadata: OnceCell<Option<Value>>,
@@ -160,10 +164,13 @@ impl Facts for Request<'_, '_> {
     }
 
     fn tags(&self, of: Owner, each: &mut dyn FnMut(&str) -> bool) {
+        let aliases = &self.snapshot.aliases;
+        // A condition may know a tag by a former name.
+        let mut every = |tag: &str| each(tag) || aliases.former(tag).any(&mut *each);
         if of == Owner::Request {
-            let _ = self.tags.iter().any(|tag| each(tag.text()));
+            let _ = self.tags.iter().any(|tag| every(tag.text()));
         } else if let Some(policy) = self.policy(of) {
-            let _ = policy.tags.iter().any(|tag| each(tag));
+            let _ = policy.tags.iter().any(|tag| every(aliases.meant(tag).unwrap_or(tag)));
         }
     }
 

@@ -49,6 +49,7 @@ mod prometheus;
 mod rates;
 mod reach;
 mod reload;
+mod rename;
 mod retries;
 mod roles;
 mod route_diff;

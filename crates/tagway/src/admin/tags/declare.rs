@@ -13,12 +13,12 @@ use super::super::given::{Given, object};
 use super::super::refusal::{Refusal, Refusals};
 use super::super::reset::{Bounds, retime};
 use super::super::shown::Ignored;
-use super::{Beside, check_name, shown};
+use super::{Beside, check_name, meant, shown};
 use crate::objects::{Budget, Kind, Model, Tag, TagUse};
 use crate::store::{Filter, StoreError, Stored};
 
 /// Fields of a tag that only the gateway sets.
-const KEPT: &[&str] = &["ignored", "budget_reset_at"];
+const KEPT: &[&str] = &["aliases", "ignored", "budget_reset_at"];
 
 /// WhichTag tag.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
@@ -59,7 +59,13 @@ pub(super) async fn new(
 ) -> Result<Json<Value>, Refusal> {
     actor.must_be_admin()?;
     let name = WhichTag::take(&mut given)?;
-    check_name(&name)?;
+    check_name("name", &name)?;
+    if let Some(tag) = shared.live.current().snapshot.aliases.meant(&name) {
+        return Err(Refusal::field(
+            "name",
+            format!("Tag {name} already exists: it is a former name of {tag}"),
+        ));
+    }
     let mut tag: Tag = read(&mut given, &Tag::default())?;
     tag.ignored = given.rest()?;
     let mut change = Change::begin(&shared, &actor).await?;
@@ -90,7 +96,7 @@ pub(super) async fn update(
     mut given: Given,
 ) -> Result<Json<Value>, Refusal> {
     actor.must_be_admin()?;
-    let name = WhichTag::take(&mut given)?;
+    let name = meant(&shared, WhichTag::take(&mut given)?);
     let mut change = Change::begin(&shared, &actor).await?;
     let before = change.find::<Tag>(&name).await?.ok_or_else(|| unknown(&shared, &name))?;
     let mut tag = read(&mut given, &before.object)?;
@@ -109,7 +115,7 @@ pub(super) async fn update(
     answer(&shared, format!("Tag {name} updated successfully"), stored, &Ignored::from(&ignored)).await
 }
 
-/// Forgets a tag. Deployments that carry it for its sake carry it no longer; what they say themselves stays.
+/// Forgets a tag, and that it had other names. Deployments that carry it for its sake carry it no longer; what they say themselves stays.
 #[utoipa::path(
     post, path = "/tag/delete", tag = "tags", request_body = WhichTag,
     responses((status = 200, description = "That it is gone", body = Object), Refusals)
@@ -122,8 +128,12 @@ pub(super) async fn delete(
     actor.must_be_admin()?;
     let name = WhichTag::take(&mut given)?;
     given.nothing_else()?;
+    if let Some(tag) = shared.live.current().snapshot.aliases.meant(&name) {
+        return Err(Refusal::field("name", format!("'{name}' is a former name of '{tag}': delete that.")));
+    }
     let mut change = Change::begin(&shared, &actor).await?;
     let stored = change.find::<Tag>(&name).await?.ok_or_else(|| unknown(&shared, &name))?;
+    change.forget_aliases(&name).await?;
     change.delete(&stored).await?;
     change.commit().await?;
     Ok(Json(json!({"message": format!("Tag {name} deleted successfully")})))
@@ -135,6 +145,11 @@ fn read(given: &mut Given, onto: &Tag) -> Result<Tag, Refusal> {
     if allowed.allowed_tags.is_some_and(|value| !matches!(&value, Value::Array(items) if items.is_empty())) {
         let message = "A tag has no 'allowed_tags': set it on a key or a team to say which tags their callers may send.";
         return Err(Refusal::field("allowed_tags", message));
+    }
+    if allowed.aliases.is_some_and(|aliases| aliases != onto.aliases) {
+        let message =
+            "A tag gets its former names by /tag/rename and /tag/merge, which keep its history together.";
+        return Err(Refusal::field("aliases", message));
     }
     let mut tag: Tag = given.overlay(onto, KEPT)?;
     tag.budget_id = tag.budget_id.filter(|id| !id.is_empty());
@@ -148,6 +163,8 @@ struct Allowed {
     allowed_tags: Option<Value>,
     /// LiteLLM's clients send it; it follows from `models`.
     model_info: Option<Value>,
+    /// Clients that send back what they have read send it.
+    aliases: Option<Vec<String>>,
 }
 
 /// Whether a tag can be so. What it refers to newly must be there.
@@ -203,7 +220,7 @@ fn unknown(shared: &Shared, name: &str) -> Refusal {
     Refusal::missing("name", format!("Tag {name} not found"))
 }
 
-async fn answer(
+pub(super) async fn answer(
     shared: &Shared,
     message: String,
     stored: Stored<Tag>,

@@ -14,7 +14,7 @@ use super::super::Shared;
 use super::super::actor::Actor;
 use super::super::given::Asked;
 use super::super::refusal::{Refusal, Refusals};
-use super::{Beside, moment, shown};
+use super::{Beside, meant, moment, shown};
 use crate::objects::{Role, Tag};
 use crate::store::{SeenTag, Stored};
 
@@ -55,6 +55,7 @@ pub(super) async fn list(
     Asked(which): Asked<Which>,
 ) -> Result<Json<Vec<Value>>, Refusal> {
     let own = scope(&shared, &actor).await?;
+    let own = own.map(|own| own.into_iter().map(|tag| meant(&shared, tag)).collect::<Vec<_>>());
     let visible = |name: &str| own.as_ref().is_none_or(|own| own.iter().any(|tag| tag == name));
     let (from, until) = days(&which)?;
     if !(1..=10_000).contains(&which.limit) {
@@ -83,7 +84,9 @@ pub(super) async fn list(
             seen
         }
     };
-    let dynamic: Vec<&SeenTag> = seen.iter().filter(|seen| !is_declared(&seen.tag)).collect();
+    let is_former = |name: &str| snapshot.aliases.meant(name).is_some();
+    let dynamic: Vec<&SeenTag> =
+        seen.iter().filter(|seen| !is_declared(&seen.tag) && !is_former(&seen.tag)).collect();
     let mut others: Vec<String> = in_file.iter().map(|tag| tag.name.clone()).collect();
     others.extend(dynamic.iter().map(|seen| seen.tag.clone()));
     let beside = Beside::read(&shared, &tags, &others).await?;
@@ -99,6 +102,7 @@ pub(super) async fn list(
         };
         let mut fields = Map::from_iter([
             ("name".to_owned(), tag.name.as_str().into()),
+            ("aliases".to_owned(), tag.aliases.clone().into()),
             ("description".to_owned(), tag.description.clone().into()),
             ("kind".to_owned(), kind.into()),
             ("priority".to_owned(), tag.priority.map(Priority::as_str).into()),

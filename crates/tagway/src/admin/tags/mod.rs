@@ -3,6 +3,7 @@
 
 mod declare;
 mod list;
+mod rename;
 mod reset;
 mod show;
 
@@ -28,6 +29,8 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(declare::new))
         .routes(routes!(declare::update))
         .routes(routes!(declare::delete))
+        .routes(routes!(rename::rename))
+        .routes(routes!(rename::merge))
         .routes(routes!(show::info))
         .routes(routes!(list::list))
         .routes(routes!(reset::reset_spend))
@@ -37,7 +40,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 const LONGEST: usize = 255;
 
 /// Whether this can be the name of a tag, or a pattern of such names.
-fn check_name(name: &str) -> Result<(), Refusal> {
+fn check_name(field: &'static str, name: &str) -> Result<(), Refusal> {
     let wrong = if name.trim().is_empty() {
         "A tag needs a name."
     } else if LONGEST < name.chars().count() {
@@ -55,7 +58,13 @@ fn check_name(name: &str) -> Result<(), Refusal> {
     } else {
         return Ok(());
     };
-    Err(Refusal::field("name", wrong))
+    Err(Refusal::field(field, wrong))
+}
+
+/// The tag that a name means, be it a former one.
+fn meant(shared: &Shared, name: String) -> String {
+    let current = shared.live.current();
+    current.snapshot.aliases.meant(&name).map(str::to_owned).unwrap_or(name)
 }
 
 /// What else is known of tags, looked up for several at once.

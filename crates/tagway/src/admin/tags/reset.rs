@@ -11,7 +11,7 @@ use super::super::given::{Given, Part};
 use super::super::refusal::{Refusal, Refusals};
 use super::super::reset::{Bounds, ResetSpend, Spent, set_spend};
 use super::super::shown::reset_at;
-use super::check_name;
+use super::{check_name, meant};
 use crate::objects::{Kind, Limits, Tag};
 use crate::receipt::Payer;
 
@@ -28,7 +28,8 @@ pub(super) async fn reset_spend(
     given: Given,
 ) -> Result<Json<Value>, Refusal> {
     actor.must_be_admin()?;
-    check_name(&name)?;
+    check_name("name", &name)?;
+    let name = meant(&shared, name);
     let wish = ResetSpend::only(given)?;
     let mut change = Change::begin_spending(&shared, &actor).await?;
     let stored = change.find::<Tag>(&name).await?;

@@ -39,15 +39,25 @@ pub(super) async fn info(
     if 1000 < names.len() {
         return Err(Refusal::field("names", "At most 1000 tags can be asked for at once."));
     }
-    let tags = shared.db.find_all::<Tag>(&names).await?;
-    let missing: Vec<&str> =
-        names.iter().map(String::as_str).filter(|name| !tags.iter().any(|tag| tag.id == *name)).collect();
+    let current = shared.live.current();
+    let meant = |name: &str| current.snapshot.aliases.meant(name).unwrap_or(name).to_owned();
+    let mut ids: Vec<String> = names.iter().map(|name| meant(name)).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let tags = shared.db.find_all::<Tag>(&ids).await?;
+    let found = |name: &str| {
+        let id = meant(name);
+        tags.iter().find(|tag| tag.id == id)
+    };
+    let missing: Vec<&str> = names.iter().map(String::as_str).filter(|name| found(name).is_none()).collect();
     if !missing.is_empty() {
         return Err(Refusal::missing("names", format!("Tags not found: {}", python_list(missing))));
     }
     let beside = Beside::read(&shared, &tags, &[]).await?;
-    let current = shared.live.current();
-    let shown: Map<String, Value> =
-        tags.iter().map(|tag| (tag.id.clone(), shown(&current.snapshot, tag, &beside))).collect();
+    // By the names that were asked for, former ones too.
+    let shown: Map<String, Value> = names
+        .iter()
+        .filter_map(|name| Some((name.clone(), shown(&current.snapshot, found(name)?, &beside))))
+        .collect();
     Ok(Json(Value::Object(shown)))
 }

@@ -6,6 +6,7 @@
 mod tag_naive;
 
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use tag_naive::{Case, Deployment, Tree, protected_set};
 use tagway_core::config::{TagDeclaration, TagKind, Tier};
 use tagway_core::tag::{
@@ -145,18 +146,19 @@ fn declarations() -> impl Strategy<Value = Vec<TagDeclaration>> {
     })
 }
 
+fn origin() -> impl Strategy<Value = Origin> {
+    prop_oneof![
+        3 => prop::sample::select(&ORIGINS[..4]),
+        3 => prop::sample::select(&ORIGINS[4..10]),
+        1 => Just(Origin::Rule),
+    ]
+}
+
 fn case() -> impl Strategy<Value = Case> {
     let size = prop_oneof![12 => 1..9_usize, 2 => 60..70_usize, 1 => 120..300_usize];
     let deployments = size.prop_flat_map(|size| {
         (prop::collection::vec(deployment(), size), prop::collection::vec(0..4_u8, size), 0..4_u8)
     });
-    let origin = || {
-        prop_oneof![
-            3 => prop::sample::select(&ORIGINS[..4]),
-            3 => prop::sample::select(&ORIGINS[4..10]),
-            1 => Just(Origin::Rule),
-        ]
-    };
     let agent = prop_oneof![
         Just(None),
         prop::sample::select(&["", "claude-code/1.2", "curl/8.4", "Mozilla/5.0"][..])
@@ -203,6 +205,10 @@ fn case() -> impl Strategy<Value = Case> {
 
 /// What the crate says: the candidates or the reason, and the explanation of the same.
 fn decided(case: &Case) -> (Result<Vec<usize>, &'static str>, Explanation) {
+    asked(&index(case), case)
+}
+
+fn index(case: &Case) -> GroupIndex {
     let ids: Vec<String> = (0..case.deployments.len()).map(|at| format!("d{at}")).collect();
     let parts: Vec<DeploymentTags<'_>> = case
         .deployments
@@ -218,7 +224,10 @@ fn decided(case: &Case) -> (Result<Vec<usize>, &'static str>, Explanation) {
             region: None,
         })
         .collect();
-    let index = GroupIndex::build(&case.settings, &case.declarations, &parts);
+    GroupIndex::build(&case.settings, &case.declarations, &parts)
+}
+
+fn asked(index: &GroupIndex, case: &Case) -> (Result<Vec<usize>, &'static str>, Explanation) {
     let mut tags = RequestTags::new();
     case.tags.iter().for_each(|(tag, origin)| tags.push(tag.as_str(), *origin));
     let parsed: Vec<(Expression, Origin)> = case
@@ -237,7 +246,7 @@ fn decided(case: &Case) -> (Result<Vec<usize>, &'static str>, Explanation) {
     };
     let healthy: Members = case.healthy.iter().copied().collect();
     let silent = index.decide(&ask, &healthy, &mut Silent);
-    let (told, explanation) = explain(&index, &ask, &healthy, "m");
+    let (told, explanation) = explain(index, &ask, &healthy, "m");
     assert_eq!(silent, told, "explaining changed the decision");
     let all: Members = (0..index.len()).collect();
     assert_eq!(index.serves_when_all_healthy(&ask), index.decide(&ask, &all, &mut Silent).is_ok());
@@ -246,6 +255,31 @@ fn decided(case: &Case) -> (Result<Vec<usize>, &'static str>, Explanation) {
         Err(refusal) => Err(refusal.reason()),
     };
     (answer, explanation)
+}
+
+/// The explanation is the decision, watched: a hundred thousand requests, at configurations of any kind.
+#[test]
+fn an_explanation_tells_what_was_decided() {
+    const CONFIGURATIONS: u32 = 1_000;
+    const REQUESTS: usize = 100;
+    let request = (prop::collection::vec((tag(), origin()), 0..6), any::<[u64; 5]>(), any::<bool>());
+    let all = (case(), prop::collection::vec(request, REQUESTS));
+    let config = ProptestConfig { cases: CONFIGURATIONS, ..ProptestConfig::default() };
+    let run = TestRunner::new(config).run(&all, |(mut case, requests)| {
+        let index = index(&case);
+        for (tags, well, turn_on) in requests {
+            let is_well = |at: &usize| well[at / 64] >> (at % 64) & 1 == 1;
+            (case.tags, case.turn_on) = (tags, turn_on);
+            case.healthy = (0..case.deployments.len()).filter(is_well).collect();
+            let (answer, explanation) = asked(&index, &case);
+            let kept = explanation.deployments.iter().enumerate().filter(|(_, verdict)| verdict.kept);
+            let kept: Vec<usize> = kept.map(|(at, _)| at).collect();
+            prop_assert_eq!(matches!(explanation.outcome, Outcome::Refused { .. }), answer.is_err());
+            prop_assert_eq!(kept, answer.unwrap_or_default());
+        }
+        Ok(())
+    });
+    run.unwrap();
 }
 
 proptest! {

@@ -1,21 +1,18 @@
 //! `POST /route/explain`: where a request would go, and why, without any call to a provider. The body is that of
-//! the request in question.
+//! the request in question; it is read and decided as a real one is.
 
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use http::HeaderMap;
-use serde_json::{Value, json};
-use std::time::Instant;
-use tagway_core::snapshot::Endpoint;
-use tagway_core::tag::{Expression, Origin};
-use tagway_core::wire::peek::{Known as Field, Peek};
+use http::header::USER_AGENT;
+use http::{HeaderMap, HeaderValue};
+use serde_json::{Map, Value, json};
 
 use super::actor::Actor;
 use super::given::unread;
 use super::refusal::{Refusal, Refusals};
-use crate::route::{self, Trail, Wanted};
-use crate::tags::{self, Asked};
+use crate::data::suppose::{self, Ground, Request};
+use crate::route::Trail;
 
 /// Says where a request would go, and why, without any call to a provider. The body is that of the request; `user_agent` in the body stands for the header of the request in question.
 #[utoipa::path(
@@ -24,57 +21,53 @@ use crate::tags::{self, Asked};
 )]
 pub(super) async fn explain(
     actor: Actor,
-    headers: HeaderMap,
+    mut headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Value>, Refusal> {
     actor.must_see_all()?;
-    let current = &actor.current;
-    let snapshot = &current.snapshot;
     let body = body.map_err(|rejection| unread(&rejection))?;
-    let peek = Peek::read(&body)
+    let mut body: Map<String, Value> = serde_json::from_slice(&body)
         .map_err(|why| Refusal::field("request_body", format!("Invalid JSON payload: {why}")))?;
-    let Some(model) = peek.string(Field::Model) else {
+    let Some(model) = body.get("model").and_then(Value::as_str).map(str::to_owned) else {
         return Err(Refusal::field("model", "'model' must be a string: the model group to explain."));
     };
-    let customer = peek.string(Field::User);
-    let asked = Asked {
-        caller: &actor.caller,
-        headers: &headers,
-        peek: &peek,
-        path: Endpoint::Chat.path(),
-        model: &model,
-        stream: peek.is_true(Field::Stream),
-        customer: customer.as_deref(),
-    };
-    let tags = tags::resolve(snapshot, &asked, Endpoint::Chat)?;
-    let expression = match peek.string(Field::TagExpression) {
-        Some(text) => Some(Expression::parse(&text).map_err(|error| {
-            Refusal::field("tag_expression", format!("Invalid 'tag_expression': {error}"))
-        })?),
-        None => None,
-    };
-    let agent = peek.json_of("user_agent").and_then(tagway_core::wire::json::text_of);
-    let agent = agent.as_deref().or_else(|| headers.get(http::header::USER_AGENT)?.to_str().ok());
-    let expression = expression.as_ref().map(|expression| (expression, Origin::Body));
-    let wanted =
-        Wanted { expressions: expression.as_slice(), user_agent: agent, ..Wanted::new(&model, &tags) };
+    if let Some(agent) = body.remove("user_agent").as_ref().and_then(Value::as_str) {
+        let agent = HeaderValue::from_str(agent).map_err(|_| {
+            Refusal::field(
+                "user_agent",
+                "'user_agent' must be what a header can hold: no control characters.",
+            )
+        })?;
+        headers.insert(USER_AGENT, agent);
+    }
+    let text = suppose::body_text(suppose::PATH, body);
+    let ground = Ground::in_force(&actor.current);
+    let request = Request::read(&actor.caller, &headers, suppose::PATH, &text)?;
+    let tags = request.tags(&ground)?;
     let mut trail: Trail = Some(Vec::new());
-    let planned = route::plan(snapshot, &current.board, &wanted, Instant::now(), &mut trail);
-    let hop = trail.into_iter().flatten().next();
+    let planned = request.plan(&ground, &tags, &mut trail);
+    let mut hops = trail.unwrap_or_default();
     Ok(Json(match planned {
         Ok(plan) => {
             let ids: Vec<&str> = plan
                 .candidates
                 .iter()
                 .filter_map(|at| {
-                    Some(snapshot.deployment(*plan.group.deployments.get(at)?).entry.info.id.as_str())
+                    Some(ground.snapshot.deployment(*plan.group.deployments.get(at)?).entry.info.id.as_str())
                 })
                 .collect();
             let strategy = if ids.len() < 2 { "the only candidate" } else { plan.group.strategy.name() };
-            json!({"model": model, "model_group": plan.group.name, "candidates": ids, "strategy": strategy, "decision": hop})
+            // Where a fallback serves, the groups before it have been decided, too.
+            let decision = hops.pop();
+            let mut told = json!({"model": model, "model_group": plan.group.name, "candidates": ids, "strategy": strategy, "decision": decision});
+            if !hops.is_empty() {
+                told["fallback_from"] = json!(hops);
+            }
+            told
         }
-        Err(no_route) => {
-            json!({"model": model, "candidates": [], "error": no_route.to_string(), "decision": hop})
+        Err(refused) => {
+            let decision = hops.into_iter().next();
+            json!({"model": model, "candidates": [], "error": refused.message, "decision": decision})
         }
     }))
 }

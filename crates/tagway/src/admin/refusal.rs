@@ -6,10 +6,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::auth::Denied;
+use crate::data::suppose::Refused;
 use crate::error::error_json;
 use crate::objects::Unfit;
 use crate::store::StoreError;
-use crate::tags::BadTags;
 
 /// An error of the management API.
 #[derive(Debug)]
@@ -76,13 +76,11 @@ impl From<Denied> for Refusal {
     }
 }
 
-impl From<BadTags> for Refusal {
-    fn from(bad: BadTags) -> Self {
-        match bad {
-            BadTags::Malformed(malformed) => Self::field(malformed.name, malformed.message),
-            BadTags::Forbidden(forbidden) => Self::forbidden(forbidden.to_string()).param("tags"),
-            BadTags::Undecided(undecided) => Self::forbidden(undecided.to_string()).param("tags"),
-        }
+/// How a request that nobody has sent would be refused.
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Self {
+        let Refused { status, kind, param, message, .. } = refused;
+        Self { status, kind, param, message }
     }
 }
 

@@ -151,7 +151,7 @@ fn described(error: &ExpectedError) -> String {
 fn found(served: &Result<Vec<String>, Refused>) -> String {
     match served {
         Ok(ids) => ids.join(", "),
-        Err(Refused { status, reason, message }) => {
+        Err(Refused { status, reason, message, .. }) => {
             let reason = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
             format!("HTTP {}{reason}: {message}", status.as_u16())
         }

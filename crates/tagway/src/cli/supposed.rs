@@ -45,7 +45,7 @@ impl Told {
 
 /// A refusal as JSON.
 pub(super) fn refusal(refused: &Refused) -> Value {
-    let Refused { status, reason, message } = refused;
+    let Refused { status, reason, message, .. } = refused;
     json!({"status": status.as_u16(), "reason": reason, "message": message})
 }
 

@@ -18,6 +18,7 @@ use crate::access;
 use crate::auth::Caller;
 use crate::call::{self, Route};
 use crate::health::{Board, Failed};
+use crate::live::Current;
 use crate::route::{Plan, Trail};
 use crate::tags::{self, Asked};
 
@@ -27,7 +28,15 @@ const COOLING: Duration = Duration::from_secs(86_400);
 /// A configuration that is asked, and how its deployments are.
 pub(crate) struct Ground<'s> {
     pub(crate) snapshot: &'s Snapshot,
-    board: Board,
+    board: Standings<'s>,
+}
+
+/// How deployments are.
+enum Standings<'s> {
+    /// As somebody supposes.
+    Supposed(Board),
+    /// As requests find them now.
+    Real(&'s Board),
 }
 
 impl<'s> Ground<'s> {
@@ -41,7 +50,19 @@ impl<'s> Ground<'s> {
                 board.failed(DeploymentId(at), None, &failed, now);
             }
         }
-        Self { snapshot, board }
+        Self { snapshot, board: Standings::Supposed(board) }
+    }
+
+    /// The one in force, as it is.
+    pub(crate) fn in_force(current: &'s Current) -> Self {
+        Self { snapshot: &current.snapshot, board: Standings::Real(&current.board) }
+    }
+
+    fn board(&self) -> &Board {
+        match &self.board {
+            Standings::Supposed(board) => board,
+            Standings::Real(board) => board,
+        }
     }
 }
 
@@ -130,7 +151,7 @@ impl<'a> Request<'a> {
         let regions = wanted::regions(self.caller);
         let expressions = wanted::expressions(self.caller, self.call.expression.as_ref())?;
         let wanted = wanted::of(self.caller, &self.model, tags, &expressions, &regions, self.headers);
-        Ok(fallback::planned(ground.snapshot, &ground.board, self.caller, &wanted, &self.call, trail)?)
+        Ok(fallback::planned(ground.snapshot, ground.board(), self.caller, &wanted, &self.call, trail)?)
     }
 }
 
@@ -138,6 +159,9 @@ impl<'a> Request<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refused {
     pub(crate) status: StatusCode,
+    /// `error.type` and `error.param` of the answer.
+    pub(crate) kind: &'static str,
+    pub(crate) param: Option<String>,
     pub(crate) reason: Option<&'static str>,
     pub(crate) message: String,
 }
@@ -145,12 +169,19 @@ pub(crate) struct Refused {
 impl Refused {
     fn no_call(path: &str) -> Self {
         let message = format!("{path} calls no model.");
-        Self { status: StatusCode::NOT_FOUND, reason: None, message }
+        let (status, kind) = (StatusCode::NOT_FOUND, "invalid_request_error");
+        Self { status, kind, param: None, reason: None, message }
     }
 }
 
 impl From<Failure> for Refused {
     fn from(failure: Failure) -> Self {
-        Self { status: failure.status(), reason: failure.reason(), message: failure.to_string() }
+        Self {
+            status: failure.status(),
+            kind: failure.kind(),
+            param: failure.param().map(str::to_owned),
+            reason: failure.reason(),
+            message: failure.to_string(),
+        }
     }
 }

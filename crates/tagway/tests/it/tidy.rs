@@ -10,7 +10,8 @@ const LAYERS: &[&[&str]] = &[
     &["cli"],
     &["boot"],
     &["listen"],
-    &["data", "admin"],
+    &["admin"],
+    &["data"],
     &["access", "route", "tags"],
     &["auth", "catalog", "checks", "peers"],
     &["directory", "live", "seen"],
@@ -38,8 +39,8 @@ const LAYERS: &[&[&str]] = &[
 
 /// Modules that only some may import, whatever the rows say.
 const ONLY: &[(&str, &[&str])] = &[
-    // The command line supposes requests, and has them decided as real ones are.
-    ("data", &["boot", "cli", "listen"]),
+    // The command line and management suppose requests, and have them decided as real ones are.
+    ("data", &["admin", "boot", "cli", "listen"]),
     ("admin", &["boot", "listen"]),
     ("listen", &["boot"]),
     // The path of requests never waits for a database.
@@ -48,6 +49,9 @@ const ONLY: &[(&str, &[&str])] = &[
         &["accounts", "admin", "alerts", "boot", "catalog", "cli", "directory", "ledger", "peers", "seen"],
     ),
 ];
+
+/// Modules of which some see one part only.
+const PARTS: &[(&str, &str, &[&str])] = &[("data", "suppose", &["admin", "cli"])];
 
 /// What the core must not name: it gets time, randomness, files and variables as arguments, and never waits.
 const IMPURE_WORDS: &[&str] = &[
@@ -166,7 +170,12 @@ fn violations_are_found() {
     };
     assert_eq!(at(&["data", "intake"], "use crate::admin::Known;"), ["only boot, listen may import admin"]);
     assert_eq!(at(&["admin", "keys"], "\nlet x = crate::data::mock::play();").len(), 1);
-    assert_eq!(at(&["admin", "keys"], "use super::super::data;"), ["only boot, cli, listen may import data"]);
+    assert!(at(&["admin", "keys"], "use crate::data::suppose::{self, Ground};").is_empty());
+    assert_eq!(
+        at(&["cli", "diff"], "use crate::data::{intake, suppose};"),
+        ["admin and cli see only data::suppose, not intake"]
+    );
+    assert_eq!(at(&["route"], "use super::data;"), ["only admin, boot, cli, listen may import data"]);
     assert_eq!(
         at(&["route"], "use super::tags::Malformed;"),
         ["route may import only the rows below it, not tags"]
@@ -214,6 +223,13 @@ fn imports_broken(file: &Path, place: &[&str], text: &str) -> Vec<String> {
         }
     }
     let mut broken = Vec::new();
+    for (whole, part, by) in PARTS.iter().filter(|(.., by)| by.contains(&module)) {
+        let seen = named_after(&code, &format!("crate::{whole}::"));
+        let others = seen.into_iter().filter(|(_, name)| name != part);
+        broken.extend(others.map(|(line, name)| {
+            complaint(file, line, &format!("{} see only {whole}::{part}, not {name}", by.join(" and ")))
+        }));
+    }
     for (line, name) in found {
         // Items of the root itself and globs over it lead nowhere.
         if name == module || name.is_empty() || name.starts_with(char::is_uppercase) {

@@ -70,11 +70,6 @@ pub(crate) struct Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
-    /// What a request asks for that only says a model and tags.
-    pub(crate) fn new(model: &'a str, tags: &'a [RequestTag<'a>]) -> Self {
-        Self { model, tags, expressions: &[], turn_on: false, tier: None, regions: &[], user_agent: None }
-    }
-
     fn ask(&self) -> Ask<'a> {
         Ask {
             tags: self.tags,

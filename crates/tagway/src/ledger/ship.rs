@@ -134,18 +134,21 @@ impl Shipper {
     /// Ships until asked to stop, and then as long as that succeeds.
     pub(crate) async fn run(mut self, mut stop: Stop) {
         loop {
-            let idle = self.ledger.state().lag.is_none() && !self.ledger.state().failing;
+            let state = self.ledger.state();
+            let idle = state.lag.is_none() && !state.failing;
+            let wait = self.until.saturating_duration_since(Instant::now());
             let stopping = tokio::select! {
                 () = stop.asked() => true,
                 () = self.ledger.bell.notified(), if idle => false,
-                () = tokio::time::sleep(if idle { SEARCH } else { TICK.min(self.pause()) }) => false,
+                () = tokio::time::sleep(if idle { SEARCH } else { TICK.min(wait) }) => false,
             };
-            if !stopping && idle {
+            let may_ship = self.until <= Instant::now();
+            if !stopping && may_ship {
                 self.gather(&mut stop).await;
             }
             self.look_after().await;
-            if stopping || self.until <= Instant::now() {
-                self.ship_all().await;
+            if stopping || may_ship {
+                self.ship_all(stopping).await;
             }
             if stopping {
                 for folder in self.folders {
@@ -172,17 +175,16 @@ impl Shipper {
         }
     }
 
-    /// How long until something may be shipped again.
-    fn pause(&self) -> Duration {
-        self.until.saturating_duration_since(Instant::now()).max(GATHER)
-    }
-
-    async fn ship_all(&mut self) {
+    /// Ships what has been gathered; `to_the_end`, also what has come meanwhile.
+    async fn ship_all(&mut self, to_the_end: bool) {
         loop {
+            let most = self.most;
             match self.ship().await {
                 Ok(0) => break,
                 // Mostly that was all, and need not be looked for.
                 Ok(_) if self.all_shipped() => break,
+                // The next ones are gathered: where requests never cease, each would be a transaction of its own.
+                Ok(count) if !to_the_end && count < most && self.ledger.state().backlog < ENOUGH => break,
                 Ok(_) => {}
                 Err(halt) => return self.complain(&halt),
             }

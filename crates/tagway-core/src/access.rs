@@ -188,7 +188,7 @@ pub struct Routes {
 
 impl Routes {
     /// LiteLLM's list: paths, patterns with `*`, and the groups `llm_api_routes`, `openai_routes`,
-    /// `info_routes`, `management_routes`.
+    /// `info_routes`, `management_routes`, `spend_tracking_routes`, `global_spend_tracking_routes`.
     pub fn new(list: &[String]) -> Self {
         Self { listed: list.iter().map(|path| path.as_str().into()).collect() }
     }
@@ -205,6 +205,8 @@ impl Routes {
                 "llm_api_routes" | "openai_routes" => matches!(purpose, Purpose::Llm | Purpose::Own),
                 "info_routes" => matches!(purpose, Purpose::Info | Purpose::Own),
                 "management_routes" => purpose != Purpose::Llm,
+                "spend_tracking_routes" => purpose != Purpose::Llm && same_path("/spend", path),
+                "global_spend_tracking_routes" => purpose != Purpose::Llm && same_path("/global", path),
                 listed => same_path(listed, path),
             })
     }

@@ -12,6 +12,7 @@
 pub mod access;
 pub mod budget;
 pub mod catalogue;
+pub mod claims;
 pub mod config;
 pub mod dialect;
 pub mod fault;

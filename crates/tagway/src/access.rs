@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use http::HeaderMap;
 use tagway_core::access::Policy;
 use tagway_core::snapshot::{Named, Snapshot};
 use tagway_core::tag::Origin;
@@ -69,6 +70,22 @@ pub(crate) fn check(snapshot: &Snapshot, caller: &Caller, model: &str) -> Result
         }
     }
     Ok(())
+}
+
+/// Where a token names several teams: makes the first of them that may use `model` the caller's, if the one it has may
+/// not. Says whether that is another one.
+pub(crate) fn find_team(snapshot: &Snapshot, caller: &mut Caller, model: &str, headers: &HeaderMap) -> bool {
+    let others = caller.in_other_teams(headers);
+    if others.is_empty() || check(snapshot, caller, model).is_ok() {
+        return false;
+    }
+    match others.into_iter().find(|other| check(snapshot, other, model).is_ok()) {
+        Some(other) => {
+            *caller = other;
+            true
+        }
+        None => false,
+    }
 }
 
 /// The names a caller may ask for: those of aliases and groups that its lists allow, what they name behind a wildcard,

@@ -1,19 +1,22 @@
 //! Who is calling: reads the key from the request's headers, compares or looks up its digest, and says whether
 //! its bearer may come in at all. Knows nothing of what the caller wants.
 
+mod token;
+
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, StatusCode, header};
 use jiff::Timestamp;
 use smallvec::SmallVec;
 use subtle::ConstantTimeEq as _;
-use tagway_core::access::{Policy, Purpose};
+use tagway_core::access::{Policy, Purpose, Routes};
 use tagway_core::config::Owner;
 use tagway_core::secret;
 use tagway_core::snapshot::Snapshot;
 use tagway_core::tag::Origin;
 
 use crate::directory::{Bearer, Directory, Grant, Purse, Unreachable};
+use crate::jwt;
 use crate::meter::Metered;
 
 /// Why a caller may not come in.
@@ -44,6 +47,21 @@ pub(crate) enum Denied {
         "Virtual key is not allowed to call this route. Only allowed to call routes: [{allowed}]. Tried to call route: {path}"
     )]
     Route { allowed: String, path: String },
+    /// A token that proves nothing, or names what does not do.
+    #[error(transparent)]
+    Token(#[from] jwt::Wrong),
+    /// A token names a team that is not stored.
+    #[error("Team doesn't exist in db. Team={0}. Create team via `/team/new` call.")]
+    NoTeam(Box<str>),
+    /// A token names an organization that is not stored, or a user that cannot be read.
+    #[error("Authentication Error, the token names a {0} that does not exist.")]
+    NoOwner(&'static str),
+    /// `x-litellm-team-id` names a team that the token does not.
+    #[error("x-litellm-team-id does not name one of the teams of the token. Allowed team ids: [{0}]")]
+    ForeignTeam(String),
+    /// A token's team, or an admin's scope, is not for this path.
+    #[error("{whose} not allowed to access this route. Route={path}, Allowed Routes=[{allowed}]")]
+    TokenRoute { whose: &'static str, path: String, allowed: String },
     /// The key is not in memory, and the store cannot be asked.
     #[error(transparent)]
     Unreachable(#[from] Unreachable),
@@ -71,9 +89,13 @@ impl Denied {
     /// The HTTP status.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::Route { .. } => StatusCode::FORBIDDEN,
-            Self::Unreachable(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Missing
+            Self::Route { .. } | Self::ForeignTeam(_) | Self::TokenRoute { .. } => StatusCode::FORBIDDEN,
+            Self::Token(jwt::Wrong::Unfit(unfit)) if unfit.forbids() => StatusCode::FORBIDDEN,
+            Self::NoTeam(_) => StatusCode::NOT_FOUND,
+            Self::Unreachable(_) | Self::Token(jwt::Wrong::NoKeys) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Token(_)
+            | Self::NoOwner(_)
+            | Self::Missing
             | Self::Malformed
             | Self::Unknown
             | Self::Blocked { .. }
@@ -85,9 +107,18 @@ impl Denied {
     /// `error.type` of the answer.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
-            Self::Missing | Self::Malformed | Self::Blocked { .. } | Self::Orphan(_) | Self::Route { .. } => {
-                "auth_error"
-            }
+            Self::Token(jwt::Wrong::Expired) => "expired_key",
+            Self::Token(jwt::Wrong::NoKeys) => "auth_provider_unavailable",
+            Self::Missing
+            | Self::Malformed
+            | Self::Blocked { .. }
+            | Self::Orphan(_)
+            | Self::Route { .. }
+            | Self::Token(_)
+            | Self::NoTeam(_)
+            | Self::NoOwner(_)
+            | Self::ForeignTeam(_)
+            | Self::TokenRoute { .. } => "auth_error",
             Self::Unknown => "token_not_found_in_db",
             Self::Expired { .. } => "expired_key",
             Self::Unreachable(_) => "service_unavailable_error",
@@ -114,6 +145,26 @@ pub(crate) enum Who {
     Open,
     /// The bearer of a virtual key.
     Key(Arc<Bearer>),
+    /// The bearer of a JSON Web Token.
+    Token(Arc<Bearer>),
+}
+
+impl Who {
+    /// The bearer of a virtual key or of a token.
+    pub(crate) fn bearer(&self) -> Option<&Arc<Bearer>> {
+        match self {
+            Self::Key(bearer) | Self::Token(bearer) => Some(bearer),
+            Self::Master | Self::Open => None,
+        }
+    }
+
+    /// The virtual key.
+    pub(crate) fn key(&self) -> Option<&Arc<Bearer>> {
+        match self {
+            Self::Key(bearer) => Some(bearer),
+            Self::Token(_) | Self::Master | Self::Open => None,
+        }
+    }
 }
 
 /// Somebody whose request may proceed, with everything the request inherits and must obey.
@@ -142,8 +193,14 @@ impl Caller {
         if key.is_none() && grants.is_empty() {
             return Self { who: Who::Master, grants };
         }
-        const ORDER: [Origin; 5] =
-            [Origin::Team, Origin::Project, Origin::Organization, Origin::User, Origin::Customer];
+        const ORDER: [Origin; 6] = [
+            Origin::Jwt,
+            Origin::Team,
+            Origin::Project,
+            Origin::Organization,
+            Origin::User,
+            Origin::Customer,
+        ];
         grants.sort_by_key(|grant| ORDER.iter().position(|origin| *origin == grant.policy.origin));
         let (policy, alias) = key.unwrap_or_else(|| (Owner::new(Origin::Key).policy, None));
         Self { who: Who::Key(Arc::new(Bearer::supposed(policy, alias, user))), grants }
@@ -167,20 +224,25 @@ impl Caller {
         own.into_iter().chain(self.grants.iter().map(|grant| (grant.policy.origin, &grant.purse)))
     }
 
-    /// The virtual key.
+    /// The virtual key, or the token.
     pub(crate) fn bearer(&self) -> Option<&Bearer> {
-        match &self.who {
-            Who::Key(bearer) => Some(bearer),
-            Who::Master | Who::Open => None,
-        }
+        self.who.bearer().map(|bearer| &**bearer)
     }
 
     /// What the key, or an owner above it, is called.
     pub(crate) fn alias_of(&self, origin: Origin) -> Option<&str> {
         if origin == Origin::Key {
-            return self.bearer()?.alias.as_deref();
+            return self.who.key()?.alias.as_deref();
         }
         self.grants.iter().find(|grant| grant.policy.origin == origin)?.alias()
+    }
+
+    /// Whether nothing above it, or it itself, is blocked.
+    fn is_not_blocked(&self) -> Result<(), Denied> {
+        match self.policies().find(|policy| policy.blocked) {
+            Some(policy) => Err(Denied::Blocked { origin: policy.origin, id: policy.id.to_string() }),
+            None => Ok(()),
+        }
     }
 
     /// Adds the customer that the request names.
@@ -228,12 +290,16 @@ pub(crate) async fn identify(
     if bool::from(digest.ct_eq(master)) {
         return Ok(Caller { who: Who::Master, grants: SmallVec::new() });
     }
+    if let Some(rules) = &snapshot.config.general.jwt
+        && jwt::is_token(key)
+    {
+        let new_users = &snapshot.config.proxy.new_users;
+        return token::identify(rules, new_users, directory, (key, digest), presented).await;
+    }
     let bearer = directory.key(digest).await?.ok_or(Denied::Unknown)?;
     let grants = bearer.grants().map_err(Denied::Orphan)?;
     let caller = Caller { who: Who::Key(Arc::clone(&bearer)), grants };
-    if let Some(policy) = caller.policies().find(|policy| policy.blocked) {
-        return Err(Denied::Blocked { origin: policy.origin, id: policy.id.to_string() });
-    }
+    caller.is_not_blocked()?;
     if let Some(end) = bearer.ends() {
         let now = Timestamp::now();
         if end <= now {
@@ -243,10 +309,15 @@ pub(crate) async fn identify(
     }
     let routes = &bearer.policy.routes;
     if !routes.allow(presented.path, presented.purpose) {
-        let allowed = routes.names().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
+        let allowed = names(routes);
         return Err(Denied::Route { allowed, path: without_keys(presented.path) });
     }
     Ok(caller)
+}
+
+/// Paths and groups of them, for an error message.
+fn names(routes: &Routes) -> String {
+    routes.names().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ")
 }
 
 /// A path as it may be shown: keys that stand in it are not repeated.

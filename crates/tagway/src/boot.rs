@@ -20,6 +20,7 @@ use crate::catalog::Catalog;
 use crate::checks::{self, Checks};
 use crate::data::probe;
 use crate::directory::{self, Directory};
+use crate::jwt::{self, Verifier};
 use crate::ledger::{self, Ledger, Shipper};
 use crate::listen::{self, Common, Workers};
 use crate::live::{self, Live};
@@ -145,7 +146,8 @@ async fn serve(
     let Books { ledger, uncounted, mut shipper } = books(&db, &plan.data, &accounts, count).await?;
     // Before anything reads what was spent.
     shipper.catch_up(CATCH_UP).await;
-    let (directory, orders) = Directory::new(Arc::clone(&accounts));
+    let (verifier, unknown) = Verifier::new();
+    let (directory, orders) = Directory::new(Arc::clone(&accounts), Arc::clone(&verifier));
     let seal = Seal::from_environment();
     let catalog = Arc::new(Catalog::new(db.clone(), Arc::clone(&live), seal, Arc::clone(&accounts)));
     let peers = Arc::new(Peers::new());
@@ -198,6 +200,9 @@ async fn serve(
     let mut keepers = Tasks::new();
     keepers
         .spawn("directory", |stop| directory::keep(Arc::clone(&directory), limits, db.hasty(), orders, stop));
+    let rules = Arc::clone(&live);
+    let issuers = move || rules.current().snapshot.config.general.jwt.clone();
+    keepers.spawn("keys of issuers", |stop| jwt::read(verifier, issuers, unknown, stop));
     if !matches!(db, Db::Absent) {
         keepers.spawn("spend", |stop| accounts::poll(Arc::clone(&accounts), db.clone(), stop));
         keepers.spawn("seen tags", |stop| seen::keep(seen, db.clone(), stop));

@@ -20,6 +20,7 @@ mod directory;
 mod error;
 mod health;
 mod host;
+mod jwt;
 mod ledger;
 mod listen;
 mod live;

@@ -176,7 +176,7 @@ pub(crate) fn subjects(receipts: &[Receipt]) -> (Vec<&Subject>, Vec<usize>) {
 pub(crate) struct Subject {
     /// The path of the endpoint: `/chat/completions`.
     pub(crate) endpoint: Box<str>,
-    /// The key's stable id (SHA-256 of the key it was made with); none for the master key.
+    /// The key's stable id (SHA-256 of the key it was made with), or that of a token's subject; none for the master key.
     pub(crate) key: Option<Box<str>>,
     pub(crate) team: Option<Box<str>>,
     pub(crate) user: Option<Box<str>>,

@@ -3,6 +3,7 @@
 use super::alerts;
 use super::general_keys::GENERAL_KEYS;
 use super::health;
+use super::jwt;
 use super::model::General;
 use super::overload::{self, Overload};
 use super::scope::{At, Scope, strict};
@@ -61,6 +62,7 @@ pub(super) struct Draft {
     pub(super) alerts: alerts::Draft,
     pub(super) spend_logs: SpendLogsDraft,
     pub(super) health: health::Draft,
+    pub(super) jwt: jwt::Draft,
 }
 
 pub(super) fn request_size(draft: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
@@ -132,7 +134,10 @@ pub(super) fn read(at: Option<&At<'_>>, scope: &mut Scope<'_>) -> General {
         let mark = in_file.map_or(section, |at| at.node.mark);
         warn_of_weak_key(&draft, mark, scope);
     }
+    // A master key that cannot be read is a problem of its own.
+    let open = draft.master_key.is_none() && !draft.master_key_given;
     General {
+        jwt: draft.jwt.settle(open, scope),
         master_key: draft.master_key,
         max_request_bytes: draft.max_request_bytes.unwrap_or(DEFAULT_REQUEST_BYTES),
         key_header: draft.key_header,

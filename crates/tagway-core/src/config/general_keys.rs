@@ -3,6 +3,7 @@
 use super::alerts;
 use super::general::{Draft, journal_size, key_header, request_size, spend_failure, spend_updates};
 use super::health;
+use super::jwt;
 use super::overload;
 use super::scope::{At, Rule, Scope, Table};
 use super::spend_logs;
@@ -65,13 +66,13 @@ pub(super) const GENERAL_KEYS: Table<Draft> = &[
     ("custom_sso", Rule::Refused(NO_ACCESS)),
     ("custom_ui_sso_sign_in_handler", Rule::Refused(NO_ACCESS)),
     ("custom_team_metadata_validate", Rule::Refused(NO_ACCESS)),
-    ("enable_jwt_auth", Rule::Refused(NO_ACCESS)),
-    ("litellm_jwtauth", Rule::Refused(NO_ACCESS)),
+    ("enable_jwt_auth", Rule::Works(|d, at, s| jwt::enable(&mut d.jwt, at, s))),
+    ("litellm_jwtauth", Rule::Works(|d, at, s| jwt::section(&mut d.jwt, at, s))),
     ("enable_oauth", Rule::Refused(NO_ACCESS)),
     ("enable_oauth2_auth", Rule::Refused(NO_ACCESS)),
     ("enable_oauth2_proxy_auth", Rule::Refused(NO_ACCESS)),
     ("oauth2_config_mappings", Rule::Refused(NO_ACCESS)),
-    ("enforce_rbac", Rule::Refused(NO_ACCESS)),
+    ("enforce_rbac", Rule::Works(|d, at, s| jwt::needs_role(&mut d.jwt, at, s))),
     ("oauth", Rule::Refused(NO_ACCESS)),
     ("service_account_settings", Rule::Refused(NO_ACCESS)),
     ("role_permissions", Rule::Refused(NO_ACCESS)),

@@ -2,11 +2,12 @@
 //! wrong; they know nothing of YAML, spans or environment variables.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{Alerts, Failures, HealthCheck, HealthChecks, Overload, SpendLogs, SpendRules, TagSettings};
+use super::{Alerts, Failures, HealthCheck, HealthChecks, Jwt, Overload, SpendLogs, SpendRules, TagSettings};
 use crate::catalogue::Catalogue;
 use crate::dialect::Provider;
 use crate::fault::AllowedFails;
@@ -423,6 +424,8 @@ pub struct General {
     pub spend_logs: SpendLogs,
     /// How deployments are checked.
     pub health: HealthChecks,
+    /// `enable_jwt_auth`: whose tokens are taken.
+    pub jwt: Option<Arc<Jwt>>,
 }
 
 /// One declared tag or tag pattern (`customer:*`) of `tags`.

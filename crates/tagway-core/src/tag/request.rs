@@ -23,6 +23,8 @@ pub enum Origin {
     Metadata,
     /// `litellm_metadata.tags` in the request's body.
     LitellmMetadata,
+    /// A claim of the JSON Web Token that the caller came with: the identity provider's word.
+    Jwt,
     /// The virtual key.
     Key,
     /// The key's team.
@@ -40,11 +42,12 @@ pub enum Origin {
 }
 
 impl Origin {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Header,
         Self::Body,
         Self::Metadata,
         Self::LitellmMetadata,
+        Self::Jwt,
         Self::Key,
         Self::Team,
         Self::Project,
@@ -54,15 +57,15 @@ impl Origin {
         Self::Rule,
     ];
     const CALLER: Origins = Origins(0b1111);
-    const INHERITED: Origins = Origins(0b11_1111_0000);
-    const STANDING: Origins = Origins(0b01_1111_0000);
+    const INHERITED: Origins = Origins(0b111_1111_0000);
+    const STANDING: Origins = Origins(0b011_1111_0000);
 
     /// Whether this request said so.
     pub fn is_caller(self) -> bool {
         Origins::from(self).meet(Self::CALLER)
     }
 
-    /// Whether it stands with the key, team, project, organization, user or customer.
+    /// Whether it stands with the token, key, team, project, organization, user or customer.
     pub fn is_inherited(self) -> bool {
         Origins::from(self).meet(Self::INHERITED)
     }
@@ -79,6 +82,7 @@ impl Origin {
             Self::Body => "body",
             Self::Metadata => "metadata",
             Self::LitellmMetadata => "litellm_metadata",
+            Self::Jwt => "jwt",
             Self::Key => "key",
             Self::Team => "team",
             Self::Project => "project",
@@ -359,7 +363,7 @@ mod tests {
         }
 
         #[test]
-        fn pushing_again_changes_only_the_backing(pushes in prop::collection::vec(("[ab]{1,2}", 0..11_usize), 0..20)) {
+        fn pushing_again_changes_only_the_backing(pushes in prop::collection::vec(("[ab]{1,2}", 0..12_usize), 0..20)) {
             let mut tags = RequestTags::new();
             for (text, origin) in &pushes {
                 tags.push(text.as_str(), Origin::ALL[*origin]);

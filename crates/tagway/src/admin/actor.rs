@@ -96,7 +96,11 @@ impl FromRequestParts<Shared> for Actor {
             }
             // Nobody can be told from an admin: everybody sees what an admin sees, and nobody changes the store.
             Who::Open => actor.role = Some(Role::ProxyAdmin),
-            Who::Key(bearer) => {
+            Who::Token(bearer) if bearer.token_of.as_ref().is_some_and(|of| of.admin) => {
+                actor.role = Some(Role::ProxyAdmin);
+                actor.user = bearer.user_id.as_deref().map(str::to_owned);
+            }
+            Who::Key(bearer) | Who::Token(bearer) => {
                 let Some(user) = bearer.user_id.as_deref().map(str::to_owned) else { return Ok(actor) };
                 let db = &shared.db;
                 if let Some(known) = db.find::<User>(&user).await? {
@@ -149,7 +153,8 @@ impl Actor {
 
     /// An admin has put this very path on the key's list.
     fn path_is_granted(&self) -> bool {
-        self.caller.bearer().is_some_and(|bearer| bearer.policy.routes.names_path(&self.called))
+        // A token's list is that of all teams, and nobody's in particular.
+        self.caller.who.key().is_some_and(|bearer| bearer.policy.routes.names_path(&self.called))
     }
 
     /// LiteLLM's refusal of a role that may not call a path.

@@ -15,6 +15,7 @@ use super::refused::Refused;
 use super::room::AllFull;
 use crate::access::Forbidden;
 use crate::auth::Denied;
+use crate::jwt::Wrong;
 use crate::ledger::Stuck;
 use crate::route::NoRoute;
 use crate::tags::{BadTags, Malformed, Undecided};
@@ -272,6 +273,7 @@ impl Failure {
             Self::Undecided(_) => Some("tag_rule"),
             Self::ModelForbidden(_) => Some("model_access"),
             Self::Denied(Denied::Unreachable(_)) => Some("store_unreachable"),
+            Self::Denied(Denied::Token(Wrong::NoKeys)) => Some("identity_provider_unreachable"),
             Self::Timeout { .. } => Some("timeout"),
             Self::Unreachable { .. } | Self::Garbled { .. } => Some("upstream_broken"),
             Self::Event { .. } => Some("upstream_error"),
@@ -333,7 +335,9 @@ impl Failure {
             Self::AllFull(full) => Some(full.wait),
             Self::Stuck(stuck) => Some(stuck.wait()),
             Self::OverBudget(over) => over.wait,
-            Self::Busy { .. } | Self::Uncounted | Self::Denied(Denied::Unreachable(_)) => {
+            Self::Busy { .. }
+            | Self::Uncounted
+            | Self::Denied(Denied::Unreachable(_) | Denied::Token(Wrong::NoKeys)) => {
                 Some(Duration::from_secs(1))
             }
             Self::Refused(refused) => refused.retry_after,

@@ -55,10 +55,7 @@ impl<'r> Scale<'r> {
     fn new(record: &'r Record, meter: &'r Meter) -> Self {
         let snapshot = &record.current.snapshot;
         let rules = &snapshot.config.proxy.metrics;
-        let bearer = match &record.who {
-            Some(Who::Key(bearer)) => Some(&**bearer),
-            _ => None,
-        };
+        let bearer = record.who.as_ref().and_then(Who::bearer).map(|bearer| &**bearer);
         let known =
             record.deployment.is_some() || record.model.is_empty() || snapshot.find(&record.model).is_some();
         let model = if known { record.model.as_str() } else { "other" };

@@ -1,6 +1,7 @@
 //! The request, as one sentence: read it, know the caller, resolve its tags, admit it, choose the deployment,
 //! call it, relay the answer, settle. Each verb is a file of this folder.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -84,7 +85,14 @@ async fn proceed(
     record.keep = Keep::of(&snapshot.config, &head.headers);
     let peek = Peek::read(if body.is_empty() { b"{}" } else { &body }).map_err(Failure::Unreadable)?;
     let (call, model) = intake::call(route.endpoint, route.model.as_deref(), &head.headers, peek)?;
-    let customer = customer::of(&head.headers, &call.peek);
+    if let Some(model) = &model
+        && access::find_team(snapshot, &mut caller, model, &head.headers)
+    {
+        record.known(&caller.who);
+    }
+    // What a token says of its end user no request contradicts.
+    let own = caller.own_customer().map(|id| Cow::Owned(id.to_owned()));
+    let customer = own.or_else(|| customer::of(&head.headers, &call.peek));
     let customer = customer.as_deref();
     if let Some(customer) = customer {
         record.owners.customer = Some(settle::cut(customer));

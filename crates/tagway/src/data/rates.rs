@@ -102,8 +102,8 @@ impl Whose {
 
     fn new(origin: Origin, by_model: bool) -> Self {
         match (origin, by_model) {
-            (Origin::Key, false) => Self::Key,
-            (Origin::Key, true) => Self::ModelPerKey,
+            (Origin::Key | Origin::Jwt, false) => Self::Key,
+            (Origin::Key | Origin::Jwt, true) => Self::ModelPerKey,
             (Origin::Team, false) => Self::Team,
             (Origin::Team, true) => Self::ModelPerTeam,
             (Origin::Project, false) => Self::Project,
@@ -237,7 +237,7 @@ impl<'a> Limited<'a> {
             && !bearer.limits.iter().any(|own| own.model.is_none() && own.rates.in_progress.is_some())
         {
             let rates = Rates { in_progress: Some(places), ..Rates::default() };
-            all.push(self.by_default(Origin::Key, &bearer.id, rates));
+            all.push(self.by_default(bearer.policy.origin, &bearer.id, rates));
         }
         if let Some((id, rates)) = self.customer {
             let own = |(policy, limits): (&Policy, &[Metered])| {

@@ -135,7 +135,7 @@ impl Record {
             None => "",
             Some(Who::Master) => "master",
             Some(Who::Open) => "none",
-            Some(Who::Key(bearer)) => bearer.alias.as_deref().unwrap_or(&bearer.id),
+            Some(Who::Key(bearer) | Who::Token(bearer)) => bearer.alias.as_deref().unwrap_or(&bearer.id),
         }
     }
 
@@ -156,10 +156,7 @@ impl Record {
     }
 
     fn team(&self) -> Option<&str> {
-        match &self.who {
-            Some(Who::Key(bearer)) => bearer.team_id.as_deref(),
-            _ => None,
-        }
+        self.who.as_ref()?.bearer()?.team_id.as_deref()
     }
 
     /// It is known what the request asks for.

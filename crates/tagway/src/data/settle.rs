@@ -120,10 +120,7 @@ impl Record {
         let bookings = self.bookings();
         let took = self.began.elapsed();
         let text = |text: &Option<Box<str>>| text.clone();
-        let bearer = match &self.who {
-            Some(Who::Key(bearer)) => Some(bearer),
-            _ => None,
-        };
+        let bearer = self.who.as_ref().and_then(Who::bearer);
         let begun = self.tries.begun.as_ref().or(self.tries.lost.last());
         let deployment = begun.map(|begun| self.current.snapshot.deployment(begun.deployment));
         let model = begun.zip(deployment).map(|(begun, deployment)| match &begun.model {

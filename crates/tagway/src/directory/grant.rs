@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue};
 use jiff::Timestamp;
 use tagway_core::access::Policy;
 
-use super::Purse;
+use super::{Purse, TokenOf};
 use crate::meter::Metered;
 use crate::objects::Key;
 use crate::store::Stored;
@@ -80,11 +80,13 @@ fn limit_headers(key: &Key) -> Vec<(HeaderName, HeaderValue)> {
     given.collect()
 }
 
-/// A virtual key.
+/// A virtual key, or whoever a token names.
 #[derive(Debug)]
 pub(crate) struct Bearer {
-    /// The stable id.
+    /// The stable id; of a token, a digest of its issuer and subject.
     pub(crate) id: Box<str>,
+    /// What makes it one that came with a token, and has no key.
+    pub(crate) token_of: Option<TokenOf>,
     /// The name for people.
     pub(crate) alias: Option<Box<str>>,
     /// What may be shown of the key: its beginning and end.
@@ -123,6 +125,7 @@ impl Bearer {
         let Above { team, project, organization, user } = above;
         Self {
             id: id.as_str().into(),
+            token_of: None,
             alias: text(&key.key_alias),
             name: text(&key.key_name).unwrap_or_default(),
             token: key.token.as_str().into(),
@@ -147,6 +150,7 @@ impl Bearer {
     pub(crate) fn supposed(policy: Policy, alias: Option<Box<str>>, user_id: Option<Box<str>>) -> Self {
         Self {
             id: policy.id.clone(),
+            token_of: None,
             alias,
             name: Box::default(),
             token: Box::default(),

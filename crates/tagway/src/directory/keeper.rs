@@ -16,7 +16,7 @@ use super::grant::{Above, Slot};
 use super::linked::Linked;
 use super::meters::Meters;
 use super::purse::Draft;
-use super::{Bearer, Directory, Grant, Known, Purse, Unreachable};
+use super::{Bearer, Directory, Grant, Known, Purse, Token, Unreachable};
 use crate::meter::Sharing;
 use crate::objects::{Budget, Customer, Kind, Limits, Organization, Owner, Project, Team, User};
 use crate::store::{Change, Db, Digested, StoreError, Stored};
@@ -31,6 +31,8 @@ const MOST_AT_ONCE: usize = 256;
 pub(crate) enum Order {
     /// Find a key.
     Key { digest: [u8; 32], reply: Reply<Bearer> },
+    /// Find the owners of a token.
+    Token { digest: [u8; 32], token: Box<Token>, reply: oneshot::Sender<Result<Arc<Bearer>, Unreachable>> },
     /// Find a customer.
     Customer { id: Box<str>, reply: Reply<Grant> },
     /// Take note of changes.
@@ -69,9 +71,9 @@ pub(crate) async fn keep(
     }
 }
 
-struct Keeper {
-    directory: Arc<Directory>,
-    db: Db,
+pub(super) struct Keeper {
+    pub(super) directory: Arc<Directory>,
+    pub(super) db: Db,
     /// Owners that keys point to.
     owners: HashMap<(Kind, Box<str>), Weak<Slot>>,
     /// The digests of keys that answer to others than the one they were made with.
@@ -87,11 +89,13 @@ impl Keeper {
     async fn carry_out(&mut self, orders: &mut Vec<Order>) {
         let mut keys: HashMap<[u8; 32], Vec<Reply<Bearer>>> = HashMap::new();
         let mut customers: HashMap<Box<str>, Vec<Reply<Grant>>> = HashMap::new();
+        let mut tokens = Vec::new();
         let mut finished = Vec::new();
         let mut check = false;
         for order in orders.drain(..) {
             match order {
                 Order::Key { digest, reply } => keys.entry(digest).or_default().push(reply),
+                Order::Token { digest, token, reply } => tokens.push((digest, token, reply)),
                 Order::Customer { id, reply } => customers.entry(id).or_default().push(reply),
                 Order::Refresh { changes, done } => {
                     self.stale.extend(changes);
@@ -115,6 +119,9 @@ impl Keeper {
         }
         if !keys.is_empty() {
             self.answer_keys(keys).await;
+        }
+        for (digest, token, reply) in tokens {
+            let _ = reply.send(self.admit(digest, &token).await);
         }
         if !customers.is_empty() {
             self.answer_customers(customers).await;
@@ -213,7 +220,10 @@ impl Keeper {
     }
 
     /// The place of an owner, read when nobody points to it yet.
-    async fn slot<T: Linked>(&mut self, id: Option<&str>) -> Result<Option<Arc<Slot>>, StoreError> {
+    pub(super) async fn slot<T: Linked>(
+        &mut self,
+        id: Option<&str>,
+    ) -> Result<Option<Arc<Slot>>, StoreError> {
         let Some(id) = id else { return Ok(None) };
         let name = (T::KIND, Box::<str>::from(id));
         if let Some(slot) = self.owners.get(&name).and_then(Weak::upgrade) {
@@ -305,7 +315,7 @@ impl Keeper {
     }
 
     /// Reads an owner into its place.
-    async fn fill<T: Linked>(&mut self, slot: &Slot) -> Result<(), StoreError> {
+    pub(super) async fn fill<T: Linked>(&mut self, slot: &Slot) -> Result<(), StoreError> {
         let stored = match self.db.find::<T>(&slot.id).await {
             // Whoever depends on it is refused; the others are not to suffer for it.
             Err(error @ StoreError::Unreadable { .. }) => {
@@ -314,6 +324,8 @@ impl Keeper {
                 slot.grant.store(None);
                 return Ok(());
             }
+            // A token may name owners where nothing is stored.
+            Err(StoreError::Absent) => None,
             read => read?,
         };
         let organization = match stored.as_ref().and_then(|stored| stored.object.organization()) {
@@ -370,6 +382,9 @@ impl Keeper {
             self.note_differences().await?;
         }
         // What cannot be read now stays noted, and is tried again with the next order.
+        if everything || self.stale.iter().any(|change| matches!(change.kind, Kind::Team | Kind::User)) {
+            self.forget_members();
+        }
         while let Some(Change { kind, id }) = self.stale.last().cloned() {
             match kind {
                 Kind::Key => self.refresh_key(&id).await?,

@@ -6,7 +6,9 @@ mod grant;
 mod keeper;
 mod linked;
 mod meters;
+mod newcomers;
 mod purse;
+mod token;
 mod watch;
 
 use std::collections::HashMap;
@@ -18,9 +20,11 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use quick_cache::UnitWeighter;
 use quick_cache::sync::Cache;
+use tagway_core::config::Jwt;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::accounts::Accounts;
+use crate::jwt::Verifier;
 use crate::objects::Kind;
 use crate::store::{Change, Db, StoreError};
 use filter::Filter;
@@ -28,6 +32,7 @@ pub(crate) use grant::{Bearer, Grant};
 use keeper::Order;
 pub(crate) use keeper::keep;
 pub(crate) use purse::Purse;
+pub(crate) use token::{Token, TokenOf};
 pub(crate) use watch::{Told, watch};
 
 /// Room is made at once for so many keys, strangers and customers.
@@ -36,6 +41,8 @@ const FEW: usize = 4096;
 const MOST_KEYS: u64 = 200_000;
 /// As many digests of nobody.
 const MOST_STRANGERS: u64 = 50_000;
+/// As many tokens: each gets a new one every few minutes.
+const MOST_TOKENS: u64 = 50_000;
 /// As many customers.
 const MOST_CUSTOMERS: u64 = 100_000;
 /// As many requests may wait for the store at once.
@@ -79,6 +86,10 @@ pub(crate) struct Directory {
     keys: Cache<[u8; 32], Arc<Bearer>>,
     /// Digests nobody answers to, as of then. Apart from the keys, so that inventing some makes none forgotten.
     strangers: Cache<[u8; 32], Instant>,
+    /// Tokens that have been verified, by their digests.
+    tokens: Cache<[u8; 32], Arc<Bearer>>,
+    /// Who verifies the others.
+    pub(crate) verifier: Arc<Verifier>,
     customers: Cache<Box<str>, Known<Grant>>,
     /// Ids that may be customers: most requests name users who are none.
     perhaps_customers: Filter,
@@ -93,11 +104,16 @@ pub(crate) struct Directory {
 
 impl Directory {
     /// An empty directory, and what its keeper listens to.
-    pub(crate) fn new(accounts: Arc<Accounts>) -> (Arc<Self>, mpsc::Receiver<Order>) {
+    pub(crate) fn new(
+        accounts: Arc<Accounts>,
+        verifier: Arc<Verifier>,
+    ) -> (Arc<Self>, mpsc::Receiver<Order>) {
         let (orders, inbox) = mpsc::channel(MOST_WAITING);
         let directory = Self {
             keys: remembering(MOST_KEYS),
             strangers: remembering(MOST_STRANGERS),
+            tokens: remembering(MOST_TOKENS),
+            verifier,
             customers: remembering(MOST_CUSTOMERS),
             perhaps_customers: Filter::default(),
             orders,
@@ -124,6 +140,24 @@ impl Directory {
         }
         let (reply, answer) = oneshot::channel();
         self.orders.try_send(Order::Key { digest, reply }).map_err(|_| Unreachable)?;
+        answer.await.map_err(|_| Unreachable)?
+    }
+
+    /// The bearer of the token with this digest, if it has been verified by these rules and the keys of now.
+    pub(crate) fn token(&self, digest: &[u8; 32], rules: &Arc<Jwt>) -> Option<Arc<Bearer>> {
+        let bearer = self.tokens.get(digest)?;
+        let of = bearer.token_of.as_ref()?;
+        of.is_valid(rules, self.verifier.number()).then_some(bearer)
+    }
+
+    /// The bearer of a token that has just been verified.
+    ///
+    /// # Errors
+    /// Its owners are not in memory, and the store cannot be asked.
+    pub(crate) async fn admit(&self, digest: [u8; 32], token: Token) -> Result<Arc<Bearer>, Unreachable> {
+        let (reply, answer) = oneshot::channel();
+        let order = Order::Token { digest, token: Box::new(token), reply };
+        self.orders.try_send(order).map_err(|_| Unreachable)?;
         answer.await.map_err(|_| Unreachable)?
     }
 

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tagway_core::access::{Models, Policy};
+use tagway_core::config::NewUsers;
+use tagway_core::money::Nanos;
 use tagway_core::tag::Origin;
 use utoipa::ToSchema;
 
@@ -82,6 +84,20 @@ impl Object for User {
 
     fn tags(&self) -> Vec<&str> {
         tags_of(&self.metadata)
+    }
+}
+
+impl User {
+    /// Gives an internal user the budget that users have by default.
+    pub(crate) fn own_budget(&mut self, defaults: &NewUsers) {
+        if self.user_role != Some(Role::InternalUser) {
+            return;
+        }
+        let max = defaults.max.or(defaults.default_max);
+        self.limits.max_budget = self.limits.max_budget.or(max.map(Nanos::dollars));
+        if self.limits.budget_duration.is_none() {
+            self.limits.budget_duration.clone_from(&defaults.duration);
+        }
     }
 }
 

@@ -19,7 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["accounts"],
     &["alerts"],
     &["store"],
-    &["capacity", "objects", "places"],
+    &["capacity", "jwt", "objects", "places"],
     &["meter"],
     &[
         "call",

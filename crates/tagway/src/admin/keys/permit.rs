@@ -131,6 +131,14 @@ pub(super) async fn make(actor: &Actor, edit: &mut Edit, key: &Key) -> Result<()
 /// keys makes one without.
 pub(super) async fn hand_down(actor: &Actor, edit: &mut Edit, key: &mut Key) -> Result<(), Refusal> {
     let Some(bearer) = actor.caller.bearer().filter(|_| !actor.is_admin()) else { return Ok(()) };
+    if bearer.token_of.is_some() {
+        // What claims say of a caller stays true of the keys it makes.
+        let tags: Vec<&str> = bearer.policy.tags.iter().map(|tag| &**tag).collect();
+        if !tags.is_empty() {
+            key.metadata.insert("tags".to_owned(), tags.into());
+        }
+        return Ok(());
+    }
     let Some(maker) = edit.find::<Key>(&bearer.id).await? else { return Ok(()) };
     let maker = maker.object;
     for field in ["tags", "tier"] {

@@ -78,12 +78,20 @@ pub(super) async fn key_id(shared: &Shared, key: &str) -> Result<Option<String>,
     if key == MASTER {
         return Ok(None);
     }
+    if is_tokens(key) {
+        return Ok(Some(key.to_owned()));
+    }
     if let Some(found) = keys::look_up(shared, key).await? {
         return Ok(Some(found.id));
     }
     // A key that nobody knows has no requests, and its text is not repeated.
     let gone = tagway_core::secret::unhex(key).map(|digest| tagway_core::secret::hex(&digest));
     Ok(Some(gone.unwrap_or_else(|| "-".to_owned())))
+}
+
+/// Whether this is the id under which the requests of a token's subject are counted.
+fn is_tokens(key: &str) -> bool {
+    key.strip_prefix("hashed-jwt-").and_then(tagway_core::secret::unhex).is_some()
 }
 
 /// The ids in a list with commas; none where there is nothing in it.

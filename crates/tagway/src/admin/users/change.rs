@@ -15,7 +15,7 @@ use super::super::refusal::{Refusal, Refusals};
 use super::super::reset::{Bounds, ResetSpend, Spent, retime, set_spend};
 use super::super::shown::{Ignored, reset_at};
 use super::super::teams::find_by_email;
-use super::make::{KEPT, check, no_password, own_budget};
+use super::make::{KEPT, check, no_password};
 use super::{not_found, permit, shown};
 use crate::objects::{Kind, User};
 use crate::store::Stored;
@@ -83,7 +83,7 @@ pub(super) async fn update(
     user.ignored.extend(ignored.clone());
     permit::change(&actor, &id, &before.object, &user)?;
     if user.user_role != before.object.user_role {
-        own_budget(&actor.current.snapshot.config.proxy.new_users, &mut user);
+        user.own_budget(&actor.current.snapshot.config.proxy.new_users);
     }
     if user.limits.windows_differ(&before.object.limits) {
         user.limits.budget_reset_at = None;

@@ -7,8 +7,6 @@ use axum::extract::State;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tagway_core::config::NewUsers;
-use tagway_core::money::Nanos;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -22,9 +20,7 @@ use super::super::reset::Bounds;
 use super::super::shown::Ignored;
 use super::super::teams::{self, Joining, Share};
 use super::{permit, shown};
-use crate::objects::{
-    Key, Kind, Organization, OrganizationMember, OrganizationRole, Owner as _, Role, Team, User,
-};
+use crate::objects::{Key, Kind, Organization, OrganizationMember, OrganizationRole, Owner as _, Team, User};
 use crate::store::{Edit, StoreError, Stored};
 
 /// Fields of a user that only the gateway sets.
@@ -134,7 +130,7 @@ pub(super) async fn new(
     if id == MASTER_USER || change.find::<User>(&id).await?.is_some() {
         return Err(exists(&id));
     }
-    own_budget(&actor.current.snapshot.config.proxy.new_users, &mut user);
+    user.own_budget(&actor.current.snapshot.config.proxy.new_users);
     user.limits.settle(change.now())?;
     check(&mut change, &id, &user).await?;
     let stored = change.insert(&id, user).await.map_err(|error| match error {
@@ -172,18 +168,6 @@ pub(super) async fn new(
     answer.extend(shown(&shared, &stored).await?);
     answer.insert("key".to_owned(), json!(text));
     Ok(Json(answer.into()))
-}
-
-/// The configuration's budget for a user who is given none.
-pub(super) fn own_budget(defaults: &NewUsers, user: &mut User) {
-    if user.user_role != Some(Role::InternalUser) {
-        return;
-    }
-    let max = defaults.max.or(defaults.default_max);
-    user.limits.max_budget = user.limits.max_budget.or(max.map(Nanos::dollars));
-    if user.limits.budget_duration.is_none() {
-        user.limits.budget_duration.clone_from(&defaults.duration);
-    }
 }
 
 fn exists(id: &str) -> Refusal {

@@ -16,8 +16,15 @@ use crate::auth::Caller;
 use crate::data::suppose::{self, Request};
 
 /// What owners can be known by.
-const OWNERS: [Origin; 6] =
-    [Origin::Key, Origin::Team, Origin::Project, Origin::Organization, Origin::User, Origin::Customer];
+const OWNERS: [Origin; 7] = [
+    Origin::Jwt,
+    Origin::Key,
+    Origin::Team,
+    Origin::Project,
+    Origin::Organization,
+    Origin::User,
+    Origin::Customer,
+];
 
 /// What a decision may depend on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

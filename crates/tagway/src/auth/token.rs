@@ -65,8 +65,7 @@ fn with_newcomers(rules: &Arc<Jwt>, new_users: &NewUsers, proven: Proven, now: T
 
 /// The bearer in the team that the request names, or in the first of its teams that there is.
 fn in_a_team(bearer: &Arc<Bearer>, headers: &HeaderMap) -> Result<Caller, Denied> {
-    let others = bearer.token_of.as_ref().map_or(&[][..], |of| &of.others);
-    let all = || std::iter::once(bearer).chain(others);
+    let all = || std::iter::once(bearer).chain(bearer.in_next_teams());
     if let Some(named) = headers.get(TEAM) {
         let is = |id: &str| id.as_bytes() == named.as_bytes();
         return match all().find(|one| one.team_id.as_deref().is_some_and(is)) {
@@ -80,7 +79,7 @@ fn in_a_team(bearer: &Arc<Bearer>, headers: &HeaderMap) -> Result<Caller, Denied
     let first = above(bearer);
     if matches!(first, Err(Denied::NoTeam(_)))
         && !bearer.token_of.as_ref().is_some_and(|of| of.one_team)
-        && let Some(other) = others.iter().find_map(|other| above(other).ok())
+        && let Some(other) = bearer.in_next_teams().find_map(|other| above(other).ok())
     {
         return Ok(other);
     }
@@ -100,9 +99,10 @@ impl Caller {
     /// The same caller in the other teams that its token names, where the model that is asked for decides. Customers are
     /// to be added later.
     pub(crate) fn in_other_teams(&self, headers: &HeaderMap) -> SmallVec<[Self; 2]> {
-        let of = self.bearer().and_then(|bearer| bearer.token_of.as_ref());
-        let of = of.filter(|of| !of.one_team && !headers.contains_key(TEAM));
-        let others = of.map_or(&[][..], |of| &of.others).iter().filter_map(|other| above(other).ok());
+        let decides = |bearer: &&Bearer| bearer.token_of.as_ref().is_some_and(|of| !of.one_team);
+        let bearer = self.bearer().filter(decides).filter(|_| !headers.contains_key(TEAM));
+        let others = bearer.into_iter().flat_map(Bearer::in_next_teams);
+        let others = others.filter_map(|other| above(other).ok());
         others.filter(|caller| caller.is_not_blocked().is_ok()).collect()
     }
 

@@ -52,19 +52,15 @@ impl Keeper {
             organization: organization.clone(),
             user: user.clone(),
         };
-        let mut others = Vec::new();
-        let (first, rest) = match teams.split_first() {
-            Some((first, rest)) => (Some(&**first), rest),
-            None => (None, Default::default()),
-        };
-        for team in rest {
+        let mut next = None;
+        for team in teams.iter().skip(1).rev() {
             let slot = self.owner::<Team>(Some(team), None).await?;
-            let bearer = token.bearer(Some(team), above(slot), Box::default(), false);
-            others.push(Arc::new(bearer));
+            next = Some(Arc::new(token.bearer(Some(team), above(slot), next, false)));
         }
+        let first = teams.first().map(|team| &**team);
         let new = token.new_team.as_deref().filter(|_| identity.one_team);
         let slot = self.owner::<Team>(first, new).await?;
-        Ok(token.bearer(first, above(slot), others.into(), by_membership))
+        Ok(token.bearer(first, above(slot), next, by_membership))
     }
 
     /// The place of an owner, who is made like `new` where there is none.

@@ -24,12 +24,23 @@ pub(crate) struct TokenOf {
     pub(crate) admin: bool,
     /// The customer its requests are made for, whatever they say.
     pub(crate) customer: Option<Box<str>>,
-    /// The same bearer in another team that the token names, where the request's model decides, or its header.
-    pub(crate) others: Box<[Arc<Bearer>]>,
+    /// The same bearer in the next team that the token names.
+    next: Option<Arc<Bearer>>,
     /// The first team is the one, unless the request's header says otherwise.
     pub(crate) one_team: bool,
     /// Its team is the only one that its user is a member of, which may change.
     pub(super) by_membership: bool,
+}
+
+impl Bearer {
+    fn in_next_team(&self) -> Option<&Arc<Self>> {
+        self.token_of.as_ref()?.next.as_ref()
+    }
+
+    /// The same bearer in the other teams that its token names after this one.
+    pub(crate) fn in_next_teams(&self) -> impl Iterator<Item = &Arc<Self>> {
+        std::iter::successors(self.in_next_team(), |bearer| bearer.in_next_team())
+    }
 }
 
 impl TokenOf {
@@ -60,7 +71,7 @@ impl Token {
         &self,
         team: Option<&str>,
         above: Above,
-        others: Box<[Arc<Bearer>]>,
+        next: Option<Arc<Bearer>>,
         by_membership: bool,
     ) -> Bearer {
         let identity = self.identity();
@@ -82,7 +93,7 @@ impl Token {
                 keys: self.proven.keys,
                 admin: identity.admin,
                 customer: identity.customer.clone(),
-                others,
+                next,
                 one_team: identity.one_team,
                 by_membership,
             }),

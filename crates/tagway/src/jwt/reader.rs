@@ -89,7 +89,8 @@ fn note(plans: &mut HashMap<String, Plan>, jwt: &Jwt, waiting: &[Wanted], now: I
     }
     for url in waiting.iter().flat_map(|wanted| &wanted.urls) {
         let Some(plan) = plans.get_mut(url) else { continue };
-        if plan.asked.is_none_or(|asked| GAP <= now.saturating_duration_since(asked)) {
+        // What is due anyway is nobody's doing.
+        if now < plan.due && plan.asked.is_none_or(|asked| GAP <= now.saturating_duration_since(asked)) {
             (plan.asked, plan.due) = (Some(now), now);
         }
     }

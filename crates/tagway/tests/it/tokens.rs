@@ -29,7 +29,7 @@ impl Signer {
                 EncodingKey::from_ec_der(pair.to_pkcs8v1().unwrap().as_ref())
             }
             Algorithm::EdDSA => {
-                EncodingKey::from_ed_der(Ed25519KeyPair::generate().unwrap().to_pkcs8().unwrap().as_ref())
+                EncodingKey::from_ed_der(Ed25519KeyPair::generate().unwrap().to_pkcs8v1().unwrap().as_ref())
             }
             _ => EncodingKey::from_rsa_der(&rsa()),
         };

@@ -4,7 +4,8 @@
 
 use serde_json::Value;
 
-use crate::config::{ClaimPath, Issuer, Jwt};
+use crate::config::{ClaimPath, Issuer, Jwt, Owner};
+use crate::tag::Origin;
 
 /// As many tags as a request may carry.
 const MOST_TAGS: usize = 256;
@@ -134,6 +135,34 @@ impl Identity {
         }
         Ok(identity)
     }
+}
+
+/// Whose a request is that is supposed to be made with a token of these claims: the identity, and the owners it gives.
+/// Claims that name no issuer are of the first one.
+///
+/// # Errors
+/// They do not do, or are of an issuer nobody knows.
+pub fn supposed(jwt: &Jwt, claims: &Value) -> Result<(Identity, Vec<Owner>), Option<UnfitClaims>> {
+    let named = claims.get("iss").and_then(Value::as_str);
+    let issuer =
+        jwt.issuers.iter().find(|issuer| named.is_none_or(|named| issuer.name == named)).ok_or(None)?;
+    let identity = Identity::read(jwt, issuer, claims)?;
+    let mut owners = vec![Owner::new(Origin::Jwt)];
+    if let Some(own) = owners.first_mut() {
+        own.policy.tags.clone_from(&identity.tags);
+    }
+    let known = [
+        (Origin::Team, identity.teams.first()),
+        (Origin::Organization, identity.organization.as_ref()),
+        (Origin::User, identity.user.as_ref()),
+    ];
+    for (origin, id) in known {
+        let Some(id) = id else { continue };
+        let mut owner = Owner::new(origin);
+        owner.policy.id.clone_from(id);
+        owners.push(owner);
+    }
+    Ok((identity, owners))
 }
 
 /// What is at a path; `null` is nothing.

@@ -35,6 +35,8 @@ macro_rules! snapshots {
 }
 
 snapshots! {
+    tokens_that_could_not_be_checked => after("general_settings:\n  enable_jwt_auth: true\n  litellm_jwtauth:\n    audiance: x\n    tags_jwt_field: groups[0]\n    claim_tags: {dept: department}\n    role_mappings: [{role: a, internal_role: b}]\n    issuers:\n      - {issuer: https://a.example, disable_audience_validation: true}\n      - {issuer: plain, audience: a}\n    jwks_url: a.example\n");
+    tokens_that_nobody_takes => after("general_settings:\n  master_key: a-long-enough-master-key\n  litellm_jwtauth: {issuer: a, audience: b}\n");
     places_of_a_valkey => after("router_settings:\n  redis_startup_nodes: [{port: 7000}, {host: a, prot: 7001}]\n  cache_kwargs: {ssl_check_hostname: false, startup_nodes: os.environ/WORD}\ngeneral_settings:\n  master_key: a-long-enough-master-key\n  coordination_redis: {sentinel_nodes: [[a, 26379]], service_name: s, ssl_cert_reqs: none, pasword: p}\n");
     a_coordination_redis_without_a_server => after("general_settings:\n  master_key: a-long-enough-master-key\n  coordination_redis: {password: p, aws_iam_auth: true}\n");
     names_that_mean_two_tags => after("tags:\n  - {name: a, aliases: [b, c, c]}\n  - {name: b}\n  - {name: d, aliases: [a]}\n  - {name: e, aliases: [c]}\n  - {name: f, aliases: [f]}\n  - {name: 'g:*', aliases: [g]}\n  - {name: h, aliases: ['i*', default, 'j,k']}\ngeneral_settings:\n  master_key: a-long-enough-master-key\n");

@@ -24,6 +24,8 @@ pub struct Supposed {
     pub path: String,
     /// Whose key it is made with, and what stands above that; nobody's is the master key.
     pub owners: Vec<Owner>,
+    /// The claims of the token it is made with.
+    pub claims: Option<Value>,
     /// Its headers.
     pub headers: HeaderMap,
     /// Its body.
@@ -124,6 +126,7 @@ const CASE: Table<Draft> = &[
     ("organization", Rule::Works(|case, at, scope| owner(case, at, scope, Origin::Organization))),
     ("internal_user", Rule::Works(|case, at, scope| owner(case, at, scope, Origin::User))),
     ("customer", Rule::Works(|case, at, scope| owner(case, at, scope, Origin::Customer))),
+    ("claims", Rule::Works(claims)),
     ("tier", Rule::Works(|case, at, scope| case.tier = supposed_owner::tier(at, scope))),
     ("region", Rule::Works(|case, at, scope| case.region = scope.text(at).map(Into::into))),
     ("cooling_down", Rule::Works(|case, at, scope| case.request.cooling_down = ids(&case.known, at, scope))),
@@ -234,6 +237,14 @@ fn owner(case: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>, origin: Origin) {
     let at = At { secret: false, ..at.clone() };
     case.request.owners.retain(|owner| owner.policy.origin != origin);
     case.request.owners.push(supposed_owner::read(origin, &at, scope));
+}
+
+fn claims(case: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
+    if matches!(at.node.kind, Kind::Map(_)) {
+        case.request.claims = scope.json(at);
+    } else {
+        scope.error(at, "must be a map of claims").help("write e.g. `{sub: ann, groups: [research]}`");
+    }
 }
 
 /// Ids of deployments: one, or a list of them.

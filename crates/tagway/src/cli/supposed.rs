@@ -51,7 +51,13 @@ pub(super) fn refusal(refused: &Refused) -> Value {
 
 /// Decides.
 pub(super) fn decide(snapshot: &Snapshot, supposed: Supposed) -> Told {
-    let Supposed { path, owners, headers, body, cooling_down } = supposed;
+    let Supposed { path, mut owners, claims, headers, mut body, cooling_down } = supposed;
+    if let Some(claims) = claims {
+        match suppose::of_claims(snapshot, &claims, &mut owners) {
+            Ok(customer) => body.extend(customer.map(|id| ("user".to_owned(), (&*id).into()))),
+            Err(refused) => return Told { tags: Vec::new(), served: Err(refused), hops: Vec::new() },
+        }
+    }
     let path = if path.is_empty() { suppose::PATH } else { &path };
     let (caller, body) = (Caller::supposed(owners), suppose::body_text(path, body));
     let ground = Ground::new(snapshot, &cooling_down);

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value};
+use tagway_core::claims;
+use tagway_core::config::Owner;
 use tagway_core::fault::Cooling;
 use tagway_core::snapshot::{DeploymentId, Endpoint, Snapshot};
 use tagway_core::tag::RequestTags;
@@ -15,9 +17,10 @@ use super::failure::Failure;
 use super::intake::{self, Call};
 use super::{customer, fallback, wanted};
 use crate::access;
-use crate::auth::Caller;
+use crate::auth::{Caller, Denied};
 use crate::call::{self, Route};
 use crate::health::{Board, Failed};
+use crate::jwt::Wrong;
 use crate::live::Current;
 use crate::route::{Plan, Trail};
 use crate::tags::{self, Asked};
@@ -80,6 +83,33 @@ pub(crate) fn body_text(path: &str, mut body: Map<String, Value>) -> String {
     Value::Object(body).to_string()
 }
 
+/// Adds whoever these claims name to the owners of a request; what is said of an owner beside them stays. Gives the end
+/// user that they name.
+///
+/// # Errors
+/// No tokens are taken, or none with such claims.
+pub(crate) fn of_claims(
+    snapshot: &Snapshot,
+    claims: &Value,
+    owners: &mut Vec<Owner>,
+) -> Result<Option<Box<str>>, Refused> {
+    let Some(jwt) = &snapshot.config.general.jwt else {
+        let message = "The configuration takes no tokens: general_settings.enable_jwt_auth is not true.";
+        return Err(Refused { status: StatusCode::UNAUTHORIZED, reason: None, message: message.to_owned() });
+    };
+    let (identity, more) = claims::supposed(jwt, claims).map_err(|unfit| {
+        let wrong = unfit.map_or(Wrong::Issuer, Wrong::Unfit);
+        Failure::from(Denied::Token(wrong))
+    })?;
+    for mut owner in more {
+        match owners.iter_mut().find(|known| known.policy.origin == owner.policy.origin) {
+            Some(known) => known.policy.id = std::mem::take(&mut owner.policy.id),
+            None => owners.push(owner),
+        }
+    }
+    Ok(identity.customer)
+}
+
 /// A request as it was read.
 pub(crate) struct Request<'a> {
     caller: &'a Caller,
@@ -106,7 +136,8 @@ impl<'a> Request<'a> {
         };
         let peek = Peek::read(body.as_bytes()).map_err(Failure::Unreadable)?;
         let (call, model) = intake::call(endpoint, model.as_deref(), headers, peek)?;
-        let customer = customer::of(headers, &call.peek);
+        let own = caller.own_customer().map(Cow::Borrowed);
+        let customer = own.or_else(|| customer::of(headers, &call.peek));
         let unnamed = || Failure::UnknownModel { route: endpoint.path(), model: "None".to_owned() };
         let model = model.ok_or_else(unnamed)?;
         Ok(Self { caller, headers, path, call, model, customer })

@@ -1,5 +1,11 @@
 //! What claims make of whoever comes with a token.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::needless_pass_by_value,
+    reason = "a test that cannot go on should fail"
+)]
+
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -43,7 +49,6 @@ fn issuer() -> Issuer {
 }
 
 fn read(jwt: &Jwt, claims: Value) -> Result<Identity, UnfitClaims> {
-    // What follows is about teams where it names one.
     Identity::read(jwt, &issuer(), &claims)
 }
 

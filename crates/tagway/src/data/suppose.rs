@@ -95,7 +95,7 @@ pub(crate) fn of_claims(
 ) -> Result<Option<Box<str>>, Refused> {
     let Some(jwt) = &snapshot.config.general.jwt else {
         let message = "The configuration takes no tokens: general_settings.enable_jwt_auth is not true.";
-        return Err(Refused { status: StatusCode::UNAUTHORIZED, reason: None, message: message.to_owned() });
+        return Err(Refused { message: message.to_owned(), ..Failure::from(Denied::Unknown).into() });
     };
     let (identity, more) = claims::supposed(jwt, claims).map_err(|unfit| {
         let wrong = unfit.map_or(Wrong::Issuer, Wrong::Unfit);

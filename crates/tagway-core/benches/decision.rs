@@ -5,12 +5,13 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use tagway_core::config::TagDeclaration;
+use tagway_core::config::{TagDeclaration, TagSettings};
 use tagway_core::rule::{self, Owner, Program, TextField};
 use tagway_core::strategy::{self, Recent, Running};
 use tagway_core::tag::{
     Ask, DeploymentTags, Expression, GroupIndex, Members, Origin, RequestTags, Settings, Silent, explain,
 };
+use tagway_core::vocabulary::{self, Objection, Setter, Setters, Terms, Vocabulary, Watch};
 
 struct Group {
     ids: Vec<String>,
@@ -132,7 +133,18 @@ impl rule::Facts for Facts {
     }
 }
 
-/// Fifty rules, and a decision among a thousand declared tags.
+/// Hears nothing, and has room for everything.
+struct Deaf;
+
+impl Watch for Deaf {
+    fn has_room(&mut self, _: &str, _: &str, _: u64) -> bool {
+        true
+    }
+
+    fn hear(&mut self, _: &Objection, _: vocabulary::Outcome) {}
+}
+
+/// Fifty rules, the check of the tags, and a decision among a thousand declared tags.
 fn rules(c: &mut Criterion) {
     let conditions = [
         r#"request.headers["user-agent"].startsWith("claude-c")"#,
@@ -144,15 +156,32 @@ fn rules(c: &mut Criterion) {
     let programs: Vec<Program> =
         (0..50).filter_map(|at| Program::compile(conditions[at % conditions.len()]).ok()).collect();
     let facts = Facts { agent: "curl/8.5.0" };
+    let set_by: Setters = [Setter::Caller, Setter::Rule].into_iter().collect();
+    let values: Vec<String> = (0..20).map(|value| value.to_string()).collect();
     let declared: Vec<TagDeclaration> = (0..1000)
-        .map(|at| TagDeclaration { name: format!("team:{at}"), ..TagDeclaration::default() })
+        .map(|at| {
+            let (name, terms) = match at % 2 {
+                0 => (format!("team:{}", at / 2), Terms { set_by: Some(set_by), ..Terms::default() }),
+                _ if at == 1 => {
+                    ("customer:*".to_owned(), Terms { values: values.clone(), ..Terms::default() })
+                }
+                _ => (format!("customer:{at}:*"), Terms { max_values: Some(10), ..Terms::default() }),
+            };
+            TagDeclaration { name, terms, ..TagDeclaration::default() }
+        })
         .collect();
+    let vocabulary = Vocabulary::new(&declared, &TagSettings::default(), &Settings::default(), &[]);
     let index = Group::new(10, 8).index_with(&declared);
     let given = tags(&[("team:3", Origin::Body), ("customer:17", Origin::Body)]);
     c.bench_function("50 rules, and 2 tags x 10 deployments with 1,000 declared tags", |b| {
         b.iter(|| {
             let applied = programs.iter().filter(|rule| rule.holds(black_box(&facts)) == Ok(true)).count();
-            (applied, black_box(&index).decide(&Ask::new(&given), index.all(), &mut Silent).is_ok())
+            let checked = black_box(&vocabulary).check(&mut given.clone(), None, 1, &mut Deaf);
+            (
+                applied,
+                checked.is_ok(),
+                black_box(&index).decide(&Ask::new(&given), index.all(), &mut Silent).is_ok(),
+            )
         });
     });
 }

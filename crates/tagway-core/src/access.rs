@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::config::Tier;
 use crate::tag::name::{TagName, covers};
-use crate::tag::{Aliases, Expression, Origin, RequestTag};
+use crate::tag::{Aliases, Expression, Origin, RequestTag, UnknownTags};
 use crate::wildcard::stars;
 
 /// What one owner (a key, a team, …) gives to requests and demands of them.
@@ -27,6 +27,8 @@ pub struct Policy {
     pub expression: Option<Expression>,
     /// Turns tag filtering on.
     pub tag_filtering: bool,
+    /// What becomes of tags that nobody knows.
+    pub unknown_tags: Option<UnknownTags>,
     /// The tier of deployments it may use.
     pub tier: Option<Tier>,
     /// Where its requests must stay.

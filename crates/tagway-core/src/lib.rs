@@ -29,5 +29,6 @@ pub mod strategy;
 pub mod tag;
 pub mod tokens;
 pub mod usage;
+pub mod vocabulary;
 mod wildcard;
 pub mod wire;

@@ -21,6 +21,7 @@ use crate::priority::Admission;
 use crate::secret;
 use crate::strategy::{self, Strategy};
 use crate::tag::{Aliases, DeploymentTags, GroupIndex};
+use crate::vocabulary::Vocabulary;
 use crate::wildcard::{fill, stars};
 
 /// A deployment of the snapshot.
@@ -199,6 +200,8 @@ pub struct Snapshot {
     pub aliases: Aliases,
     /// Digest of the master key.
     pub master_digest: Option<[u8; 32]>,
+    /// What holds for the use of tags.
+    pub vocabulary: Vocabulary,
     /// Names of declared tags.
     declared: HashSet<Box<str>>,
     names: HashMap<Box<str>, Named>,
@@ -286,6 +289,7 @@ impl Snapshot {
         let master_digest = config.general.master_key.as_ref().map(|key| secret::digest(key.expose()));
         let limited_tags = LimitedTags::new(&config.tags);
         let admission = Admission::new(&config.general.overload, &config.tags);
+        let vocabulary = Vocabulary::compile(&config);
         let declared = config.tags.iter().map(|tag| tag.name.as_str().into()).collect();
         Ok(Self {
             config,
@@ -295,6 +299,7 @@ impl Snapshot {
             admission,
             aliases,
             master_digest,
+            vocabulary,
             declared,
             names,
             meant,

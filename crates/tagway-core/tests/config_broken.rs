@@ -24,6 +24,23 @@ fn after(lines: &str) -> String {
     ))
 }
 
+/// Names, tags of deployments, of rules and of headers that the file itself forbids.
+const BREAKS_ITS_OWN: &str = "model_list:
+  - model_name: m
+    litellm_params: {model: openai/x, api_key: hunter2, tags: [default, Free, \"env:prd\", \"env:dev\"]}
+tag_settings: {name_pattern: '[a-z]+(:[a-z]+)?', mode: MODE}
+tags:
+  - Team
+  - {name: \"env:*\", values: [dev, prod]}
+  - {name: \"1:*\"}
+  - {name: \"internal:*\", set_by: [admin]}
+  - {name: \"x-site: *\", set_by: [rule]}
+tag_rules:
+  - {name: r, when: 'true', add: [\"env:devel\", \"&internal:a\", \"int*\", UPPER, \"env:dev\", free]}
+litellm_settings: {extra_spend_tag_headers: [x-site]}
+general_settings: {master_key: a-long-enough-master-key}
+";
+
 macro_rules! snapshots {
     ($($(#[$doc:meta])* $name:ident => $said:expr;)*) => {$(
         $(#[$doc])*
@@ -124,7 +141,11 @@ snapshots! {
     characters_wider_than_a_byte => params("model: openai/x\napi_key: hunter2\ntags: [\"größe ✓\", 7]");
     too_many_requests_at_once => after("general_settings:\n  max_queued_requests: -1\n  priority_shares: {low: 0.9, normal: 0.5, high: 1}\n  admission_queue_timeout_seconds: 0\n  max_connections: 0\n  max_in_flight_requests_per_worker: 5\n")
         + &after("general_settings: {global_max_parallel_requests: 0, priority_shares: {low: 2}}\ntags: [{name: batch, priority: least}]\n");
-    tag_settings_that_cannot_be => after("tag_settings: {explain_sample: 2, name_pattern: x, unknown_tags: reject, explain_samples: 1}\n");
+    tag_settings_that_cannot_be => after("tag_settings: {explain_sample: 2, name_pattern: \"(a\", mode: observ, unknown_tags: reject, explain_samples: 1}\n")
+        + &after("tag_settings: {name_pattern: '(?=x)y'}\n")
+        + &after("tag_settings: {name_pattern: 'a{5000}{5000}', mode: true}\n");
+    a_vocabulary_that_cannot_be => after("tags:\n  - {name: one, values: [a], max_values: 3}\n  - {name: \"env:*\", values: [dev, dev, \"a,b\", \"x*\", 3], max_values: 0}\n  - {name: \"team:*\", values: [], set_by: [admins, calller, rule]}\n  - {name: b, set_by: [], quarantined: \"yes\"}\n  - {name: c, retire_at: soon, replaced_by: d}\n  - {name: d, replaced_by: e, mode: enforced}\n  - {name: e, retire_at: 2026-02-30, owner: [ops], max_value: 3}\n");
+    a_file_that_breaks_its_own_vocabulary => said(&BREAKS_ITS_OWN.replace("MODE", "enforce")) + &said(&BREAKS_ITS_OWN.replace("MODE", "observe"));
     health_checks_of_another_provider => said("model_list:\n  - model_name: chat\n    litellm_params: {model: 'openai/*', api_key: os.environ/KEY}\n    model_info: {health_check_model: 'groq/x', health_check_timeout: 0, health_check_params: 3}\n  - model_name: other\n    litellm_params: {model: 'openai/*', api_key: os.environ/KEY}\n    model_info: {health_check_model: 'openai/*', health_check_modell: x, health_check_max_tokens_reasoning: 3}\ngeneral_settings: {master_key: a-long-enough-master-key, health_check_concurrency: 0, use_shared_health_check: true}\nrouter_settings: {enable_health_check_routing: true}\n");
 }
 

@@ -108,4 +108,14 @@ fn the_matrix_shows_where_tags_lead() {
     let matrix = matrix(&files.must_load().config);
     insta::assert_snapshot!(matrix);
     insta::assert_json_snapshot!(matrix.0[1]);
+    let text = "model_list:
+- {model_name: a, litellm_params: {model: openai/x, api_key: k, tags: [eu]}}
+- {model_name: a, litellm_params: {model: openai/y, api_key: k, tags: [default]}}
+router_settings: {enable_tag_filtering: true}
+tags: [{name: eu, quarantined: true}]
+";
+    let matrix = crate::matrix(&Files::one(text).must_load().config);
+    let rows: Vec<_> = matrix.0[0].rows.iter().map(|row| (row.tag.as_deref(), row.reaches.clone())).collect();
+    let default = vec![false, true];
+    assert_eq!(rows, [(None, default.clone()), (Some("default"), default.clone()), (Some("eu"), default)]);
 }

@@ -8,11 +8,12 @@ mod tag_naive;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use tag_naive::{Case, Deployment, Tree, protected_set};
-use tagway_core::config::{TagDeclaration, TagKind, Tier};
+use tagway_core::config::{TagDeclaration, TagKind, TagSettings, Tier};
 use tagway_core::tag::{
     Ask, DeploymentTags, Explanation, Expression, GroupIndex, InheritedTags, Members, Origin, Outcome,
-    RequestTags, Settings, Silent, UnknownTags, explain,
+    Refusal, RequestTags, Settings, Silent, UnknownTags, explain,
 };
+use tagway_core::vocabulary::{self, Objection, Terms, Vocabulary, Watch};
 
 const TAGS: [&str; 16] = [
     "a",
@@ -132,11 +133,32 @@ fn settings() -> impl Strategy<Value = Settings> {
     )
 }
 
+fn unknown() -> impl Strategy<Value = Option<UnknownTags>> {
+    prop_oneof![
+        3 => Just(None),
+        2 => prop::sample::select(&UnknownTags::WORDS[..]).prop_map(|(_, unknown)| Some(unknown)),
+    ]
+}
+
+/// Hears nothing, and has room for everything.
+struct Deaf;
+
+impl Watch for Deaf {
+    fn has_room(&mut self, _: &str, _: &str, _: u64) -> bool {
+        true
+    }
+
+    fn hear(&mut self, _: &Objection, _: vocabulary::Outcome) {}
+}
+
 fn declarations() -> impl Strategy<Value = Vec<TagDeclaration>> {
     let kind = prop::sample::select(&[TagKind::Routing, TagKind::Attribution, TagKind::Both][..]);
-    let one = (prop::sample::select(&DECLARED[..]), kind).prop_map(|(name, kind)| TagDeclaration {
+    let quarantined = prop::bool::weighted(0.2);
+    let declared = (prop::sample::select(&DECLARED[..]), kind, quarantined);
+    let one = declared.prop_map(|(name, kind, quarantined)| TagDeclaration {
         name: name.to_owned(),
         kind,
+        terms: Terms { quarantined, ..Terms::default() },
         ..TagDeclaration::default()
     });
     prop::collection::vec(one, 0..3).prop_map(|mut all| {
@@ -175,7 +197,7 @@ fn case() -> impl Strategy<Value = Case> {
         deployments,
         prop::collection::vec((tag(), origin()), 0..6),
         agent,
-        0..5_u8,
+        (0..5_u8, unknown()),
         expressions,
         tier,
     )
@@ -186,7 +208,7 @@ fn case() -> impl Strategy<Value = Case> {
                 (deployments, health, sick),
                 tags,
                 user_agent,
-                on,
+                (on, unknown),
                 expressions,
                 tier,
             )| Case {
@@ -197,6 +219,7 @@ fn case() -> impl Strategy<Value = Case> {
                 tags,
                 user_agent,
                 turn_on: on == 0,
+                unknown,
                 expressions,
                 tier,
             },
@@ -230,6 +253,8 @@ fn index(case: &Case) -> GroupIndex {
 fn asked(index: &GroupIndex, case: &Case) -> (Result<Vec<usize>, &'static str>, Explanation) {
     let mut tags = RequestTags::new();
     case.tags.iter().for_each(|(tag, origin)| tags.push(tag.as_str(), *origin));
+    let vocabulary = Vocabulary::new(&case.declarations, &TagSettings::default(), &case.settings, &[]);
+    vocabulary.check(&mut tags, None, 0, &mut Deaf).unwrap();
     let parsed: Vec<(Expression, Origin)> = case
         .expressions
         .iter()
@@ -240,6 +265,7 @@ fn asked(index: &GroupIndex, case: &Case) -> (Result<Vec<usize>, &'static str>, 
         tags: &tags,
         user_agent: case.user_agent.as_deref(),
         turn_on: case.turn_on,
+        unknown: case.unknown,
         expressions: &expressions,
         tier: case.tier,
         regions: &[],
@@ -250,6 +276,12 @@ fn asked(index: &GroupIndex, case: &Case) -> (Result<Vec<usize>, &'static str>, 
     assert_eq!(silent, told, "explaining changed the decision");
     let all: Members = (0..index.len()).collect();
     assert_eq!(index.serves_when_all_healthy(&ask), index.decide(&ask, &all, &mut Silent).is_ok());
+    let rejecting = Ask { unknown: Some(UnknownTags::Reject), ..ask };
+    let rejected = match index.decide(&rejecting, &healthy, &mut Silent) {
+        Err(Refusal::UnknownTag { tag, .. }) => Some(tag),
+        _ => None,
+    };
+    assert_eq!(index.stranger(&ask).map(|tag| tag.text().to_owned()), rejected);
     let answer = match silent {
         Ok(decision) => Ok(decision.candidates.iter().collect()),
         Err(refusal) => Err(refusal.reason()),

@@ -13,7 +13,7 @@ use tagway_core::access::{Policy, Purpose, Routes};
 use tagway_core::config::Owner;
 use tagway_core::secret;
 use tagway_core::snapshot::Snapshot;
-use tagway_core::tag::Origin;
+use tagway_core::tag::{Origin, UnknownTags};
 
 use crate::directory::{Bearer, Directory, Grant, Purse, Unreachable};
 use crate::jwt;
@@ -222,6 +222,11 @@ impl Caller {
     pub(crate) fn purses(&self) -> impl Iterator<Item = (Origin, &Purse)> {
         let own = self.bearer().map(|bearer| (bearer.policy.origin, &bearer.purse));
         own.into_iter().chain(self.grants.iter().map(|grant| (grant.policy.origin, &grant.purse)))
+    }
+
+    /// What becomes of tags nobody knows, where its key or something above it says so: the strictest holds.
+    pub(crate) fn unknown_tags(&self) -> Option<UnknownTags> {
+        self.policies().filter_map(|policy| policy.unknown_tags).max()
     }
 
     /// The virtual key, or the token.

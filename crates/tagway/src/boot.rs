@@ -10,10 +10,11 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use tagway_core::config::Config;
 use tagway_core::snapshot::Snapshot;
+use tagway_core::vocabulary::Vocabulary;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::accounts::{self, Accounts};
+use crate::accounts::{self, Accounts, now_millis};
 use crate::admin::{Admin, Shared};
 use crate::alerts;
 use crate::catalog::Catalog;
@@ -23,14 +24,15 @@ use crate::directory::{self, Directory};
 use crate::jwt::{self, Verifier};
 use crate::ledger::{self, Ledger, Shipper};
 use crate::listen::{self, Common, Workers};
-use crate::live::{self, Live};
+use crate::live::{self, Current, Live};
 use crate::meter::{self, NamedMeters, Sharing};
 use crate::metrics::Metrics;
 use crate::objects::Kind;
 use crate::peers::{self, Meeting, Peers, Reporter};
 use crate::seal::Seal;
-use crate::seen::{self, Seen};
+use crate::seen::{self, Seen, Values};
 use crate::store::{self, Change, Db, Migrated, Place};
+use crate::tags::Violations;
 use crate::tasks::Tasks;
 use crate::telemetry;
 use crate::valkey::Server;
@@ -160,6 +162,13 @@ async fn serve(
         // Budgets would not hold.
         return Err(anyhow!("cannot read the store"));
     }
+    let (violations, values) = (Arc::<Violations>::default(), Arc::<Values>::default());
+    let mut counting_tags = seen::Reader::new(Arc::clone(&values));
+    if !matches!(db, Db::Absent) {
+        // Before there are requests.
+        let counted = CountedTags(live.current());
+        counting_tags.look(&db, &counted, now_millis()).await.context("cannot read the store")?;
+    }
     let checks = Checks::new(|current, id, question| Box::pin(probe::call(current, id, question)));
     let shared = Shared {
         live: Arc::clone(&live),
@@ -173,6 +182,8 @@ async fn serve(
         metrics: Arc::clone(&metrics),
         draining: Arc::new(AtomicBool::new(false)),
         checks: Arc::clone(&checks),
+        violations: Arc::clone(&violations),
+        values: Arc::clone(&values),
     };
     let draining = Arc::clone(&shared.draining);
     let admin = Admin::new(shared, control.clone());
@@ -183,6 +194,8 @@ async fn serve(
         ledger: Arc::clone(&ledger),
         tag_meters: NamedMeters::new("tag", limits.as_ref()),
         metrics,
+        violations,
+        values,
         default_meters: NamedMeters::new("default", limits.as_ref()),
     };
     let workers = Workers::start(count, &common, &admin, &stop, plan.grace)?;
@@ -206,6 +219,9 @@ async fn serve(
     if !matches!(db, Db::Absent) {
         keepers.spawn("spend", |stop| accounts::poll(Arc::clone(&accounts), db.clone(), stop));
         keepers.spawn("seen tags", |stop| seen::keep(seen, db.clone(), stop));
+        let counted = Arc::clone(&live);
+        let counted = move || CountedTags(counted.current());
+        keepers.spawn("values of tags", |stop| counting_tags.keep(db.clone(), counted, now_millis, stop));
         let log = Arc::clone(&live);
         let settings = move || log.current().snapshot.config.general.spend_logs;
         keepers.spawn("retention", |stop| ledger::keep(db.clone(), settings, stop));
@@ -296,6 +312,20 @@ async fn open(place: &Place, data: &DataFolder) -> anyhow::Result<Db> {
         place.shown()
     );
     Ok(Db::Absent)
+}
+
+/// The tags that the configuration in force counts.
+struct CountedTags(Arc<Current>);
+
+impl seen::Counted for CountedTags {
+    fn patterns(&self) -> Vec<(String, u64)> {
+        let counted = Vocabulary::counted(&self.0.snapshot.config);
+        counted.map(|(pattern, most)| (pattern.to_owned(), most)).collect()
+    }
+
+    fn pattern_of(&self, tag: &str) -> Option<Box<str>> {
+        self.0.snapshot.vocabulary.pattern_of(tag).map(Into::into)
+    }
 }
 
 /// What gateways on one store share at a Valkey, and who works for it.

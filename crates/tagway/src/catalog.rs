@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use tagway_core::config::{self, Deployment, Host, Problem, Severity, TagDeclaration, is_secret};
+use tagway_core::vocabulary::Terms;
 use tokio::sync::Mutex;
 
 use crate::accounts::Accounts;
@@ -106,12 +107,18 @@ impl Catalog {
             }
         }
         for Stored { id, object, .. } in tags {
-            let Tag { aliases, description, kind, priority, models, limits, .. } = object.clone();
+            let terms = object.terms(id).unwrap_or_else(|why| {
+                tracing::error!(tag = id, "what is said of a stored tag cannot be used: {why}");
+                Terms::default()
+            });
+            let Tag { aliases, description, owner, kind, priority, models, limits, .. } = object.clone();
             let declaration = TagDeclaration {
                 name: id.clone(),
                 aliases,
                 description,
+                owner,
                 kind: kind.into(),
+                terms,
                 priority: priority.map(Into::into),
                 rates: limits.rates(),
                 budget: config::Budget::default(),

@@ -24,7 +24,8 @@ use crate::ledger::{Ledger, Writer};
 use crate::live::Live;
 use crate::meter::NamedMeters;
 use crate::metrics::Metrics;
-use crate::seen::{Notes, Seen};
+use crate::seen::{Notes, Seen, Values};
+use crate::tags::{Violations, Watch};
 use crate::tasks::{Stop, Tasks};
 use crate::{call, cors};
 
@@ -52,6 +53,9 @@ pub(crate) struct Common {
     /// What was used of the limits of tags.
     pub(crate) tag_meters: Arc<NamedMeters>,
     pub(crate) metrics: Arc<Metrics>,
+    /// What breaks the vocabulary, and the tags that it counts.
+    pub(crate) violations: Arc<Violations>,
+    pub(crate) values: Arc<Values>,
     pub(crate) default_meters: Arc<NamedMeters>,
 }
 
@@ -76,11 +80,22 @@ impl Workers {
             let load = Arc::new(AtomicUsize::new(0));
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let pool = Arc::new(upstream::Pool::default());
-            let Common { live, directory, seen, ledger, tag_meters, default_meters, metrics } =
-                common.clone();
+            let Common {
+                live,
+                directory,
+                seen,
+                ledger,
+                tag_meters,
+                default_meters,
+                metrics,
+                violations,
+                values,
+            } = common.clone();
+            let watch = Watch::new(violations, values);
             let (seen, ledger) = (Notes::new(seen), Arc::new(Writer::new(ledger, number)));
             let meter = metrics.meter();
-            let gateway = Gateway { live, directory, seen, pool, ledger, tag_meters, default_meters, meter };
+            let gateway =
+                Gateway { live, directory, seen, watch, pool, ledger, tag_meters, default_meters, meter };
             let (admin, stop, of) = (admin.clone(), stop.clone(), Arc::clone(&load));
             threads.push(
                 std::thread::Builder::new()

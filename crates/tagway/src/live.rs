@@ -84,6 +84,8 @@ impl Added {
                 // What may be spent is the file's to say, unless the stored tag does.
                 tag.budget = declared.budget.clone();
                 tag.priority = tag.priority.or(declared.priority);
+                tag.terms = tag.terms.or(&declared.terms);
+                tag.owner = tag.owner.or_else(|| declared.owner.clone());
             }
             config.tags.retain(|declared| declared.name != tag.name);
             config.tags.push(tag);
@@ -312,6 +314,15 @@ fn warn_of_unpriced(snapshot: &Snapshot, before: Option<&Snapshot>) {
     );
 }
 
+/// Says which rules add tags that a stored declaration does not leave to rules: what the file says holds.
+fn warn_of_rules(snapshot: &Snapshot) {
+    for rule in &snapshot.config.tag_rules {
+        for (objection, _) in rule.add.iter().filter_map(|tag| snapshot.vocabulary.objection_to_rule(tag)) {
+            tracing::warn!(target: "tagway::tags", rule = &*rule.name, "a rule adds it all the same: {objection}");
+        }
+    }
+}
+
 fn compile(
     base: Arc<Config>,
     files: Files,
@@ -320,6 +331,7 @@ fn compile(
     sharing: Option<&Arc<Sharing>>,
 ) -> Result<Current, String> {
     let snapshot = Snapshot::compile(added.to(&base)).map_err(|unusable| unusable.to_string())?;
+    warn_of_rules(&snapshot);
     let now = Instant::now();
     let board = Board::new(&snapshot, before.map(|before| &before.board), now);
     let capacity = Capacity::new(&snapshot, before.map(|before| &before.capacity), sharing);

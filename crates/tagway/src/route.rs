@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
-use tagway_core::config::Tier;
+use tagway_core::config::{Config, Tier};
 use tagway_core::snapshot::{DeploymentId, Group, Named, Snapshot, header_value};
 use tagway_core::tag::{
-    Ask, COOLING, Decision, Explanation, Expression, Members, Origin, Refusal, RequestTag, Silent, explain,
+    Ask, COOLING, Decision, Explanation, Expression, Members, Origin, Refusal, RequestTag, Silent,
+    UnknownTags, explain,
 };
+use tagway_core::vocabulary::Mode;
 
 use crate::health::{Board, Standing};
 
@@ -61,6 +63,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) expressions: &'a [(&'a Expression, Origin)],
     /// Whether its key or team turns tag filtering on.
     pub(crate) turn_on: bool,
+    /// What becomes of tags that nobody knows.
+    pub(crate) unknown: Unknown,
     /// The tier of its key or team.
     pub(crate) tier: Option<Tier>,
     /// Where it must stay.
@@ -75,10 +79,36 @@ impl<'a> Wanted<'a> {
             tags: self.tags,
             user_agent: self.user_agent,
             turn_on: self.turn_on,
+            unknown: self.unknown.holds,
             expressions: self.expressions,
             tier: self.tier,
             regions: self.regions,
         }
+    }
+}
+
+/// What becomes of tags that nobody knows.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Unknown {
+    /// The router's setting, where nothing is said here.
+    holds: Option<UnknownTags>,
+    /// They would be refused, were tags not only observed.
+    pub(crate) observed: bool,
+}
+
+/// What holds for a caller whose key, or something above it, says this.
+pub(crate) fn unknown_tags(config: &Config, own: Option<UnknownTags>) -> Unknown {
+    let holds = own.unwrap_or(config.router.tags.unknown);
+    // As before anybody thought of refusing them.
+    let observed = holds == UnknownTags::Reject && config.tag_settings.mode == Mode::Observe;
+    Unknown { holds: Some(if observed { UnknownTags::Route } else { holds }), observed }
+}
+
+/// The first tag of a request that nobody knows.
+pub(crate) fn stranger<'a>(snapshot: &Snapshot, wanted: &Wanted<'a>) -> Option<&'a RequestTag<'a>> {
+    match snapshot.find(wanted.model)? {
+        Named::Group(id) => snapshot.group(id).index.stranger(&wanted.ask()),
+        Named::Deployment(_) => None,
     }
 }
 

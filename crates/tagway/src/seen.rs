@@ -1,6 +1,8 @@
 //! Which tags requests carry, and when: noted by every request, kept by the store. A request that carries tags seen
 //! lately touches nothing but its own worker's memory; it never waits for the store, whatever the store does.
 
+mod values;
+
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +13,8 @@ use tagway_core::tag::name::{Marker, TagName};
 
 use crate::store::{Db, SeenTag};
 use crate::tasks::Stop;
+
+pub(crate) use values::{Counted, KnownValues, Reader, Values};
 
 /// A tag is noted again after so long: the last use that is shown is at most this old.
 const AGAIN: Duration = Duration::from_secs(60);

@@ -3,20 +3,27 @@
 
 mod derive;
 pub(crate) mod session;
+mod violations;
+mod watch;
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::de::IgnoredAny;
 use tagway_core::access::TagForbidden;
 use tagway_core::config::General;
 use tagway_core::snapshot::{Endpoint, Snapshot};
 use tagway_core::tag::{Origin, RequestTags};
+use tagway_core::vocabulary::Objection;
 use tagway_core::wire::json::{Walk, text_of};
 use tagway_core::wire::peek::{Known, Peek};
 
+use crate::accounts::now_millis;
 pub(crate) use derive::{Asked, Undecided};
+pub(crate) use violations::{By, Violation, Violations};
+use watch::Ear;
+pub(crate) use watch::{Watch, Watched};
 
 /// Why a request's tags are refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +37,16 @@ pub(crate) enum BadTags {
     /// A rule cannot judge the request, and denies it.
     #[error(transparent)]
     Undecided(#[from] Undecided),
+    /// They break the vocabulary.
+    #[error(transparent)]
+    Objection(#[from] Box<Objection>),
+}
+
+/// The tags of a request.
+pub(crate) struct Resolved<'a> {
+    pub(crate) tags: RequestTags<'a>,
+    /// What the caller is to be warned of.
+    pub(crate) warning: Option<HeaderValue>,
 }
 
 /// A field of the request holds what it cannot hold.
@@ -49,13 +66,14 @@ const MOST_TAGS: usize = 256;
 /// organization, user and customer, then those of headers that label, and of rules.
 ///
 /// # Errors
-/// A field that should hold tags holds something else, the caller may not send such a tag, or a rule denies what it
-/// cannot judge.
+/// A field that should hold tags holds something else, the caller may not send such a tag, a rule denies what it
+/// cannot judge, or one of the tags breaks the vocabulary.
 pub(crate) fn resolve<'a>(
     snapshot: &'a Snapshot,
     asked: &Asked<'a>,
     endpoint: Endpoint,
-) -> Result<RequestTags<'a>, BadTags> {
+    watched: Watched<'_>,
+) -> Result<Resolved<'a>, BadTags> {
     let Asked { caller, headers, peek, .. } = *asked;
     let Snapshot { config, aliases, .. } = snapshot;
     let prefix = &config.router.tags.prefix;
@@ -73,7 +91,12 @@ pub(crate) fn resolve<'a>(
     of_headers(&config.proxy.spend_tag_headers, headers, &mut tags);
     derive::derive(snapshot, asked, &mut tags)?;
     tags.rename(aliases, prefix);
-    Ok(tags)
+    if !snapshot.vocabulary.binds() {
+        return Ok(Resolved { tags, warning: None });
+    }
+    let mut ear = Ear::new(watched, caller);
+    snapshot.vocabulary.check(&mut tags, asked.expression, now_millis(), &mut ear)?;
+    Ok(Resolved { tags, warning: ear.warning() })
 }
 
 /// Headers that label what a request costs, as LiteLLM writes them: `x-team: research`.

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use super::groups::{self, Group};
-use super::model::{Config, TagKind, Tier};
+use super::model::{Config, Tier};
 use super::scope::{At, Scope};
+use super::tags::TagKind;
 use super::yaml::{Kind, Node};
 use super::{lint_names, lint_prices};
 use crate::tag::{Members, name};

@@ -3,14 +3,16 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use super::model::{Config, Deployment, TagDeclaration, TagKind};
+use super::model::{Config, Deployment};
 use super::problem::{Problem, Problems};
 use super::report::Report;
 use super::scope::{At, Rule, Scope, Table};
 use super::tag_settings::TagSettings;
+use super::tags::{TagDeclaration, TagKind};
 use super::yaml::{Kind, Node};
 use super::{
     deployment, files, general, links, lint, prices, proxy, routing, rules, tag_settings, tags, valkey,
+    vocabulary,
 };
 use crate::catalogue::Catalogue;
 
@@ -157,6 +159,7 @@ fn compile(tree: &Node, scope: &mut Scope<'_>) -> Config {
         catalogue: Catalogue::default(),
     };
     links::check(&config, &group_names(tree), tree, scope);
+    vocabulary::check(&config, tree, scope);
     config
 }
 

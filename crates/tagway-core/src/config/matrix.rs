@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::groups;
 use super::model::Config;
+use crate::vocabulary::Vocabulary;
 
 /// The matrix of every model group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -48,9 +49,11 @@ pub struct Row {
 
 /// Asks, for every model group, where each tag leads while all deployments are healthy.
 pub fn matrix(config: &Config) -> Matrix {
+    let vocabulary = Vocabulary::compile(config);
     let group = |group: groups::Group<'_>| {
         let row = |tag: Option<&str>| {
-            let decision = group.serves(tag.as_slice(), None);
+            let asks = tag.filter(|tag| !vocabulary.sets_aside(tag));
+            let decision = group.serves(asks.as_slice(), None);
             let reaches = (0..group.members.len())
                 .map(|place| decision.as_ref().is_some_and(|found| found.candidates.contains(place)))
                 .collect();

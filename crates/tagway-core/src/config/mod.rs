@@ -41,8 +41,10 @@ mod spend_logs;
 mod strategy;
 mod supposed_owner;
 mod tag_settings;
+mod tag_terms;
 mod tags;
 mod valkey;
+mod vocabulary;
 mod yaml;
 
 pub use alerts::Alerts;
@@ -62,3 +64,4 @@ pub(crate) use scope::nearest;
 pub use spend_logs::SpendLogs;
 pub use supposed_owner::Owner;
 pub use tag_settings::TagSettings;
+pub use tags::{TagDeclaration, TagKind};

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{Alerts, Failures, HealthCheck, HealthChecks, Jwt, Overload, SpendLogs, SpendRules, TagSettings};
+use super::{
+    Alerts, Failures, HealthCheck, HealthChecks, Jwt, Overload, SpendLogs, SpendRules, TagDeclaration, TagSettings,
+};
 use crate::catalogue::Catalogue;
 use crate::dialect::Provider;
 use crate::fault::AllowedFails;
 use crate::money::Nanos;
-use crate::priority::Priority;
 use crate::rule::Rule;
 use crate::secret::Secret;
 use crate::strategy::Strategy;
@@ -428,25 +429,6 @@ pub struct General {
     pub jwt: Option<Arc<Jwt>>,
 }
 
-/// One declared tag or tag pattern (`customer:*`) of `tags`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TagDeclaration {
-    /// The tag, or a pattern ending in `*`.
-    pub name: String,
-    /// Names it had before: whoever says one of them means this tag.
-    pub aliases: Vec<String>,
-    /// What it is for.
-    pub description: Option<String>,
-    /// Whether it takes part in routing.
-    pub kind: TagKind,
-    /// How important requests are that carry it.
-    pub priority: Option<Priority>,
-    /// How many requests and tokens may carry it; under a pattern, each of its tags.
-    pub rates: Rates,
-    /// What may be spent on it; under a pattern, on each of its tags.
-    pub budget: Budget,
-}
-
 /// Limits of rate.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rates {
@@ -474,16 +456,4 @@ impl Rates {
             in_progress: share(self.in_progress),
         }
     }
-}
-
-/// What a declared tag is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum TagKind {
-    /// Takes part in decisions only.
-    Routing,
-    /// A label for accounting: never takes part in a decision.
-    Attribution,
-    /// Both.
-    #[default]
-    Both,
 }

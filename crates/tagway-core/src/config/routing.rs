@@ -54,12 +54,7 @@ pub(super) const ROUTER: Table<Draft> = &[
     (
         "unknown_tags",
         Rule::Works(|r, at, s| {
-            let words = [
-                ("route", UnknownTags::Route),
-                ("attribute", UnknownTags::Attribute),
-                ("reject", UnknownTags::Reject),
-            ];
-            set(&mut r.tags.unknown, s.word(at, &words));
+            set(&mut r.tags.unknown, s.word(at, &UnknownTags::WORDS));
         }),
     ),
     ("tag_hierarchy", Rule::Works(|r, at, s| set(&mut r.tags.hierarchy, s.bool(at)))),

@@ -6,7 +6,7 @@ use super::model::Tier;
 use super::scope::{At, Rule, Scope, Table, strict};
 use super::yaml::Kind;
 use crate::access::{Models, Policy, Routes};
-use crate::tag::{Expression, Origin};
+use crate::tag::{Expression, Origin, UnknownTags};
 
 /// A key, or an owner above it.
 #[derive(Debug)]
@@ -30,6 +30,7 @@ impl Owner {
                 allow_client_tags: true,
                 expression: None,
                 tag_filtering: false,
+                unknown_tags: None,
                 tier: None,
                 region: None,
                 metadata: Value::Null,
@@ -56,6 +57,10 @@ const OWNER: Table<Owner> = &[
     (
         "enable_tag_filtering",
         Rule::Works(|owner, at, scope| owner.policy.tag_filtering = scope.bool(at).unwrap_or_default()),
+    ),
+    (
+        "unknown_tags",
+        Rule::Works(|owner, at, scope| owner.policy.unknown_tags = scope.word(at, &UnknownTags::WORDS)),
     ),
     ("tier", Rule::Works(|owner, at, scope| owner.policy.tier = tier(at, scope))),
     ("region", Rule::Works(|owner, at, scope| owner.policy.region = scope.text(at).map(Into::into))),

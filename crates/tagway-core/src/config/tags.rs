@@ -1,11 +1,59 @@
 //! Tags in the configuration: what a deployment carries, its patterns, and the declared vocabulary.
 
 use super::budgets;
-use super::model::{Budget, Rates, TagDeclaration, TagKind};
+use super::model::{Budget, Rates};
 use super::scope::{At, Rule, Scope, Table, quoted, strict};
+use super::tag_terms;
 use super::yaml::Kind;
 use crate::priority::Priority;
 use crate::tag::check_pattern;
+use crate::vocabulary::{Mode, Terms};
+
+/// One declared tag or tag pattern (`customer:*`) of `tags`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TagDeclaration {
+    /// The tag, or a pattern ending in `*`.
+    pub name: String,
+    /// Names it had before: whoever says one of them means this tag.
+    pub aliases: Vec<String>,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Who answers for it.
+    pub owner: Option<String>,
+    /// Whether it takes part in routing.
+    pub kind: TagKind,
+    /// What its use is bound to.
+    pub terms: Terms,
+    /// How important requests are that carry it.
+    pub priority: Option<Priority>,
+    /// How many requests and tokens may carry it; under a pattern, each of its tags.
+    pub rates: Rates,
+    /// What may be spent on it; under a pattern, on each of its tags.
+    pub budget: Budget,
+}
+
+/// What a declared tag is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TagKind {
+    /// Takes part in decisions only.
+    Routing,
+    /// A label for accounting: never takes part in a decision.
+    Attribution,
+    /// Both.
+    #[default]
+    Both,
+}
+
+impl TagKind {
+    /// Its name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Routing => "routing",
+            Self::Attribution => "attribution",
+            Self::Both => "both",
+        }
+    }
+}
 
 /// `tags` of a deployment.
 pub(super) fn carried(at: &At<'_>, scope: &mut Scope<'_>) -> Vec<String> {
@@ -50,7 +98,7 @@ pub(super) fn given(at: &At<'_>, scope: &mut Scope<'_>) -> Vec<String> {
 }
 
 /// Whether a request can name this tag at all; says why not.
-fn is_sound(tag: &str, at: &At<'_>, scope: &mut Scope<'_>) -> bool {
+pub(super) fn is_sound(tag: &str, at: &At<'_>, scope: &mut Scope<'_>) -> bool {
     if tag.trim().is_empty() {
         scope.error(at, "an empty tag").help("remove it, or give it a name");
     } else if tag.trim() != tag {
@@ -92,7 +140,9 @@ struct Draft {
     name: Option<String>,
     aliases: Vec<String>,
     description: Option<String>,
+    owner: Option<String>,
     kind: TagKind,
+    terms: Terms,
     priority: Option<Priority>,
     rates: Rates,
     budget: Budget,
@@ -102,7 +152,15 @@ const DECLARATION: Table<Draft> = &[
     ("name", Rule::Works(|tag, at, scope| tag.name = scope.text(at))),
     ("aliases", Rule::Works(|tag, at, scope| tag.aliases = aliases(at, scope))),
     ("description", Rule::Works(|tag, at, scope| tag.description = scope.text(at))),
+    ("owner", Rule::Works(|tag, at, scope| tag.owner = scope.text(at))),
     ("kind", Rule::Works(kind)),
+    ("values", Rule::Works(|tag, at, scope| tag.terms.values = tag_terms::values(at, scope))),
+    ("set_by", Rule::Works(|tag, at, scope| tag.terms.set_by = tag_terms::set_by(at, scope))),
+    ("max_values", Rule::Works(|tag, at, scope| tag.terms.max_values = tag_terms::max_values(at, scope))),
+    ("retire_at", Rule::Works(|tag, at, scope| tag.terms.retirement = tag_terms::retirement(at, scope))),
+    ("replaced_by", Rule::Works(|tag, at, scope| tag.terms.replaced_by = scope.text(at))),
+    ("quarantined", Rule::Works(|tag, at, scope| tag.terms.quarantined = scope.bool(at).unwrap_or_default())),
+    ("mode", Rule::Works(|tag, at, scope| tag.terms.mode = scope.word(at, &Mode::WORDS))),
     ("priority", Rule::Works(priority)),
     ("max_budget", Rule::Works(|tag, at, scope| tag.budget.max = budgets::money(at, scope))),
     ("soft_budget", Rule::Works(|tag, at, scope| tag.budget.soft = budgets::money(at, scope))),
@@ -194,6 +252,9 @@ pub(super) fn declared(at: &At<'_>, scope: &mut Scope<'_>) -> Vec<TagDeclaration
             if node.get("name").is_none() {
                 scope.error(&item, "`name` is missing");
             }
+            if let Some(name) = &draft.name {
+                tag_terms::check(name, &draft.terms, &item, scope);
+            }
         } else {
             draft.name = scope.text(&item);
         }
@@ -233,8 +294,18 @@ pub(super) fn declared(at: &At<'_>, scope: &mut Scope<'_>) -> Vec<TagDeclaration
                     .help("a name means one tag: remove it from one of the two");
                 continue;
             }
-            let Draft { aliases, description, kind, priority, rates, budget, .. } = draft;
-            tags.push(TagDeclaration { name, aliases, description, kind, priority, rates, budget });
+            let Draft { aliases, description, owner, kind, terms, priority, rates, budget, .. } = draft;
+            tags.push(TagDeclaration {
+                name,
+                aliases,
+                description,
+                owner,
+                kind,
+                terms,
+                priority,
+                rates,
+                budget,
+            });
         }
     }
     tags

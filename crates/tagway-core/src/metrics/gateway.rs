@@ -127,6 +127,13 @@ pub const REJECTED: Family = family(
     &[],
     "Reloads that were rejected in a row: above 0, the configuration file has problems and is not what is in force.",
 );
+/// `tagway_tag_violations_total`
+pub const TAG_VIOLATIONS: Family = family(
+    "tagway_tag_violations_total",
+    Counter,
+    &[Reason, Outcome],
+    "Tags that break the vocabulary: `refused`, `observed` (let through by `mode: observe`), or `warned` (in quarantine, or soon to retire).",
+);
 /// `tagway_metrics_label_sets`
 pub const LABEL_SETS: Family = family(
     "tagway_metrics_label_sets",

@@ -246,6 +246,7 @@ pub const ALL: &[&Family] = &[
     &gateway::VALKEY_UP,
     &gateway::GATEWAYS,
     &gateway::REJECTED,
+    &gateway::TAG_VIOLATIONS,
     &gateway::LABEL_SETS,
     &gateway::BUILD,
     // process

@@ -4,45 +4,15 @@
 
 use smallvec::SmallVec;
 
-use super::InheritedTags;
-use super::UnknownTags;
-use super::expression::Expression;
+use super::ask::Ask;
 use super::index::{GroupIndex, Posting};
 use super::members::Members;
 use super::name::{self, Marker, TagName};
 use super::observe::{Observer, Role, Silent, Step, Switch};
 use super::refusal::Refusal;
-use super::request::{Origin, RequestTag};
-use crate::config::{TagKind, Tier};
-
-/// What a request asks of a model group.
-#[derive(Debug, Clone, Copy)]
-pub struct Ask<'a> {
-    /// Its tags, from everywhere: a `&RequestTags`.
-    pub tags: &'a [RequestTag<'a>],
-    /// Its `User-Agent`; an empty one is none.
-    pub user_agent: Option<&'a str>,
-    /// `enable_tag_filtering: true` of its key or team. There is no way to turn filtering off.
-    pub turn_on: bool,
-    /// Its tag expressions. The caller's acts as a required tag does; any other shrinks the group itself.
-    /// Both hold when filtering is off, too.
-    pub expressions: &'a [(&'a Expression, Origin)],
-    /// The tier of its key. Holds in a group that has tiers, filtering on or off.
-    pub tier: Option<Tier>,
-    /// The regions it is bound to: one in all of them serves it, or nobody.
-    pub regions: &'a [&'a str],
-}
-
-impl<'a> Ask<'a> {
-    /// An ask with tags and nothing else.
-    pub fn new(tags: &'a [RequestTag<'a>]) -> Self {
-        Self { tags, user_agent: None, turn_on: false, expressions: &[], tier: None, regions: &[] }
-    }
-
-    fn header(&self) -> Option<&'a str> {
-        self.user_agent.filter(|value| !value.is_empty())
-    }
-}
+use super::request::RequestTag;
+use super::{InheritedTags, UnknownTags};
+use crate::config::TagKind;
 
 /// The deployments a strategy may choose from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,7 +96,7 @@ impl GroupIndex {
         observer.filtering(on, by);
         let mut terms = Terms::new();
         if on {
-            self.look_up(ask.tags, &mut terms, observer)?;
+            self.look_up(ask, &mut terms, observer)?;
         }
         if let Some(region) = self.foreign_region(ask) {
             return Err(Refusal::Region { region: region.to_owned() });
@@ -177,15 +147,21 @@ impl GroupIndex {
     /// Looks every tag up and sorts out those that take no part.
     fn look_up<'a, 'i>(
         &'i self,
-        tags: &'a [RequestTag<'a>],
+        ask: &Ask<'a>,
         terms: &mut Terms<'a, 'i>,
         observer: &mut impl Observer,
     ) -> Result<(), Refusal> {
+        let tags = ask.tags;
+        let unknown = ask.unknown.unwrap_or(self.unknown);
         for tag in tags {
             let Some(TagName { marker, name, .. }) = TagName::parse(tag.text(), &self.prefix) else {
                 observer.tag(tag, "", Role::Nothing, false);
                 continue;
             };
+            if tag.is_aside() {
+                observer.tag(tag, name, Role::Quarantined, false);
+                continue;
+            }
             let posting = self.posting(name);
             let (mut known, mut confirmed) = (posting.is_known(), false);
             if !known {
@@ -197,7 +173,7 @@ impl GroupIndex {
                 confirmed = self.is_confirmed(name, tags);
                 known = confirmed;
                 let stranger = !known && declared.is_none();
-                match self.unknown {
+                match unknown {
                     // A marker says by itself that the tag is meant for routing: a mistyped `&region:eu` that
                     // turned into a label would let the request go anywhere.
                     UnknownTags::Attribute if stranger && marker == Marker::Positive => {
@@ -209,7 +185,7 @@ impl GroupIndex {
                         observer.tag(tag, name, Role::Unknown, false);
                         return Err(Refusal::UnknownTag {
                             tag: tag.text().to_owned(),
-                            nearest: self.nearest(name),
+                            nearest: self.nearest(name, &self.permitted(ask)),
                         });
                     }
                     _ => {}
@@ -223,9 +199,11 @@ impl GroupIndex {
 
     /// Whether some tag of the request says this name with the routing prefix. LiteLLM confirms values, not
     /// tags: `route:zz` confirms `!zz` too.
-    fn is_confirmed(&self, name: &str, tags: &[RequestTag<'_>]) -> bool {
+    pub(super) fn is_confirmed(&self, name: &str, tags: &[RequestTag<'_>]) -> bool {
         let confirms = |tag: &RequestTag<'_>| {
-            TagName::parse(tag.text(), &self.prefix).is_some_and(|said| said.confirmed && said.name == name)
+            !tag.is_aside()
+                && TagName::parse(tag.text(), &self.prefix)
+                    .is_some_and(|said| said.confirmed && said.name == name)
         };
         !self.prefix.is_empty() && tags.iter().any(confirms)
     }

@@ -3,7 +3,8 @@
 
 use serde::Serialize;
 
-use super::decide::{Ask, Decision};
+use super::ask::Ask;
+use super::decide::Decision;
 use super::index::GroupIndex;
 use super::members::Members;
 use super::name;

@@ -5,9 +5,11 @@ use regex::{Regex, RegexBuilder};
 
 use super::hash::NameMap;
 use super::members::Members;
-use super::name;
-use super::{Aliases, InheritedTags, Settings, UnknownTags};
+use super::name::{self, TagName};
+use super::registry::Registry;
+use super::{Aliases, Ask, InheritedTags, RequestTag, Settings, UnknownTags};
 use crate::config::{TagDeclaration, TagKind, Tier};
+use crate::vocabulary::Setter;
 
 /// What the tag decision needs to know of one deployment.
 #[derive(Debug, Clone, Copy)]
@@ -230,6 +232,22 @@ impl GroupIndex {
         self.declared.kind(name)
     }
 
+    /// The first tag that `unknown_tags: reject` would refuse, told without a decision.
+    pub fn stranger<'a>(&self, ask: &Ask<'a>) -> Option<&'a RequestTag<'a>> {
+        if !self.filtering(ask.turn_on).0 {
+            return None;
+        }
+        ask.tags.iter().filter(|tag| tag.from_caller() && !tag.is_inherited() && !tag.is_aside()).find(
+            |tag| {
+                TagName::parse(tag.text(), &self.prefix).is_some_and(|TagName { name, .. }| {
+                    !self.posting(name).is_known()
+                        && self.declared(name).is_none()
+                        && !self.is_confirmed(name, ask.tags)
+                })
+            },
+        )
+    }
+
     /// Whether a name may reach tags other than itself.
     pub(super) fn is_broad(&self, name: &str) -> bool {
         self.hierarchy || name::wildcard_stem(name).is_some()
@@ -252,11 +270,14 @@ impl GroupIndex {
         Posting::Joined(joined)
     }
 
-    /// The names most like `name` that a request could have meant, best first, three at most.
-    pub(super) fn nearest(&self, name: &str) -> Vec<String> {
+    /// The names most like `name` that a request could have meant, best first, three at most: declared ones that callers
+    /// may use, and those of deployments within what it is `permitted`.
+    pub(super) fn nearest(&self, name: &str, permitted: &Members) -> Vec<String> {
         /// Below this Jaro-Winkler similarity a suggestion puzzles more than it helps.
         const ALIKE: f64 = 0.75;
-        let own = self.own.iter().map(|(own, _)| &**own).chain(self.declared.routing_names());
+        let reached = self.own.iter().filter(|(_, number)| permitted.touches(self.words_of(*number)));
+        let offered = reached.map(|(own, _)| &**own).filter(|own| self.declared.is_offered(own));
+        let own = offered.chain(self.declared.routing_names());
         let mut alike: Vec<(f64, &str)> = own
             .map(|known| (strsim::jaro_winkler(name, known), known))
             .filter(|(likeness, _)| *likeness >= ALIKE)
@@ -332,40 +353,42 @@ impl Names {
     }
 }
 
-/// The declared vocabulary: names first, then patterns, the longest first.
+/// The declared tags.
 #[derive(Debug, Clone, Default)]
-struct Declared {
-    names: NameMap<TagKind>,
-    patterns: Vec<(Box<str>, TagKind)>,
+struct Declared(Registry<Declaration>);
+
+#[derive(Debug, Clone, Copy)]
+struct Declaration {
+    kind: TagKind,
+    /// Whether it is told to callers who seem to mean it.
+    offered: bool,
 }
 
 impl Declared {
     fn new(declarations: &[TagDeclaration]) -> Self {
-        let mut declared = Self::default();
-        for TagDeclaration { name, kind, .. } in declarations {
-            if name::wildcard_stem(name).is_some() {
-                declared.patterns.push((name.as_str().into(), *kind));
-            } else {
-                declared.names.insert(name.as_str().into(), *kind);
-            }
-        }
-        declared.patterns.sort_by_key(|(pattern, _)| std::cmp::Reverse(pattern.len()));
-        declared
+        let declaration = |tag: &TagDeclaration| Declaration {
+            kind: tag.kind,
+            offered: tag.kind != TagKind::Attribution
+                && !tag.terms.quarantined
+                && tag.terms.set_by.is_none_or(|set_by| set_by.has(Setter::Caller)),
+        };
+        Self(declarations.iter().map(|tag| (tag.name.as_str(), declaration(tag))).collect())
     }
 
     fn kind(&self, name: &str) -> Option<TagKind> {
-        if let Some(&kind) = self.names.get(name) {
-            return Some(kind);
-        }
-        self.patterns.iter().find(|(pattern, _)| name::covers(pattern, name)).map(|&(_, kind)| kind)
+        Some(self.0.get(name)?.kind)
     }
 
     fn is_attribution(&self, name: &str) -> bool {
         self.kind(name) == Some(TagKind::Attribution)
     }
 
+    fn is_offered(&self, name: &str) -> bool {
+        self.0.get(name).is_none_or(|declaration| declaration.offered)
+    }
+
     fn routing_names(&self) -> impl Iterator<Item = &str> {
-        self.names.iter().filter(|(_, kind)| **kind != TagKind::Attribution).map(|(name, _)| &**name)
+        self.0.names().filter(|(_, declaration)| declaration.offered).map(|(name, _)| name)
     }
 }
 

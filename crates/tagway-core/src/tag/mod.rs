@@ -1,6 +1,7 @@
 //! Tags: where a request's tags come from, and which deployments they leave.
 
 mod alias;
+mod ask;
 mod decide;
 mod explain;
 mod expression;
@@ -12,16 +13,19 @@ mod observe;
 mod permit;
 mod refusal;
 mod region;
+mod registry;
 mod request;
 
 pub use alias::Aliases;
-pub use decide::{Ask, Decision, Matched, Via};
+pub use ask::Ask;
+pub use decide::{Decision, Matched, Via};
 pub use explain::{COOLING, Explanation, Outcome, StepTaken, TagPart, Verdict, explain};
 pub use expression::{Expression, MOST_TERMS, SyntaxError};
 pub use index::{DeploymentTags, GroupIndex, check_pattern};
 pub use members::Members;
 pub use observe::{Observer, Role, Silent, Step, Switch};
 pub use refusal::Refusal;
+pub(crate) use registry::Registry;
 pub use request::{Origin, RequestTag, RequestTags, python_list, python_string};
 
 /// The `router_settings` every tag decision depends on.
@@ -64,8 +68,9 @@ pub enum InheritedTags {
     Merge,
 }
 
-/// What becomes of a tag that neither a deployment of the group carries nor the registry declares for routing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// What becomes of a tag that neither a deployment of the group carries nor the registry declares for routing; the
+/// strictest last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum UnknownTags {
     /// It takes part in the decision, as in LiteLLM.
     #[default]
@@ -74,4 +79,10 @@ pub enum UnknownTags {
     Attribute,
     /// The request is refused.
     Reject,
+}
+
+impl UnknownTags {
+    /// The words of the configuration.
+    pub const WORDS: [(&'static str, Self); 3] =
+        [("route", Self::Route), ("attribute", Self::Attribute), ("reject", Self::Reject)];
 }

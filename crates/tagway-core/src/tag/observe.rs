@@ -57,6 +57,8 @@ pub enum Role {
     Attribution,
     /// Known to nobody: a label (`unknown_tags: attribute`) or refused (`reject`).
     Unknown,
+    /// In quarantine: a label for accounting.
+    Quarantined,
     /// None: a lone marker, or filtering is off.
     Nothing,
 }

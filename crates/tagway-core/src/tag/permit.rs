@@ -2,7 +2,7 @@
 //! own tags do not choose.
 
 use super::InheritedTags;
-use super::decide::Ask;
+use super::ask::Ask;
 use super::index::GroupIndex;
 use super::members::Members;
 use super::name::{Marker, TagName};
@@ -19,7 +19,7 @@ impl GroupIndex {
         }
         // Of the key and its owners, and of the customer.
         let mut any: [Option<Members>; 2] = [None, None];
-        for tag in ask.tags.iter().filter(|tag| tag.is_inherited() || tag.is_derived()) {
+        for tag in ask.tags.iter().filter(|tag| (tag.is_inherited() || tag.is_derived()) && !tag.is_aside()) {
             let Some(TagName { marker, name, .. }) = TagName::parse(tag.text(), &self.prefix) else {
                 continue;
             };

@@ -1,7 +1,7 @@
 //! Regions: where deployments compute, and where a request must stay. A bound that nothing widens: a deployment whose
 //! region is not known is in none.
 
-use super::decide::Ask;
+use super::ask::Ask;
 use super::index::GroupIndex;
 use super::members::Members;
 

@@ -116,9 +116,21 @@ pub struct RequestTag<'a> {
     text: Cow<'a, str>,
     origin: Origin,
     backing: Origins,
+    /// It labels, and takes no part in decisions.
+    aside: bool,
 }
 
 impl RequestTag<'_> {
+    /// Takes it out of decisions: it is a label from now on.
+    pub(crate) fn set_aside(&mut self) {
+        self.aside = true;
+    }
+
+    /// Whether it is in quarantine: a label that takes no part in decisions.
+    pub fn is_aside(&self) -> bool {
+        self.aside
+    }
+
     /// The tag as written: prefix and marker included.
     pub fn text(&self) -> &str {
         &self.text
@@ -178,7 +190,7 @@ impl<'a> RequestTags<'a> {
         let text = tag.into();
         match self.tags.iter_mut().find(|known| known.text == text) {
             Some(known) => known.backing.0 |= Origins::from(origin).0,
-            None => self.tags.push(RequestTag { text, origin, backing: origin.into() }),
+            None => self.tags.push(RequestTag { text, origin, backing: origin.into(), aside: false }),
         }
     }
 
@@ -206,6 +218,11 @@ impl<'a> RequestTags<'a> {
         }
     }
 
+    /// Each of them, to be changed.
+    pub(crate) fn each(&mut self) -> impl Iterator<Item = &mut RequestTag<'a>> {
+        self.tags.iter_mut()
+    }
+
     /// The tags as Python prints a list of strings: the form LiteLLM's error message has.
     pub fn python_list(&self) -> String {
         python_list(self.iter().map(RequestTag::text))
@@ -217,6 +234,7 @@ impl<'a> RequestTags<'a> {
             text: Cow::Owned(tag.text.into_owned()),
             origin: tag.origin,
             backing: tag.backing,
+            aside: tag.aside,
         };
         RequestTags { tags: self.tags.into_iter().map(own).collect() }
     }

@@ -35,6 +35,7 @@ pub(crate) struct Case {
     pub(crate) tags: Vec<(String, Origin)>,
     pub(crate) user_agent: Option<String>,
     pub(crate) turn_on: bool,
+    pub(crate) unknown: Option<UnknownTags>,
     pub(crate) expressions: Vec<(Tree, Origin)>,
     pub(crate) tier: Option<Tier>,
 }
@@ -110,6 +111,14 @@ impl Case {
     }
 
     fn kind(&self, name: &str) -> Option<TagKind> {
+        self.declaration(name).map(|it| it.kind)
+    }
+
+    fn is_quarantined(&self, name: &str) -> bool {
+        self.declaration(name).is_some_and(|it| it.terms.quarantined)
+    }
+
+    fn declaration(&self, name: &str) -> Option<&TagDeclaration> {
         let exact = self.declarations.iter().find(|it| it.name == name && !it.name.ends_with('*'));
         let pattern = || {
             self.declarations
@@ -117,7 +126,7 @@ impl Case {
                 .filter(|it| it.name.ends_with('*') && name.starts_with(it.name.trim_end_matches('*')))
                 .max_by_key(|it| it.name.len())
         };
-        exact.or_else(pattern).map(|it| it.kind)
+        exact.or_else(pattern)
     }
 
     fn is_label(&self, name: &str) -> bool {
@@ -168,8 +177,10 @@ impl Case {
                 Some(marker @ ('!' | '&')) => (marker, &rest[1..]),
                 _ => ('+', rest),
             };
-            if (marker == '+' || !name.is_empty()) && !self.is_label(name) {
-                parts.push(Part { marker, name: name.to_owned(), origins, confirmed: prefixed });
+            let part = Part { marker, name: name.to_owned(), origins, confirmed: prefixed };
+            let aside = marker == '+' && self.is_quarantined(name) && !part.inherited();
+            if (marker == '+' || !name.is_empty()) && !self.is_label(name) && !aside {
+                parts.push(part);
             }
         }
         let confirmed: BTreeSet<String> =
@@ -246,12 +257,13 @@ pub(crate) fn decide(case: &Case) -> Result<Set, &'static str> {
     let on = case.is_on();
     let mut parts = if on { case.parts() } else { Vec::new() };
     let stranger = |part: &Part| !case.is_known(part) && case.kind(&part.name).is_none();
-    if case.settings.unknown == UnknownTags::Reject
+    let unknown = case.unknown.unwrap_or(case.settings.unknown);
+    if unknown == UnknownTags::Reject
         && parts.iter().any(|part| part.caller() && !part.inherited() && stranger(part))
     {
         return Err("unknown_tag");
     }
-    if case.settings.unknown == UnknownTags::Attribute {
+    if unknown == UnknownTags::Attribute {
         parts.retain(|part| part.marker != '+' || !stranger(part));
     }
     if case.healthy.is_empty() {

@@ -6,34 +6,41 @@ use std::ops::{Deref, DerefMut};
 use super::Shared;
 use super::actor::Actor;
 use super::given::Given;
+use super::put_tags::PutTags;
 use super::refusal::Refusal;
 use crate::accounts::Turn;
-use crate::objects::Kind;
+use crate::objects::{Kind, Object};
 use crate::receipt::Payer;
-use crate::store::{Edit, StoreError};
+use crate::store::{Edit, StoreError, Stored};
 
 /// A change in the making. Reads and writes as the [`Edit`] it is made of.
 pub(super) struct Change<'s> {
     shared: &'s Shared,
     edit: Edit,
+    actor: &'s Actor,
+    tags: PutTags,
     /// Nobody else reads or books spend meanwhile.
     turn: Option<Turn<'s>>,
 }
 
 impl<'s> Change<'s> {
     /// Begins a change.
-    pub(super) async fn begin(shared: &'s Shared, actor: &Actor) -> Result<Self, Refusal> {
+    pub(super) async fn begin(shared: &'s Shared, actor: &'s Actor) -> Result<Self, Refusal> {
         Self::begin_with(shared, actor, None).await
     }
 
     /// Begins a change that sets what was spent.
-    pub(super) async fn begin_spending(shared: &'s Shared, actor: &Actor) -> Result<Self, Refusal> {
+    pub(super) async fn begin_spending(shared: &'s Shared, actor: &'s Actor) -> Result<Self, Refusal> {
         // Before the store is held: who books waits for it with the turn in hand.
         Self::begin_with(shared, actor, Some(shared.accounts.turn().await)).await
     }
 
     /// Begins a change to what a body gives, which may be what was spent.
-    pub(super) async fn begin_for(shared: &'s Shared, actor: &Actor, given: &Given) -> Result<Self, Refusal> {
+    pub(super) async fn begin_for(
+        shared: &'s Shared,
+        actor: &'s Actor,
+        given: &Given,
+    ) -> Result<Self, Refusal> {
         if given.gives("spend") {
             Self::begin_spending(shared, actor).await
         } else {
@@ -41,13 +48,39 @@ impl<'s> Change<'s> {
         }
     }
 
-    async fn begin_with(shared: &'s Shared, actor: &Actor, turn: Option<Turn<'s>>) -> Result<Self, Refusal> {
+    async fn begin_with(
+        shared: &'s Shared,
+        actor: &'s Actor,
+        turn: Option<Turn<'s>>,
+    ) -> Result<Self, Refusal> {
         if actor.is_anybody() {
             return Err(Refusal::forbidden(
                 "This gateway has no master key, so that nobody can be told to be its admin. Set general_settings.master_key to use the management API.",
             ));
         }
-        Ok(Self { shared, edit: Edit::begin(&shared.db, actor.signature()).await?, turn })
+        let edit = Edit::begin(&shared.db, actor.signature()).await?;
+        Ok(Self { shared, edit, actor, tags: PutTags::default(), turn })
+    }
+
+    /// As [`Edit::insert`].
+    pub(super) async fn insert<T: Object>(&mut self, id: &str, object: T) -> Result<Stored<T>, StoreError> {
+        self.tags.note(self.actor, id, None, &object);
+        self.edit.insert(id, object).await
+    }
+
+    /// As [`Edit::update`].
+    pub(super) async fn update<T: Object>(
+        &mut self,
+        before: &Stored<T>,
+        object: T,
+    ) -> Result<Stored<T>, StoreError> {
+        self.tags.note(self.actor, &before.id, Some(&before.object), &object);
+        self.edit.update(before, object).await
+    }
+
+    /// These tags come from the key of whoever makes the change.
+    pub(super) fn hands_down(&mut self, tags: &[&str]) {
+        self.tags.handed_down(tags);
     }
 
     /// What this gateway has counted for an object and the store has not, in nano-dollars.
@@ -69,7 +102,11 @@ impl<'s> Change<'s> {
     }
 
     /// Makes it so, here and everywhere.
+    ///
+    /// # Errors
+    /// It puts tags on objects that its maker may not set, or the store fails.
     pub(super) async fn commit(self) -> Result<(), Refusal> {
+        self.tags.check(self.shared, self.actor)?;
         let changes = self.edit.commit().await?;
         // Those who read spend now read this.
         drop(self.turn);

@@ -3,16 +3,19 @@
 
 use axum::Json;
 use axum::body::Bytes;
+use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderValue};
 use serde_json::{Map, Value, json};
 
+use super::Shared;
 use super::actor::Actor;
 use super::given::unread;
 use super::refusal::{Refusal, Refusals};
 use crate::data::suppose::{self, Ground, Request};
 use crate::route::Trail;
+use crate::tags::Resolved;
 
 /// Says where a request would go, and why, without any call to a provider. The body is that of the request; `user_agent` in the body stands for the header of the request in question.
 #[utoipa::path(
@@ -20,6 +23,7 @@ use crate::route::Trail;
     responses((status = 200, description = "The candidates, and how they were found", body = Object), Refusals)
 )]
 pub(super) async fn explain(
+    State(shared): State<Shared>,
     actor: Actor,
     mut headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
@@ -41,13 +45,13 @@ pub(super) async fn explain(
         headers.insert(USER_AGENT, agent);
     }
     let text = suppose::body_text(suppose::PATH, body);
-    let ground = Ground::in_force(&actor.current);
+    let ground = Ground::in_force(&actor.current, &shared.values);
     let request = Request::read(&actor.caller, &headers, suppose::PATH, &text)?;
-    let tags = request.tags(&ground)?;
+    let Resolved { tags, warning } = request.resolve(&ground)?;
     let mut trail: Trail = Some(Vec::new());
     let planned = request.plan(&ground, &tags, &mut trail);
     let mut hops = trail.unwrap_or_default();
-    Ok(Json(match planned {
+    let mut answer = match planned {
         Ok(plan) => {
             let ids: Vec<&str> = plan
                 .candidates
@@ -69,5 +73,9 @@ pub(super) async fn explain(
             let decision = hops.into_iter().next();
             json!({"model": model, "candidates": [], "error": refused.message, "decision": decision})
         }
-    }))
+    };
+    if let Some(warning) = warning {
+        answer["warning"] = String::from_utf8_lossy(warning.as_bytes()).into();
+    }
+    Ok(Json(answer))
 }

@@ -59,6 +59,7 @@ fn write(shared: &Shared, current: &Current, format: Format) -> String {
     let mut gauges = Gauges::default();
     of_budgets(&mut gauges, shared, rules);
     of_gateway(&mut gauges, shared);
+    of_vocabulary(&mut gauges, shared);
     of_deployments(&mut gauges, current);
     of_ledger(&mut gauges, shared);
     gauges.tell(&mut page, rules);
@@ -225,6 +226,14 @@ fn of_gateway(gauges: &mut Gauges, shared: &Shared) {
         let up = !limits.is_lost();
         gauges.one(&gateway::VALKEY_UP, f64::from(u8::from(up)));
         gauges.one(&gateway::GATEWAYS, float(if up { limits.gateways() } else { 0 }));
+    }
+}
+
+fn of_vocabulary(gauges: &mut Gauges, shared: &Shared) {
+    for (reason, outcome, count) in shared.violations.told() {
+        let labels =
+            vec![(Label::Reason, reason.as_str().to_owned()), (Label::Outcome, outcome.as_str().to_owned())];
+        gauges.add(&gateway::TAG_VIOLATIONS, labels, float(count));
     }
 }
 

@@ -24,6 +24,7 @@ mod models;
 mod organizations;
 mod paging;
 mod projects;
+mod put_tags;
 mod refusal;
 mod reload;
 mod reset;
@@ -57,7 +58,9 @@ use crate::live::Live;
 use crate::meter::Sharing;
 use crate::metrics::Metrics;
 use crate::peers::Peers;
+use crate::seen::Values;
 use crate::store::Db;
+use crate::tags::Violations;
 use refusal::Refusal;
 
 /// The management API, callable from any thread.
@@ -83,6 +86,9 @@ pub(crate) struct Shared {
     /// Set while the gateway shuts down.
     pub(crate) draining: Arc<AtomicBool>,
     pub(crate) checks: Arc<Checks>,
+    /// What has broken the vocabulary, and the tags that it counts.
+    pub(crate) violations: Arc<Violations>,
+    pub(crate) values: Arc<Values>,
 }
 
 impl Admin {

@@ -3,6 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
+use tagway_core::vocabulary::Objection;
 use utoipa::ToSchema;
 
 use crate::auth::Denied;
@@ -81,6 +82,15 @@ impl From<Refused> for Refusal {
     fn from(refused: Refused) -> Self {
         let Refused { status, kind, param, message, .. } = refused;
         Self { status, kind, param, message }
+    }
+}
+
+impl From<Box<Objection>> for Refusal {
+    fn from(objection: Box<Objection>) -> Self {
+        if objection.is_about_setter() {
+            return Self::forbidden(objection.to_string()).param("tags");
+        }
+        Self::field("tags", objection.to_string())
     }
 }
 

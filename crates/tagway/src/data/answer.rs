@@ -129,6 +129,9 @@ pub(crate) fn build(
         headers.insert(name.clone(), value.clone());
     }
     record.permits.tell(&mut headers);
+    if let Some(warning) = &record.warning {
+        headers.insert(&names::TAGWAY_WARNING, warning.clone());
+    }
     if let Some(budget) = record.key_account().and_then(|account| account.max(now_millis())) {
         headers.insert(&names::KEY_MAX_BUDGET, cost::text(budget));
     }
@@ -205,6 +208,9 @@ pub(crate) fn failed(failure: &Failure, trail: &Trail, mut record: Record) -> Re
     }
     if let Some(wait) = failure.retry_after() {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait).max(1)));
+    }
+    if let Some(warning) = record.warning.take() {
+        headers.insert(&names::TAGWAY_WARNING, warning);
     }
     if let Some(route) = explain::header(trail, None) {
         headers.insert(&names::TAGWAY_ROUTE, route);

@@ -78,6 +78,7 @@ fn name(failure: &Failure) -> &'static str {
         Failure::Denied(_)
         | Failure::TagForbidden(_)
         | Failure::Undecided(_)
+        | Failure::Objection(_)
         | Failure::ModelForbidden(_)
         | Failure::NoRoute(NoRoute::Tags { .. })
         | Failure::NoUpstream { .. } => "ProxyException",

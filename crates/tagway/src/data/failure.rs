@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use tagway_core::access::TagForbidden;
+use tagway_core::vocabulary::Objection;
 use tagway_core::wire::peek::Unreadable;
 
 use super::budgets::OverBudget;
@@ -64,6 +65,9 @@ pub(crate) enum Failure {
     TagForbidden(#[from] TagForbidden),
     #[error(transparent)]
     Undecided(#[from] Undecided),
+    /// A tag breaks the vocabulary.
+    #[error(transparent)]
+    Objection(#[from] Box<Objection>),
     #[error(transparent)]
     ModelForbidden(#[from] Forbidden),
     #[error(transparent)]
@@ -153,6 +157,7 @@ impl From<BadTags> for Failure {
             BadTags::Malformed(malformed) => malformed.into(),
             BadTags::Forbidden(forbidden) => forbidden.into(),
             BadTags::Undecided(undecided) => undecided.into(),
+            BadTags::Objection(objection) => objection.into(),
         }
     }
 }
@@ -166,12 +171,14 @@ impl Failure {
             Self::Denied(denied) => denied.status(),
             Self::Unreadable(Unreadable::Refused(_)) => StatusCode::UNAUTHORIZED,
             Self::TagForbidden(_) | Self::Undecided(_) | Self::ModelForbidden(_) => StatusCode::FORBIDDEN,
+            Self::Objection(objection) if objection.is_about_setter() => StatusCode::FORBIDDEN,
             Self::Unreadable(_)
             | Self::BrokenBody
             | Self::ModelNotText
             | Self::MissingParameter { .. }
             | Self::UnknownModel { .. }
             | Self::TooLong(_)
+            | Self::Objection(_)
             | Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::SlowBody(_) | Self::Timeout { .. } => StatusCode::REQUEST_TIMEOUT,
@@ -196,6 +203,7 @@ impl Failure {
             Self::Denied(denied) => denied.kind(),
             Self::Unreadable(Unreadable::Refused(key)) if !for_tests(key) => "auth_error",
             Self::TagForbidden(_) | Self::Undecided(_) => "permission_error",
+            Self::Objection(objection) if objection.is_about_setter() => "permission_error",
             Self::ModelForbidden(forbidden) => forbidden.kind(),
             Self::ModelNotText => "bad_request_error",
             Self::Malformed(malformed) if malformed.name.ends_with("metadata") => "bad_request_error",
@@ -211,6 +219,7 @@ impl Failure {
             | Self::MissingParameter { .. }
             | Self::UnknownModel { .. }
             | Self::Malformed(_)
+            | Self::Objection(_)
             | Self::TooLong(_)
             | Self::Timeout { .. } => "invalid_request_error",
             Self::NoRoute(NoRoute::CoolingDown { .. }) => "all_deployments_in_cooldown",
@@ -230,7 +239,7 @@ impl Failure {
     pub(crate) fn param(&self) -> Option<&str> {
         match self {
             Self::Denied(denied) => Some(denied.param()),
-            Self::TagForbidden(_) | Self::Undecided(_) => Some("tags"),
+            Self::TagForbidden(_) | Self::Undecided(_) | Self::Objection(_) => Some("tags"),
             Self::ModelForbidden(_) => Some("model"),
             Self::Unreadable(Unreadable::Refused(key)) => (!for_tests(key)).then_some("None"),
             Self::Unreadable(Unreadable::Repeated(key)) => Some(key),
@@ -271,6 +280,7 @@ impl Failure {
             Self::TooLong(_) => Some("context_window"),
             Self::TagForbidden(_) => Some("tag_policy"),
             Self::Undecided(_) => Some("tag_rule"),
+            Self::Objection(objection) => Some(objection.reason().as_str()),
             Self::ModelForbidden(_) => Some("model_access"),
             Self::Denied(Denied::Unreachable(_)) => Some("store_unreachable"),
             Self::Denied(Denied::Token(Wrong::NoKeys)) => Some("identity_provider_unreachable"),
@@ -319,6 +329,7 @@ impl Failure {
             | Self::OverBudget(_)
             | Self::TagForbidden(_)
             | Self::Undecided(_)
+            | Self::Objection(_)
             | Self::ModelForbidden(_)
             | Self::NoRoute(_)
             // The provider took the request and began to answer.

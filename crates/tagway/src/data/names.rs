@@ -27,6 +27,7 @@ pub(super) static STREAM_TIMEOUT: HeaderName = HeaderName::from_static("x-litell
 pub(super) static TAGWAY_EXPLAIN: HeaderName = HeaderName::from_static("x-tagway-explain");
 pub(super) static TAGWAY_ROUTE: HeaderName = HeaderName::from_static("x-tagway-route");
 pub(super) static TAGWAY_TAG_EXPRESSION: HeaderName = HeaderName::from_static("x-tagway-tag-expression");
+pub(super) static TAGWAY_WARNING: HeaderName = HeaderName::from_static("x-tagway-warning");
 pub(super) static TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-timeout");
 pub(super) static VERSION: HeaderName = HeaderName::from_static("x-litellm-version");
 pub(super) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -31,7 +31,7 @@ use crate::meter::NamedMeters;
 use crate::metrics::Meter;
 use crate::route::Trail;
 use crate::seen::Notes;
-use crate::tags::Asked;
+use crate::tags::{Asked, Watch, Watched};
 use crate::{access, auth, tags};
 
 /// What a worker thread serves requests with.
@@ -39,6 +39,7 @@ pub(crate) struct Gateway {
     pub(crate) live: Arc<Live>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) seen: Notes,
+    pub(crate) watch: Watch,
     pub(crate) pool: Arc<Pool>,
     pub(crate) ledger: Arc<Writer>,
     /// What was used of the limits of tags.
@@ -118,8 +119,11 @@ async fn proceed(
         model: &model,
         stream: call.stream,
         customer,
+        expression: call.expression.as_ref(),
     };
-    let tags = tags::resolve(snapshot, &asked, call.endpoint)?;
+    let tags::Resolved { tags, warning } =
+        tags::resolve(snapshot, &asked, call.endpoint, Watched::Made(&gateway.watch))?;
+    record.warning = warning;
     record.tagged(&tags);
     if let Some(door) = door {
         record.place = Some(door.admit(&tags).await?);
@@ -139,7 +143,7 @@ async fn proceed(
         rates::admit(&caller, access::meant(&caller, &model), &tags, &limited, record.began).await?;
     let regions = wanted::regions(&caller);
     let expressions = wanted::expressions(&caller, call.expression.as_ref())?;
-    let wanted = wanted::of(&caller, &model, &tags, &expressions, &regions, &head.headers);
+    let wanted = wanted::of(&snapshot.config, &caller, &model, &tags, &expressions, &regions, &head.headers);
     let Current { board, capacity, .. } = current;
     let named = if capacity.limits_tags() || table.limits_place_tags() {
         rates::names(&tags, limited.prefix)
@@ -159,6 +163,7 @@ async fn proceed(
         headers: &head.headers,
     };
     let served = fallback::run(&around, &caller, &wanted, &call, trail, &mut record.tries).await;
+    wanted::note_unknown(snapshot, &wanted, served.as_ref().err(), &gateway.watch, &caller);
     record.decided = decided::text(snapshot, board, &wanted, trail, served.as_ref().err());
     if trail.is_some() && !explain::is_asked_for(&head.headers) {
         *trail = None;

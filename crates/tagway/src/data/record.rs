@@ -43,6 +43,8 @@ pub(crate) struct Record {
     pub(super) decided: Option<Box<str>>,
     /// Whose it is beside key, team and user.
     pub(super) owners: Owners,
+    /// What the caller is to be warned of.
+    pub(super) warning: Option<HeaderValue>,
     /// Its tags by name, those that it excludes left out.
     pub(super) tagged: Vec<Tagged>,
     /// From its beginning to the provider's first event.
@@ -99,6 +101,7 @@ impl Record {
             keep: Keep::Nothing,
             decided: None,
             owners: Owners::default(),
+            warning: None,
             tagged: Vec::new(),
             first_byte: None,
             number,

@@ -23,7 +23,8 @@ use crate::health::{Board, Failed};
 use crate::jwt::Wrong;
 use crate::live::Current;
 use crate::route::{Plan, Trail};
-use crate::tags::{self, Asked};
+use crate::seen::Values;
+use crate::tags::{self, Asked, Resolved, Watched};
 
 /// Cooldowns that are supposed do not end meanwhile.
 const COOLING: Duration = Duration::from_secs(86_400);
@@ -32,6 +33,7 @@ const COOLING: Duration = Duration::from_secs(86_400);
 pub(crate) struct Ground<'s> {
     pub(crate) snapshot: &'s Snapshot,
     board: Standings<'s>,
+    watched: Watched<'s>,
 }
 
 /// How deployments are.
@@ -53,12 +55,13 @@ impl<'s> Ground<'s> {
                 board.failed(DeploymentId(at), None, &failed, now);
             }
         }
-        Self { snapshot, board: Standings::Supposed(board) }
+        Self { snapshot, board: Standings::Supposed(board), watched: Watched::Supposed }
     }
 
-    /// The one in force, as it is.
-    pub(crate) fn in_force(current: &'s Current) -> Self {
-        Self { snapshot: &current.snapshot, board: Standings::Real(&current.board) }
+    /// The one in force, as it is, with the tags that were counted.
+    pub(crate) fn in_force(current: &'s Current, values: &'s Values) -> Self {
+        let board = Standings::Real(&current.board);
+        Self { snapshot: &current.snapshot, board, watched: Watched::Asked(values) }
     }
 
     fn board(&self) -> &Board {
@@ -153,6 +156,14 @@ impl<'a> Request<'a> {
     /// # Errors
     /// The caller may not use the model or send such a tag, or a rule denies what it cannot judge.
     pub(crate) fn tags<'t>(&'t self, ground: &'t Ground<'_>) -> Result<RequestTags<'t>, Refused> {
+        Ok(self.resolve(ground)?.tags)
+    }
+
+    /// The same, with what the caller would be warned of.
+    ///
+    /// # Errors
+    /// As [`Self::tags`].
+    pub(crate) fn resolve<'t>(&'t self, ground: &'t Ground<'_>) -> Result<Resolved<'t>, Refused> {
         let named = self.call.named_fallbacks(&self.model);
         for model in named.iter().map(String::as_str).chain([&*self.model]) {
             access::check(ground.snapshot, self.caller, model).map_err(Failure::from)?;
@@ -165,8 +176,10 @@ impl<'a> Request<'a> {
             model: &self.model,
             stream: self.call.stream,
             customer: self.customer.as_deref(),
+            expression: self.call.expression.as_ref(),
         };
-        Ok(tags::resolve(ground.snapshot, &asked, self.call.endpoint).map_err(Failure::from)?)
+        Ok(tags::resolve(ground.snapshot, &asked, self.call.endpoint, ground.watched)
+            .map_err(Failure::from)?)
     }
 
     /// Which deployments may serve it with these tags.
@@ -181,7 +194,8 @@ impl<'a> Request<'a> {
     ) -> Result<Plan<'g>, Refused> {
         let regions = wanted::regions(self.caller);
         let expressions = wanted::expressions(self.caller, self.call.expression.as_ref())?;
-        let wanted = wanted::of(self.caller, &self.model, tags, &expressions, &regions, self.headers);
+        let config = &ground.snapshot.config;
+        let wanted = wanted::of(config, self.caller, &self.model, tags, &expressions, &regions, self.headers);
         Ok(fallback::planned(ground.snapshot, ground.board(), self.caller, &wanted, &self.call, trail)?)
     }
 }

@@ -4,19 +4,24 @@
 use http::HeaderMap;
 use smallvec::SmallVec;
 use tagway_core::access::{Policy, TagForbidden};
+use tagway_core::config::Config;
+use tagway_core::snapshot::Snapshot;
 use tagway_core::tag::{Expression, Origin, RequestTag};
+use tagway_core::vocabulary::Outcome;
 
 use super::failure::Failure;
 use super::intake;
 use crate::access;
 use crate::auth::Caller;
-use crate::route::Wanted;
+use crate::route::{self, Wanted};
+use crate::tags::Watch;
 
 /// Tag expressions, with whose they are.
 pub(super) type Expressions<'a> = SmallVec<[(&'a Expression, Origin); 2]>;
 
 /// The question to the router.
 pub(super) fn of<'a>(
+    config: &Config,
     caller: &'a Caller,
     model: &'a str,
     tags: &'a [RequestTag<'a>],
@@ -29,10 +34,29 @@ pub(super) fn of<'a>(
         tags,
         expressions,
         turn_on: caller.policies().any(|policy| policy.tag_filtering),
+        unknown: route::unknown_tags(config, caller.unknown_tags()),
         // The key's tier goes before its team's.
         tier: caller.policies().find_map(|policy| policy.tier),
         regions,
         user_agent: intake::user_agent(headers),
+    }
+}
+
+/// Notes a tag that nobody knows: one that the request was refused for, or would have been.
+pub(super) fn note_unknown(
+    snapshot: &Snapshot,
+    wanted: &Wanted<'_>,
+    failure: Option<&Failure>,
+    watch: &Watch,
+    caller: &Caller,
+) {
+    let refused = failure.is_some_and(|failure| failure.reason() == Some("unknown_tag"));
+    let outcome = if refused { Outcome::Refused } else { Outcome::Observed };
+    if !refused && !wanted.unknown.observed {
+        return;
+    }
+    if let Some(tag) = route::stranger(snapshot, wanted) {
+        watch.unknown(tag.text(), outcome, caller);
     }
 }
 

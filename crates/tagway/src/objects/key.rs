@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tagway_core::access::{Models, Policy, Routes};
 use tagway_core::config::Rates;
-use tagway_core::tag::Origin;
+use tagway_core::tag::{Origin, UnknownTags};
 use utoipa::ToSchema;
 
 use super::policy::{self, Given};
@@ -88,6 +88,29 @@ pub(crate) struct RouterSettings {
     /// `true` turns tag filtering on for its requests; nothing turns it off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) enable_tag_filtering: Option<bool>,
+    /// What becomes of tags that nobody knows, in place of what the configuration says. Of several that a request
+    /// meets the strictest holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) unknown_tags: Option<UnknownTagsRule>,
+}
+
+/// What becomes of a tag that nobody knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum UnknownTagsRule {
+    Route,
+    Attribute,
+    Reject,
+}
+
+impl From<UnknownTagsRule> for UnknownTags {
+    fn from(rule: UnknownTagsRule) -> Self {
+        match rule {
+            UnknownTagsRule::Route => Self::Route,
+            UnknownTagsRule::Attribute => Self::Attribute,
+            UnknownTagsRule::Reject => Self::Reject,
+        }
+    }
 }
 
 impl Object for Key {

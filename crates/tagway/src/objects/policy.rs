@@ -112,6 +112,7 @@ pub(super) fn of(given: Given<'_>) -> Result<Policy, Unfit> {
             .router_settings
             .and_then(|settings| settings.enable_tag_filtering)
             .unwrap_or(false),
+        unknown_tags: given.router_settings.and_then(|settings| settings.unknown_tags).map(Into::into),
         tier,
         region: region.map(Into::into),
         metadata: said(given.metadata),

@@ -29,6 +29,12 @@ impl Db {
         self.all(sql, &[from.into(), until.into(), after.into(), limit.into()]).await
     }
 
+    /// Tags seen for the first time since then (milliseconds since 1970), the earliest first.
+    pub(crate) async fn seen_since(&self, since: i64) -> Result<Vec<SeenTag>, StoreError> {
+        let sql = "SELECT tag, first_at, last_at FROM seen_tags WHERE $1 <= first_at ORDER BY first_at, tag";
+        self.all(sql, &[since.into()]).await
+    }
+
     /// Those of these tags that were seen.
     pub(crate) async fn seen_among(&self, tags: &[String]) -> Result<Vec<SeenTag>, StoreError> {
         let mut seen = Vec::new();

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use tagway_core::pii;
 use tagway_core::rule::{Facts, OnError, Owner, Rule, TextField};
 use tagway_core::snapshot::Snapshot;
-use tagway_core::tag::{Origin, RequestTags};
+use tagway_core::tag::{Expression, Origin, RequestTags};
 use tagway_core::tokens;
 use tagway_core::wire::peek::{Known, Peek};
 
@@ -36,6 +36,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) stream: bool,
     /// The customer it names.
     pub(crate) customer: Option<&'a str>,
+    /// Its own tag expression.
+    pub(crate) expression: Option<&'a Expression>,
 }
 
 /// A rule that denies what it cannot judge could not judge this request.

@@ -76,3 +76,4 @@ mod users;
 mod valkey_ways;
 mod valkeys;
 mod visible_models;
+mod vocabulary;

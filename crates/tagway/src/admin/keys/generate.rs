@@ -193,7 +193,11 @@ pub(in crate::admin) fn spend(dollars: Option<f64>) -> Result<i64, Refusal> {
 ///
 /// # Errors
 /// It refers to what is not there, or its text or alias is taken.
-pub(in crate::admin) async fn add(edit: &mut Edit, mut key: Key, text: &str) -> Result<Stored<Key>, Refusal> {
+pub(in crate::admin) async fn add(
+    edit: &mut Change<'_>,
+    mut key: Key,
+    text: &str,
+) -> Result<Stored<Key>, Refusal> {
     name(&mut key, text);
     let id = key.token.clone();
     key.policy(&id)?;

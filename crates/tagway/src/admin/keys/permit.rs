@@ -4,9 +4,11 @@
 use http::StatusCode;
 
 use super::super::actor::Actor;
+use super::super::change::Change;
 use super::super::given::Given;
+use super::super::put_tags::granted;
 use super::super::refusal::Refusal;
-use crate::objects::{Key, Project, Team};
+use crate::objects::{Key, Object as _, Project, Team};
 use crate::store::{Edit, Stored};
 
 /// Fields that decide where requests go, which paths they may take, or how much they may cost in the end: an
@@ -45,12 +47,17 @@ pub(super) fn fields(actor: &Actor, given: &Given, before: &Key, after: &Key) ->
     if actor.is_admin() {
         return Ok(());
     }
+    // Who may set a tag, its declaration may say.
+    let granted = granted(&actor.current.snapshot, actor, before, after);
     for (field, why) in ADMINS {
-        if given.gives(field) {
+        if given.gives(field) && !(granted && *field == "tags") {
             return Err(Refusal::forbidden(*why).param(*field));
         }
     }
     for field in ["tags", "tier"] {
+        if granted && field == "tags" {
+            continue;
+        }
         if before.metadata.get(field) != after.metadata.get(field) {
             let message =
                 format!("Only proxy admins can change metadata.{field}: it decides where requests go.");
@@ -129,18 +136,20 @@ pub(super) async fn make(actor: &Actor, edit: &mut Edit, key: &Key) -> Result<()
 
 /// What an admin demands of a key's requests holds for the keys that are made with it, too: else whoever may make
 /// keys makes one without.
-pub(super) async fn hand_down(actor: &Actor, edit: &mut Edit, key: &mut Key) -> Result<(), Refusal> {
+pub(super) async fn hand_down(actor: &Actor, change: &mut Change<'_>, key: &mut Key) -> Result<(), Refusal> {
     let Some(bearer) = actor.caller.bearer().filter(|_| !actor.is_admin()) else { return Ok(()) };
     if bearer.token_of.is_some() {
         // What claims say of a caller stays true of the keys it makes.
         let tags: Vec<&str> = bearer.policy.tags.iter().map(|tag| &**tag).collect();
         if !tags.is_empty() {
+            change.hands_down(&tags);
             key.metadata.insert("tags".to_owned(), tags.into());
         }
         return Ok(());
     }
-    let Some(maker) = edit.find::<Key>(&bearer.id).await? else { return Ok(()) };
+    let Some(maker) = change.find::<Key>(&bearer.id).await? else { return Ok(()) };
     let maker = maker.object;
+    change.hands_down(&maker.tags());
     for field in ["tags", "tier"] {
         if let Some(value) = maker.metadata.get(field) {
             key.metadata.insert(field.to_owned(), value.clone());

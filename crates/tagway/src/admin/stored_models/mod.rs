@@ -8,6 +8,7 @@ mod remove;
 use http::StatusCode;
 use serde_json::{Map, Value};
 use tagway_core::config::is_secret;
+use tagway_core::vocabulary::Mode;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -122,7 +123,21 @@ fn settle(shared: &Shared, id: &str, mut model: Model) -> Result<(Model, Checked
     let checked = shared.catalog.deployment(id, &model).map_err(|problems| {
         Refusal::new(StatusCode::BAD_REQUEST, format!("Invalid deployment: {problems}"))
     })?;
+    keeps_to_vocabulary(shared, id, &checked.deployment.tags)?;
     Ok((model, checked))
+}
+
+/// Whether the tags that a deployment does not carry yet keep to the vocabulary.
+fn keeps_to_vocabulary(shared: &Shared, id: &str, tags: &[String]) -> Result<(), Refusal> {
+    let current = shared.live.current();
+    let snapshot = &current.snapshot;
+    let before = snapshot.deployments.iter().find(|deployment| deployment.entry.info.id == id);
+    let carried = |tag: &String| before.is_some_and(|deployment| deployment.entry.tags.contains(tag));
+    let objection = |tag: &String| snapshot.vocabulary.objection_to_carried(tag);
+    match tags.iter().filter(|tag| !carried(tag)).find_map(objection) {
+        Some((objection, Mode::Enforce)) => Err(Refusal::field("litellm_params.tags", objection.to_string())),
+        Some((_, Mode::Observe)) | None => Ok(()),
+    }
 }
 
 /// Whether the configuration in force has a deployment with this id that is not stored.

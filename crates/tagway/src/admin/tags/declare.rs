@@ -13,7 +13,7 @@ use super::super::given::{Given, object};
 use super::super::refusal::{Refusal, Refusals};
 use super::super::reset::{Bounds, retime};
 use super::super::shown::Ignored;
-use super::{Beside, check_name, meant, shown};
+use super::{Beside, check_name, meant, shown, terms};
 use crate::objects::{Budget, Kind, Model, Tag, TagUse};
 use crate::store::{Filter, StoreError, Stored};
 
@@ -74,6 +74,7 @@ pub(super) async fn new(
         return Err(exists());
     }
     tag.limits.settle(change.now())?;
+    terms::check(&shared, &name, &tag, true)?;
     check(&shared, &mut change, &name, &Tag::default(), &tag).await?;
     let inserted = change.insert(&name, tag).await;
     let stored = inserted.map_err(|error| match error {
@@ -106,6 +107,7 @@ pub(super) async fn update(
         tag.limits.budget_reset_at = None;
     }
     tag.limits.settle(change.now())?;
+    terms::check(&shared, &name, &tag, false)?;
     check(&shared, &mut change, &name, &before.object, &tag).await?;
     let stored = change.update(&before, tag).await?;
     let bounds = Bounds::of(&stored.object, &stored.object.limits);

@@ -4,15 +4,15 @@ use axum::Json;
 use axum::extract::State;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use tagway_core::config::TagKind;
 use tagway_core::priority::Priority;
+use tagway_core::vocabulary::{Mode, Setter, Terms};
 use utoipa::IntoParams;
 
 use super::super::Shared;
 use super::super::actor::Actor;
-use super::super::given::Asked;
+use super::super::given::{Asked, object};
 use super::super::refusal::{Refusal, Refusals};
 use super::{Beside, meant, moment, shown};
 use crate::objects::{Role, Tag};
@@ -21,6 +21,36 @@ use crate::store::{SeenTag, Stored};
 /// LiteLLM's words for a tag nobody declared.
 const DYNAMIC: &str =
     "This is just a spend tag that was passed dynamically in a request. It does not control any LLM models.";
+
+/// What the configuration says of a tag's use, by the names of a stored one's fields.
+#[derive(Debug, Serialize)]
+struct Said<'a> {
+    values: &'a [String],
+    set_by: Option<Vec<&'static str>>,
+    max_values: Option<u64>,
+    retire_at: Option<&'a str>,
+    replaced_by: Option<&'a str>,
+    quarantined: bool,
+    mode: Option<&'static str>,
+}
+
+impl<'a> From<&'a Terms> for Said<'a> {
+    fn from(terms: &'a Terms) -> Self {
+        let setters = Setter::WORDS.into_iter();
+        let mode = |mode| Mode::WORDS.into_iter().find(|(_, it)| *it == mode).map(|(word, _)| word);
+        Self {
+            values: &terms.values,
+            set_by: terms
+                .set_by
+                .map(|by| setters.filter(|(_, setter)| by.has(*setter)).map(|(word, _)| word).collect()),
+            max_values: terms.max_values,
+            retire_at: terms.retirement.as_ref().map(|retirement| &*retirement.text),
+            replaced_by: terms.replaced_by.as_deref(),
+            quarantined: terms.quarantined,
+            mode: terms.mode.and_then(mode),
+        }
+    }
+}
 
 /// Which of them.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -95,20 +125,17 @@ pub(super) async fn list(
     let mut list: Vec<Value> =
         tags.iter().filter(|_| first_page).map(|tag| shown(snapshot, tag, &beside)).collect();
     for tag in in_file.into_iter().filter(|_| first_page) {
-        let kind = match tag.kind {
-            TagKind::Routing => "routing",
-            TagKind::Attribution => "attribution",
-            TagKind::Both => "both",
-        };
         let mut fields = Map::from_iter([
             ("name".to_owned(), tag.name.as_str().into()),
             ("aliases".to_owned(), tag.aliases.clone().into()),
             ("description".to_owned(), tag.description.clone().into()),
-            ("kind".to_owned(), kind.into()),
+            ("owner".to_owned(), tag.owner.clone().into()),
+            ("kind".to_owned(), tag.kind.as_str().into()),
             ("priority".to_owned(), tag.priority.map(Priority::as_str).into()),
             ("models".to_owned(), json!([])),
             ("model_info".to_owned(), json!({})),
         ]);
+        fields.extend(object(&Said::from(&tag.terms)));
         fields.extend(beside.of(&tag.name));
         list.push(Value::Object(fields));
     }

@@ -6,6 +6,8 @@ mod list;
 mod rename;
 mod reset;
 mod show;
+mod terms;
+mod violations;
 
 use std::collections::HashMap;
 
@@ -33,6 +35,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(rename::merge))
         .routes(routes!(show::info))
         .routes(routes!(list::list))
+        .routes(routes!(violations::violations))
         .routes(routes!(reset::reset_spend))
 }
 

@@ -62,6 +62,10 @@ pub(super) fn vocabulary(old: &Side<'_>, new: &Side<'_>, markers: bool) -> Vec<S
             }
         }
         let declared = snapshot.config.tags.iter().map(|tag| tag.name.as_str());
+        for tag in &snapshot.config.tags {
+            let stem = tag.name.strip_suffix('*').unwrap_or(&tag.name);
+            names.extend(tag.terms.values.iter().map(|value| format!("{stem}{value}")));
+        }
         let added = snapshot.config.tag_rules.iter().flat_map(|rule| rule.add.iter());
         let added = added.map(|tag| tag.strip_prefix(['!', '&']).unwrap_or(tag));
         names.extend(declared.chain(added).map(|tag| match tag.strip_suffix('*') {

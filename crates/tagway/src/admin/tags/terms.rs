@@ -1,0 +1,54 @@
+//! Whether what is said of a stored tag goes together with what the configuration says.
+
+use http::HeaderName;
+use tagway_core::config::TagDeclaration;
+use tagway_core::vocabulary::{Mode, Setter, Terms, Vocabulary};
+
+use super::super::Shared;
+use super::super::refusal::Refusal;
+use crate::objects::Tag;
+
+/// Whether a tag of this name can be declared so. One that is declared keeps its name, whatever names are like now.
+pub(super) fn check(shared: &Shared, name: &str, tag: &Tag, is_new: bool) -> Result<(), Refusal> {
+    let terms = tag.terms(name)?;
+    let current = shared.live.current();
+    let config = &current.snapshot.config;
+    let before = &current.snapshot.vocabulary;
+    if is_new
+        && config.tag_settings.mode == Mode::Enforce
+        && let Some(objection) = before.objection_to_name(name)
+    {
+        return Err(Refusal::field("name", objection.to_string()));
+    }
+    let mut tags = config.tags.clone();
+    let in_file = tags.iter().find(|tag| tag.name == name).map(|tag| tag.terms.clone());
+    let terms = terms.or(&in_file.unwrap_or_default());
+    labelled_by_header(&config.proxy.spend_tag_headers, name, &terms)?;
+    tags.retain(|tag| tag.name != name);
+    tags.push(TagDeclaration { name: name.to_owned(), terms, ..TagDeclaration::default() });
+    let after =
+        Vocabulary::new(&tags, &config.tag_settings, &config.router.tags, &config.proxy.spend_tag_headers);
+    for rule in &config.tag_rules {
+        for added in &rule.add {
+            if let Some((objection, Mode::Enforce)) = after.objection_to_rule(added)
+                && before.objection_to_rule(added).is_none()
+            {
+                let message =
+                    format!("The rule '{}' of the configuration adds '{added}'. {objection}", rule.name);
+                return Err(Refusal::field("name", message));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a header labels is a caller's word.
+fn labelled_by_header(headers: &[HeaderName], name: &str, terms: &Terms) -> Result<(), Refusal> {
+    let of_header = headers.iter().any(|header| name.strip_prefix(header.as_str()) == Some(": *"));
+    if !of_header || terms.set_by.is_none_or(|set_by| set_by.has(Setter::Caller)) {
+        return Ok(());
+    }
+    let message =
+        "'set_by' must have 'caller': litellm_settings.extra_spend_tag_headers lets callers set these tags.";
+    Err(Refusal::field("set_by", message))
+}

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tagway_core::config::TagKind;
 use tagway_core::priority::Priority;
-use tagway_core::vocabulary::{MOST_VALUES, Mode, Retirement, Setter, Terms};
+use tagway_core::vocabulary::{MOST_VALUES, Mode, Retirement, Setter, Setters, Terms};
 use utoipa::ToSchema;
 
 use super::{Kind, Limits, Links, Object, Unfit};
@@ -106,6 +106,25 @@ impl From<TagMode> for Mode {
 }
 
 impl Tag {
+    /// One that is declared by its own name from now on: what its pattern says of single tags holds.
+    pub(crate) fn of_pattern(kind: TagKind, terms: &Terms) -> Self {
+        const SETTERS: [TagSetter; 5] =
+            [TagSetter::Admin, TagSetter::TeamAdmin, TagSetter::Key, TagSetter::Caller, TagSetter::Rule];
+        let setters = |set_by: Setters| SETTERS.into_iter().filter(|it| set_by.has((*it).into())).collect();
+        Self {
+            kind: kind.into(),
+            set_by: terms.set_by.map(setters),
+            retire_at: terms.retirement.as_ref().map(|retirement| retirement.text.to_string()),
+            replaced_by: terms.replaced_by.clone(),
+            quarantined: terms.quarantined,
+            mode: terms.mode.map(|mode| match mode {
+                Mode::Enforce => TagMode::Enforce,
+                Mode::Observe => TagMode::Observe,
+            }),
+            ..Self::default()
+        }
+    }
+
     /// What the use of the tag called `name` is bound to.
     ///
     /// # Errors

@@ -428,6 +428,26 @@ async fn what_a_stored_tag_says_goes_with_the_configuration() {
 }
 
 #[tokio::test]
+async fn another_name_does_not_lead_out_of_the_vocabulary() {
+    let gateway = gateway(
+        "tags:\n  - {name: 'env:*', values: [dev, prod]}\n  - {name: 'internal:*', set_by: [admin]}\n  - {name: legacy, set_by: [admin], aliases: [old]}\n",
+    );
+    for tags in [json!(["old"]), json!(["&old"])] {
+        assert_eq!(refused(gateway.chat("m", json!({"tags": tags}))).await.1, "tag_set_by");
+    }
+    assert_eq!(refused(gateway.chat("m", json!({"tag_expression": "old"}))).await.1, "tag_set_by");
+    let rename =
+        |from: &str, into: &str| gateway.post("/tag/rename", &json!({"name": from, "new_name": into}));
+    let (status, body) = error(rename("env:dev", "env:devel")).await;
+    assert_eq!((status, &body["error"]["param"]), (400, &json!("new_name")), "{body}");
+    let renamed = ok(rename("internal:a", "internal:b")).await;
+    assert_eq!(renamed["tag"]["set_by"], json!(["admin"]));
+    for name in ["internal:a", "internal:b"] {
+        assert_eq!(refused(gateway.chat("m", json!({"tags": [name]}))).await.1, "tag_set_by");
+    }
+}
+
+#[tokio::test]
 async fn the_list_of_tags_shows_what_the_file_says_of_them() {
     let gateway = gateway(
         "tags:\n  - {name: 'env:*', owner: ops, values: [dev], set_by: [rule, caller], max_values: 3, mode: observe}\n  - {name: legacy, retire_at: 2999-01-01, replaced_by: x, quarantined: true}\n",

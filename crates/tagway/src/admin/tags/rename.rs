@@ -18,6 +18,7 @@ use super::super::reset::Bounds;
 use super::super::shown::Ignored;
 use super::check_name;
 use super::declare::answer;
+use super::terms::check_other_name;
 use crate::objects::{Kind, Tag};
 use crate::store::Stored;
 
@@ -75,6 +76,7 @@ pub(super) async fn rename(
     if !is_known(&shared, &current.snapshot, &from).await? {
         return Err(Refusal::missing("name", format!("Tag {from} not found")));
     }
+    check_other_name(&current.snapshot, "new_name", &into)?;
     shared.db.number_tags(&[&from, &into]).await?;
     let mut change = Change::begin_spending(&shared, &actor).await?;
     if change.find::<Tag>(&into).await?.is_some() {
@@ -152,6 +154,9 @@ pub(super) async fn merge(
             return Err(Refusal::missing("names", format!("Tag {name} not found")));
         }
     }
+    if !current.snapshot.declares(&into) {
+        check_other_name(&current.snapshot, "into", &into)?;
+    }
     let numbered: Vec<&str> = names.iter().chain([&into]).map(String::as_str).collect();
     shared.db.number_tags(&numbered).await?;
     let mut change = Change::begin_spending(&shared, &actor).await?;
@@ -195,8 +200,8 @@ pub(super) async fn merge(
 fn fresh(snapshot: &Snapshot, name: &str) -> Tag {
     let patterns =
         snapshot.config.tags.iter().filter(|tag| tag.name.ends_with('*') && covers(&tag.name, name));
-    let kind = patterns.max_by_key(|tag| tag.name.len()).map(|tag| tag.kind).unwrap_or_default();
-    Tag { kind: kind.into(), ..Tag::default() }
+    let pattern = patterns.max_by_key(|tag| tag.name.len());
+    pattern.map_or_else(Tag::default, |pattern| Tag::of_pattern(pattern.kind, &pattern.terms))
 }
 
 fn named(field: &'static str, name: Option<String>) -> Result<String, Refusal> {

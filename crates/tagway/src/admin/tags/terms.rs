@@ -2,6 +2,7 @@
 
 use http::HeaderName;
 use tagway_core::config::TagDeclaration;
+use tagway_core::snapshot::Snapshot;
 use tagway_core::vocabulary::{Mode, Setter, Terms, Vocabulary};
 
 use super::super::Shared;
@@ -20,12 +21,20 @@ pub(super) fn check(shared: &Shared, name: &str, tag: &Tag, is_new: bool) -> Res
     {
         return Err(Refusal::field("name", objection.to_string()));
     }
+    let in_file = current.in_files().iter().find(|tag| tag.name == name);
+    let terms = match in_file {
+        Some(tag) => terms.or(&tag.terms),
+        None => terms,
+    };
     let mut tags = config.tags.clone();
-    let in_file = tags.iter().find(|tag| tag.name == name).map(|tag| tag.terms.clone());
-    let terms = terms.or(&in_file.unwrap_or_default());
     labelled_by_header(&config.proxy.spend_tag_headers, name, &terms)?;
     tags.retain(|tag| tag.name != name);
-    tags.push(TagDeclaration { name: name.to_owned(), terms, ..TagDeclaration::default() });
+    tags.push(TagDeclaration {
+        name: name.to_owned(),
+        aliases: tag.aliases.clone(),
+        terms,
+        ..TagDeclaration::default()
+    });
     let after =
         Vocabulary::new(&tags, &config.tag_settings, &config.router.tags, &config.proxy.spend_tag_headers);
     for rule in &config.tag_rules {
@@ -40,6 +49,14 @@ pub(super) fn check(shared: &Shared, name: &str, tag: &Tag, is_new: bool) -> Res
         }
     }
     Ok(())
+}
+
+/// Whether a tag that is known can have this name from now on.
+pub(super) fn check_other_name(snapshot: &Snapshot, field: &'static str, name: &str) -> Result<(), Refusal> {
+    match snapshot.vocabulary.objection_to_carried(name) {
+        Some((objection, Mode::Enforce)) => Err(Refusal::field(field, objection.to_string())),
+        Some((_, Mode::Observe)) | None => Ok(()),
+    }
 }
 
 /// What a header labels is a caller's word.

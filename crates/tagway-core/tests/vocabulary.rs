@@ -136,6 +136,26 @@ fn who_may_not_set_a_tag_cannot_reach_it_by_a_wider_name() {
 }
 
 #[test]
+fn claims_of_tokens_are_the_configurations_word() {
+    let terms = |values: &[&str], setters: &[Setter]| Terms {
+        values: values.iter().map(|value| (*value).to_owned()).collect(),
+        set_by: Some(setters.iter().copied().collect()),
+        ..Terms::default()
+    };
+    let vocabulary = vocabulary(&[
+        declared("dept:*", terms(&["sales"], &[Setter::Rule])),
+        declared("mine:*", terms(&[], &[Setter::Caller])),
+    ]);
+    assert_eq!(said(&vocabulary, &[("dept:sales", Origin::Jwt), ("dept:sales", Origin::Body)], 0), Ok(()));
+    assert!(said(&vocabulary, &[("dept:other", Origin::Jwt)], 0).unwrap_err().contains("'dept:sales'"));
+    assert_eq!(
+        said(&vocabulary, &[("mine:x", Origin::Jwt)], 0).unwrap_err(),
+        "Tag 'mine:x' may not be set by rules and claims of tokens: only by callers."
+    );
+    assert_eq!(said(&vocabulary, &[("mine:x", Origin::Jwt), ("mine:x", Origin::Key)], 0), Ok(()));
+}
+
+#[test]
 fn a_refused_request_takes_no_value() {
     let capped = Terms { max_values: Some(2), ..Terms::default() };
     let retired = Terms { retirement: Some(Retirement::parse("1970-01-01").unwrap()), ..Terms::default() };

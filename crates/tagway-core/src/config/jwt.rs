@@ -166,6 +166,11 @@ impl Template {
         once.then(|| Self { before: before.into(), after: after.into() })
     }
 
+    /// Whether the value stands at the end.
+    pub(super) fn is_open(&self) -> bool {
+        self.after.is_empty()
+    }
+
     /// The tag for a value.
     pub fn tag(&self, value: &str) -> String {
         format!("{}{value}{}", self.before, self.after)

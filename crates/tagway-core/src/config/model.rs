@@ -8,7 +8,8 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::{
-    Alerts, Failures, HealthCheck, HealthChecks, Jwt, Overload, SpendLogs, SpendRules, TagDeclaration, TagSettings,
+    Alerts, Failures, HealthCheck, HealthChecks, Jwt, Overload, SpendLogs, SpendRules, TagDeclaration,
+    TagSettings,
 };
 use crate::catalogue::Catalogue;
 use crate::dialect::Provider;

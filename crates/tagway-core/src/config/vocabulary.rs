@@ -39,6 +39,27 @@ pub(super) fn check(config: &Config, tree: &Node, scope: &mut Scope<'_>) {
         }
     }
     headers(config, &section, scope);
+    claims(config, &vocabulary, &section, scope);
+}
+
+/// What claims of tokens say is known when they come; where their tags begin is known now.
+fn claims<'n>(
+    config: &Config,
+    vocabulary: &Vocabulary,
+    section: &dyn Fn(&str) -> Option<At<'n>>,
+    scope: &mut Scope<'_>,
+) {
+    let within = |at: At<'n>, key: &str| Some(at.entry(at.node.get(key)?));
+    let general = section("general_settings").and_then(|at| within(at, "litellm_jwtauth"));
+    let Some(at) = general.and_then(|at| within(at, "claim_tags")) else { return };
+    let templates = config.general.jwt.iter().flat_map(|jwt| &jwt.claim_tags);
+    for (_, template) in templates {
+        if let Some((objection, mode)) =
+            vocabulary.objection_to_rule(&template.tag("*")).filter(|_| template.is_open())
+        {
+            tell(&objection, mode, &at, scope);
+        }
+    }
 }
 
 /// What a header labels is a caller's word.

@@ -100,7 +100,7 @@ struct Said<'a> {
     marker: Marker,
     /// Who gives it beside the caller.
     whose: Option<Origin>,
-    /// Who is to be asked about: nobody where it stands on an object already, or a rule adds it.
+    /// Who is to be asked about: nobody where it stands on an object already, or a rule of the file adds it.
     setter: Option<Setter>,
 }
 
@@ -386,11 +386,18 @@ impl Vocabulary {
     }
 }
 
-/// Who sets a tag of a request. `None` for a lone marker, which is nothing.
+/// Who sets a tag of a request. What stands on an object was looked at when it was put there; what a token claims, the
+/// configuration makes tags of. `None` for a lone marker, which is nothing.
 fn said<'a>(tag: &'a RequestTag<'_>, prefix: &str) -> Option<Said<'a>> {
     let TagName { marker, name, .. } = TagName::parse(tag.text(), prefix)?;
-    let whose = tag.origins().find(|origin| origin.is_inherited());
-    let setter = (whose.is_none() && tag.from_caller()).then_some(Setter::Caller);
+    let inherited = |origin: &Origin| origin.is_inherited() && *origin != Origin::Jwt;
+    let claimed = || tag.origins().find(|origin| *origin == Origin::Jwt);
+    let whose = tag.origins().find(inherited).or_else(claimed);
+    let setter = match whose {
+        None if tag.from_caller() => Some(Setter::Caller),
+        Some(Origin::Jwt) => Some(Setter::Rule),
+        _ => None,
+    };
     Some(Said { text: tag.text(), name, marker, whose, setter })
 }
 

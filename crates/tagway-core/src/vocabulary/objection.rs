@@ -190,6 +190,12 @@ impl fmt::Display for Objection {
             }
             Why::Retired { since, replaced_by, whose } => {
                 match whose {
+                    Some(Origin::Jwt) => {
+                        write!(
+                            f,
+                            "Tag '{tag}', which the token gives to this request, is retired since {since}."
+                        )?;
+                    }
                     Some(whose) => {
                         let whose = whose.as_str();
                         write!(

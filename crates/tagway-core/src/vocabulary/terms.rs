@@ -75,7 +75,7 @@ pub enum Setter {
     Key,
     /// A request.
     Caller,
-    /// A rule of the operator.
+    /// The configuration: a rule, or what it makes of claims of a token.
     Rule,
 }
 
@@ -102,7 +102,10 @@ impl Setter {
 
 impl fmt::Display for Setter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.people())
+        f.write_str(match self {
+            Self::Rule => "rules and claims of tokens",
+            other => other.people(),
+        })
     }
 }
 

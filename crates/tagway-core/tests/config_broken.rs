@@ -38,7 +38,14 @@ tags:
 tag_rules:
   - {name: r, when: 'true', add: [\"env:devel\", \"&internal:a\", \"int*\", UPPER, \"env:dev\", free]}
 litellm_settings: {extra_spend_tag_headers: [x-site]}
-general_settings: {master_key: a-long-enough-master-key}
+general_settings:
+  master_key: a-long-enough-master-key
+  enable_jwt_auth: true
+  litellm_jwtauth:
+    issuer: https://login.example
+    audience: tagway
+    jwks_url: https://login.example/certs
+    claim_tags: {project: \"internal:{}\", stage: [\"env:{}\", \"Stage:{}\"]}
 ";
 
 macro_rules! snapshots {

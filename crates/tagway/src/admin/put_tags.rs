@@ -38,6 +38,10 @@ fn setter<T: Object>(actor: &Actor, id: &str, object: &T) -> Setter {
 impl PutTags {
     /// Notes those tags of an object that it did not have.
     pub(super) fn note<T: Object>(&mut self, actor: &Actor, id: &str, before: Option<&T>, after: &T) {
+        // A deployment carries tags, and gives none to requests.
+        if T::KIND == Kind::Model {
+            return;
+        }
         let old = before.map(Object::tags).unwrap_or_default();
         let new: Vec<&str> = after.tags().into_iter().filter(|tag| !old.contains(tag)).collect();
         if !new.is_empty() {

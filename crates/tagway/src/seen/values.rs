@@ -2,6 +2,7 @@
 //! tag that a worker has met takes no lock that another one takes. What other gateways see is read from the store.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ const MOST_KNOWN: usize = 100_000;
 #[derive(Debug, Default)]
 pub(crate) struct Values {
     patterns: Mutex<HashMap<Box<str>, HashSet<Box<str>>>>,
+    /// Counts how often tags were taken out again: what workers know is old then.
+    taken_out: AtomicU64,
 }
 
 impl Values {
@@ -55,17 +58,21 @@ impl Values {
             own.push(if everything { std::mem::take(values) } else { HashSet::new() });
         }
         let mut add = |at: usize, tag: Box<str>| {
-            let Some((pattern, most)) = counted.get(at) else { return };
+            let Some((pattern, most)) = counted.get(at) else { return true };
             let values = patterns.entry(pattern.as_str().into()).or_default();
-            if (values.len() as u64) < *most {
-                values.insert(tag);
-            }
+            values.contains(&tag) || (values.len() as u64) < *most && values.insert(tag)
         };
         for (at, SeenTag { tag, .. }) in seen {
             add(at, tag.into());
         }
+        let mut all_stay = true;
         for (at, values) in own.into_iter().enumerate() {
-            values.into_iter().for_each(|tag| add(at, tag));
+            for tag in values {
+                all_stay &= add(at, tag);
+            }
+        }
+        if !all_stay {
+            self.taken_out.fetch_add(1, Ordering::Release);
         }
     }
 }
@@ -73,7 +80,14 @@ impl Values {
 /// A worker's way to ask. Its lock is taken by nobody else.
 pub(crate) struct KnownValues {
     values: Arc<Values>,
-    known: Mutex<HashSet<Box<str>>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    tags: HashSet<Box<str>>,
+    /// As of then.
+    taken_out: u64,
 }
 
 impl KnownValues {
@@ -84,15 +98,19 @@ impl KnownValues {
     /// As [`Values::take`].
     pub(crate) fn take(&self, pattern: &str, name: &str, most: u64) -> bool {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.contains(name) {
+        let taken_out = self.values.taken_out.load(Ordering::Acquire);
+        if known.taken_out != taken_out {
+            *known = Known { tags: HashSet::new(), taken_out };
+        }
+        if known.tags.contains(name) {
             return true;
         }
         let taken = self.values.take(pattern, name, most);
         if taken {
-            if MOST_KNOWN <= known.len() {
-                known.clear();
+            if MOST_KNOWN <= known.tags.len() {
+                known.tags.clear();
             }
-            known.insert(name.into());
+            known.tags.insert(name.into());
         }
         taken
     }
@@ -189,7 +207,8 @@ mod tests {
         values.merge(&counted, seen(&["c:4", "c:5"]), false);
         assert!(!worker.take("c:*", "c:4", 3));
         values.merge(&counted, seen(&["c:1", "c:4", "c:5", "c:2"]), true);
-        assert!(worker.take("c:*", "c:4", 3) && !KnownValues::new(Arc::clone(&values)).take("c:*", "c:2", 3));
+        assert!(worker.take("c:*", "c:4", 3) && !worker.take("c:*", "c:own", 3));
+        assert!(!worker.take("c:*", "c:2", 3) && worker.take("c:*", "c:5", 3));
         values.merge(&[], Vec::new(), true);
         assert!(values.patterns().is_empty());
     }

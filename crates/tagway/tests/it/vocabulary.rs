@@ -122,6 +122,9 @@ async fn callers_set_only_what_is_left_to_them() {
         assert_eq!(as_key(&gateway, &inside, tags).send().await.unwrap().deployment(), "inside");
     }
     // An admin puts what admins may, and nothing that is for rules.
+    // Deployments carry it, whoever may send it.
+    let carries = json!({"model": "openai/x", "mock_response": "a", "tags": ["legacy"]});
+    ok(gateway.post("/model/new", &json!({"model_name": "other", "litellm_params": carries}))).await;
     let (status, _, message) = refused(gateway.post("/team/new", &json!({"tags": ["legacy"]}))).await;
     assert_eq!(status, 403);
     assert_eq!(message, "Tag 'legacy' may not be set by proxy admins: only by rules.");

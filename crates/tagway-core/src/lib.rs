@@ -15,6 +15,7 @@ pub mod catalogue;
 pub mod claims;
 pub mod config;
 pub mod dialect;
+pub mod experiment;
 pub mod fault;
 pub mod limits;
 pub mod metrics;

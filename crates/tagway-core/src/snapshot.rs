@@ -1,12 +1,14 @@
 //! One immutable picture of everything a request needs: names have become numbers, URLs and headers are made.
 //! A reload compiles a new one; a request keeps the one it began with. Knows no sockets and no state of health.
 
+mod endpoint;
 mod headers;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+pub use endpoint::Endpoint;
 pub use headers::header_value;
 use headers::{blame, reply_headers, request_headers};
 use http::uri::PathAndQuery;
@@ -15,6 +17,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use crate::catalogue::{Listed, Pricing};
 use crate::config::{Config, Deployment as Entry, Rates, Router};
 use crate::dialect::resolve;
+use crate::experiment::Trial;
 use crate::limits::LimitedTags;
 use crate::price::Prices;
 use crate::priority::Admission;
@@ -31,34 +34,6 @@ pub struct DeploymentId(pub u32);
 /// A model group of the snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct GroupId(pub u32);
-
-/// The endpoints of OpenAI's API that tagway relays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Endpoint {
-    /// `/chat/completions`
-    Chat,
-    /// `/completions`
-    Completions,
-    /// `/embeddings`
-    Embeddings,
-    /// `/responses`
-    Responses,
-}
-
-impl Endpoint {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Chat, Self::Completions, Self::Embeddings, Self::Responses];
-
-    /// Its path below the API's base URL.
-    pub fn path(self) -> &'static str {
-        match self {
-            Self::Chat => "/chat/completions",
-            Self::Completions => "/completions",
-            Self::Embeddings => "/embeddings",
-            Self::Responses => "/responses",
-        }
-    }
-}
 
 /// Where connections go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -186,7 +161,7 @@ pub enum Named {
 /// The compiled configuration.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// The settings. Its `deployments` have moved to [`Snapshot::deployments`].
+    /// The settings. Its `deployments` and `experiments` have moved to where they are ready.
     pub config: Config,
     /// Every deployment.
     pub deployments: Vec<Deployment>,
@@ -194,10 +169,12 @@ pub struct Snapshot {
     pub groups: Vec<Group>,
     /// The declared tags with limits of rate.
     pub limited_tags: LimitedTags,
-    /// Who is let in while many requests are in progress; `None` where they have no limit.
+    /// Who is let in while many are in progress; `None` where they have no limit.
     pub admission: Option<Admission>,
     /// Former names of tags.
     pub aliases: Aliases,
+    /// `experiments`, among the model groups.
+    pub trials: Vec<Trial>,
     /// Digest of the master key.
     pub master_digest: Option<[u8; 32]>,
     /// What holds for the use of tags.
@@ -290,6 +267,7 @@ impl Snapshot {
         let limited_tags = LimitedTags::new(&config.tags);
         let admission = Admission::new(&config.general.overload, &config.tags);
         let vocabulary = Vocabulary::compile(&config);
+        let trials = Trial::all(std::mem::take(&mut config.experiments), &groups, &names);
         let declared = config.tags.iter().map(|tag| tag.name.as_str().into()).collect();
         Ok(Self {
             config,
@@ -298,6 +276,7 @@ impl Snapshot {
             limited_tags,
             admission,
             aliases,
+            trials,
             master_digest,
             vocabulary,
             declared,

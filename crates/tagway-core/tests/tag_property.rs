@@ -369,6 +369,24 @@ proptest! {
     }
 
     #[test]
+    fn nor_does_a_variant_of_an_experiment(
+        case in case(),
+        variants in prop::collection::vec((tag(), any::<bool>()), 1..3),
+    ) {
+        let allowed = protected_set(&case);
+        let mut narrowed = case;
+        // As the tag of one becomes a constraint, or those of the others do.
+        let as_constraint = |(tag, carried): (String, bool)| {
+            let name = tag.trim_start_matches(['!', '&']);
+            (format!("{}{name}", if carried { '&' } else { '!' }), Origin::Rule)
+        };
+        narrowed.tags.extend(variants.into_iter().map(as_constraint));
+        if let (Ok(places), _) = decided(&narrowed) {
+            prop_assert!(places.iter().all(|place| allowed.contains(place)));
+        }
+    }
+
+    #[test]
     fn expressions_survive_printing(tree in tree()) {
         let parsed = Expression::parse(&tree.text()).unwrap();
         let printed = parsed.to_string();

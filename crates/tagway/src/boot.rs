@@ -21,6 +21,7 @@ use crate::catalog::Catalog;
 use crate::checks::{self, Checks};
 use crate::data::probe;
 use crate::directory::{self, Directory};
+use crate::judge;
 use crate::jwt::{self, Verifier};
 use crate::ledger::{self, Ledger, Shipper};
 use crate::listen::{self, Common, Workers};
@@ -205,6 +206,8 @@ async fn serve(
         async move { catalog.refresh().await }
     };
     tasks.spawn("reload", |stop| live::watch(Arc::clone(&live), renew, stop));
+    let (ramping, stored) = (Arc::clone(&live), db.clone());
+    tasks.spawn("ramps", |stop| judge::keep(ramping, stored, stop));
     tasks.spawn("health checks", |stop| checks::keep(checks, Arc::clone(&live), stop));
     let alerts = live.current().snapshot.config.general.alerts.clone();
     tasks.spawn("outliers", |stop| live::eject_outliers(Arc::clone(&live), stop));

@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 
 use crate::admin::Admin;
 use crate::data::answer::Body;
+use crate::data::mirror::Copies;
 use crate::data::pipeline::{self, Gateway};
 use crate::data::upstream;
 use crate::directory::Directory;
@@ -94,8 +95,18 @@ impl Workers {
             let watch = Watch::new(violations, values);
             let (seen, ledger) = (Notes::new(seen), Arc::new(Writer::new(ledger, number)));
             let meter = metrics.meter();
-            let gateway =
-                Gateway { live, directory, seen, watch, pool, ledger, tag_meters, default_meters, meter };
+            let gateway = Gateway {
+                live,
+                directory,
+                seen,
+                watch,
+                pool,
+                ledger,
+                tag_meters,
+                default_meters,
+                meter,
+                copies: Copies::new(),
+            };
             let (admin, stop, of) = (admin.clone(), stop.clone(), Arc::clone(&load));
             threads.push(
                 std::thread::Builder::new()

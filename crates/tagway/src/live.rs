@@ -15,7 +15,9 @@ use crate::capacity::Capacity;
 use crate::health::Board;
 use crate::host::System;
 use crate::meter::Sharing;
+use crate::mirrors::Mirrors;
 use crate::places::Places;
+use crate::ramps::Ramps;
 use crate::tasks::Stop;
 use crate::web;
 
@@ -34,6 +36,9 @@ pub(crate) struct Current {
     pub(crate) snapshot: Snapshot,
     pub(crate) board: Board,
     pub(crate) capacity: Capacity,
+    /// The ramps of experiments.
+    pub(crate) ramps: Ramps,
+    pub(crate) mirrors: Mirrors,
     /// What the files alone say.
     base: Arc<Config>,
     /// The files it was read from, with their contents.
@@ -335,7 +340,9 @@ fn compile(
     let now = Instant::now();
     let board = Board::new(&snapshot, before.map(|before| &before.board), now);
     let capacity = Capacity::new(&snapshot, before.map(|before| &before.capacity), sharing);
-    Ok(Current { snapshot, board, capacity, base, files })
+    let ramps = Ramps::new(&snapshot, before.map(|before| &before.ramps));
+    let mirrors = Mirrors::new(&snapshot, before.map(|before| &before.mirrors));
+    Ok(Current { snapshot, board, capacity, ramps, mirrors, base, files })
 }
 
 /// Reloads when a file's content changes or the process gets SIGHUP. Contents are compared, not dates: a mounted

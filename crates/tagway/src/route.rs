@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use tagway_core::config::{Config, Tier};
+use tagway_core::experiment::{Assigned, FellOpen, narrowed, without};
 use tagway_core::snapshot::{DeploymentId, Group, Named, Snapshot, header_value};
 use tagway_core::tag::{
     Ask, COOLING, Decision, Explanation, Expression, Members, Origin, Refusal, RequestTag, Silent,
@@ -71,6 +72,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) regions: &'a [&'a str],
     /// Its User-Agent.
     pub(crate) user_agent: Option<&'a str>,
+    /// The variants of experiments it is in; their tags are among its tags.
+    pub(crate) variants: &'a [Assigned<'a>],
 }
 
 impl<'a> Wanted<'a> {
@@ -120,6 +123,19 @@ pub(crate) struct Plan<'s> {
     pub(crate) candidates: Members,
     /// What matched, for the log: `tags` or `tag_regex`, and the value.
     pub(crate) matched: Option<(&'static str, &'s str)>,
+    /// Whether these are the deployments of the request's variants.
+    pub(crate) variant: Variant,
+}
+
+/// What became of a request's variants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Variant {
+    /// They serve it, or it has none that leads anywhere.
+    Serves,
+    /// None of their deployments is well enough.
+    Ill,
+    /// The other tags lead elsewhere.
+    Apart,
 }
 
 /// Decisions made so far, in words; `None` when nobody asked for them.
@@ -163,10 +179,40 @@ fn single<'s>(snapshot: &'s Snapshot, id: DeploymentId, wanted: &Wanted<'_>) -> 
     }
     let mut candidates = Members::none(group.deployments.len());
     candidates.insert(deployment.position);
-    Ok(Plan { group, asked: header_value(wanted.model), candidates, matched: None })
+    Ok(Plan { group, asked: header_value(wanted.model), candidates, matched: None, variant: Variant::Apart })
 }
 
 fn decide<'s>(
+    snapshot: &'s Snapshot,
+    group: &'s Group,
+    board: &Board,
+    wanted: &Wanted<'_>,
+    now: Instant,
+    trail: &mut Trail,
+) -> Result<Plan<'s>, NoRoute> {
+    if wanted.variants.is_empty() {
+        return by_tags(snapshot, group, board, wanted, now, trail);
+    }
+    let others = without(wanted.tags, wanted.variants);
+    let mut variant = Variant::Serves;
+    if let Some(tags) = narrowed(&group.index, &others, wanted.variants) {
+        let narrow = Wanted { tags: &tags, ..*wanted };
+        let stays = |among: &Members| {
+            let mut fell_open = FellOpen::default();
+            group.index.decide(&narrow.ask(), among, &mut fell_open).is_ok() && !fell_open.0
+        };
+        if stays(&board.healthy(group, now)) || stays(&board.bearable(group, now)) {
+            return by_tags(snapshot, group, board, &narrow, now, trail);
+        }
+        let well = stays(&Members::all(group.deployments.len()));
+        variant = if well { Variant::Ill } else { Variant::Apart };
+    }
+    let plan = by_tags(snapshot, group, board, &Wanted { tags: &others, ..*wanted }, now, trail)?;
+    Ok(Plan { variant, ..plan })
+}
+
+/// Decides by tags alone.
+fn by_tags<'s>(
     snapshot: &'s Snapshot,
     group: &'s Group,
     board: &Board,
@@ -201,7 +247,7 @@ fn decide<'s>(
             let matched = matched.map(|matched| (matched.via.as_str(), matched.value));
             let asked =
                 if wanted.model == group.name { group.header.clone() } else { header_value(wanted.model) };
-            return Ok(Plan { group, asked, candidates, matched });
+            return Ok(Plan { group, asked, candidates, matched, variant: Variant::Serves });
         }
         Err(refusal) => refusal,
     };

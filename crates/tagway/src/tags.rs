@@ -1,8 +1,10 @@
 //! The tags of a request, from everywhere a caller may put them and from everything it inherits. One function for
 //! every endpoint: routing, budgets, limits and logs read its one result.
 
+mod assign;
 mod derive;
 pub(crate) mod session;
+pub(crate) mod stick;
 mod violations;
 mod watch;
 
@@ -20,6 +22,7 @@ use tagway_core::wire::json::{Walk, text_of};
 use tagway_core::wire::peek::{Known, Peek};
 
 use crate::accounts::now_millis;
+pub(crate) use assign::{Moment, Variants, assign, is_among};
 pub(crate) use derive::{Asked, Undecided};
 pub(crate) use violations::{By, Violation, Violations};
 use watch::Ear;

@@ -73,6 +73,15 @@ pub(super) fn check(config: &Config, names: &HashSet<String>, tree: &Node, scope
             }
         }
     }
+    for section in ["experiments", "mirrors"].into_iter().filter_map(section) {
+        let Kind::List(items) = &section.node.kind else { continue };
+        for (index, item) in items.iter().enumerate() {
+            let item_at = section.item(index, item);
+            if let Some(models) = item.get("models") {
+                targets(&groups, &item_at.entry(models), scope);
+            }
+        }
+    }
     for section in ["router_settings", "litellm_settings"].into_iter().filter_map(section) {
         for key in ["fallbacks", "context_window_fallbacks", "content_policy_fallbacks"] {
             if let Some(entry) = section.node.get(key) {

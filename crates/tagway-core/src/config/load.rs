@@ -11,10 +11,11 @@ use super::tag_settings::TagSettings;
 use super::tags::{TagDeclaration, TagKind};
 use super::yaml::{Kind, Node};
 use super::{
-    deployment, files, general, links, lint, prices, proxy, routing, rules, tag_settings, tags, valkey,
-    vocabulary,
+    deployment, experiments, files, general, links, lint, mirrors, prices, proxy, routing, rules,
+    tag_settings, tags, valkey, vocabulary,
 };
 use crate::catalogue::Catalogue;
+use crate::experiment::{Experiment, Mirror};
 
 /// What loading needs of the world.
 pub trait Host {
@@ -91,6 +92,8 @@ struct Draft {
     tags: Vec<TagDeclaration>,
     tag_settings: TagSettings,
     tag_rules: Vec<crate::rule::Rule>,
+    experiments: Vec<Experiment>,
+    mirrors: Vec<Mirror>,
 }
 
 const NO_GUARD: &str = "remove it only if requests may pass without these checks";
@@ -106,6 +109,8 @@ const FILE: Table<Draft> = &[
     // Read before everything else.
     ("environment_variables", Rule::Works(|_, _, _| {})),
     ("tag_rules", Rule::Works(|draft, at, scope| draft.tag_rules = rules::read(at, scope))),
+    ("experiments", Rule::Works(|draft, at, scope| draft.experiments = experiments::read(at, scope))),
+    ("mirrors", Rule::Works(|draft, at, scope| draft.mirrors = mirrors::read(at, scope))),
     ("guardrails", Rule::Refused(NO_GUARD)),
     ("policies", Rule::Refused(NO_GUARD)),
     ("policy_attachments", Rule::Refused(NO_GUARD)),
@@ -156,10 +161,14 @@ fn compile(tree: &Node, scope: &mut Scope<'_>) -> Config {
         tags: draft.tags,
         tag_settings: draft.tag_settings,
         tag_rules: draft.tag_rules,
+        experiments: draft.experiments,
+        mirrors: draft.mirrors,
         catalogue: Catalogue::default(),
     };
     links::check(&config, &group_names(tree), tree, scope);
     vocabulary::check(&config, tree, scope);
+    experiments::check(&config, tree, scope);
+    mirrors::check(&config, tree, scope);
     config
 }
 

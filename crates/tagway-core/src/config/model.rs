@@ -13,6 +13,7 @@ use super::{
 };
 use crate::catalogue::Catalogue;
 use crate::dialect::Provider;
+use crate::experiment::{Experiment, Mirror};
 use crate::fault::AllowedFails;
 use crate::money::Nanos;
 use crate::rule::Rule;
@@ -36,6 +37,10 @@ pub struct Config {
     pub tag_settings: TagSettings,
     /// `tag_rules`, in file order.
     pub tag_rules: Vec<Rule>,
+    /// `experiments`
+    pub experiments: Vec<Experiment>,
+    /// `mirrors`
+    pub mirrors: Vec<Mirror>,
     /// What models cost that say nothing of it themselves.
     pub catalogue: Catalogue,
 }

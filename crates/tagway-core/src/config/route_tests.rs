@@ -14,7 +14,7 @@ use super::report::Report;
 use super::scope::{At, Rule, Scope, Table, nearest, strict};
 use super::supposed_owner::{self, Owner};
 use super::yaml::Kind;
-use super::{files, tags};
+use super::{files, tags, times};
 use crate::tag::{Expression, Origin};
 
 /// A request that is supposed.
@@ -32,6 +32,8 @@ pub struct Supposed {
     pub body: Map<String, Value>,
     /// Deployments that are cooling down when it comes.
     pub cooling_down: Vec<String>,
+    /// When it comes, in milliseconds since 1970; now, where nothing is said.
+    pub at: Option<i64>,
 }
 
 /// What is to become of it.
@@ -130,6 +132,7 @@ const CASE: Table<Draft> = &[
     ("tier", Rule::Works(|case, at, scope| case.tier = supposed_owner::tier(at, scope))),
     ("region", Rule::Works(|case, at, scope| case.region = scope.text(at).map(Into::into))),
     ("cooling_down", Rule::Works(|case, at, scope| case.request.cooling_down = ids(&case.known, at, scope))),
+    ("at", Rule::Works(|case, at, scope| case.request.at = times::time(at, scope))),
     ("expect", Rule::Works(expect)),
 ];
 

@@ -18,7 +18,7 @@ struct Draft {
 
 const KEYS: Table<Draft> = &[
     ("name", Key::Works(|rule, at, scope| rule.name = scope.text(at))),
-    ("when", Key::Works(when)),
+    ("when", Key::Works(|rule, at, scope| rule.when = condition(at, scope))),
     ("add", Key::Works(|rule, at, scope| rule.add = tags::given(at, scope))),
     (
         "on_error",
@@ -29,22 +29,21 @@ const KEYS: Table<Draft> = &[
     ),
 ];
 
-fn when(rule: &mut Draft, at: &At<'_>, scope: &mut Scope<'_>) {
+/// A condition, wherever one may stand.
+pub(super) fn condition(at: &At<'_>, scope: &mut Scope<'_>) -> Option<Program> {
     let text = match &at.node.kind {
         Kind::Bool(is) => is.to_string(),
-        _ => match scope.text(at) {
-            Some(text) => text,
-            None => return,
-        },
+        _ => scope.text(at)?,
     };
     match Program::compile(text.trim()) {
-        Ok(program) => rule.when = Some(program),
+        Ok(program) => Some(program),
         Err(bad) => {
             let place = bad.at.map_or(String::new(), |place| format!(" (character {})", place + 1));
             let said = scope.error(at, format!("{bad}{place}"));
             if let Some(help) = bad.help {
                 said.help(help);
             }
+            None
         }
     }
 }

@@ -97,6 +97,18 @@ pub(super) fn given(at: &At<'_>, scope: &mut Scope<'_>) -> Vec<String> {
     tags
 }
 
+/// A tag that is one and no other: without marker and `*`. Says why not.
+pub(super) fn is_plain(tag: &str, at: &At<'_>, scope: &mut Scope<'_>) -> bool {
+    if !is_sound(tag, at, scope) {
+        return false;
+    }
+    if tag.starts_with(['!', '&']) || tag.contains('*') {
+        scope.error(at, format!("`{tag}` is no tag by itself")).help("leave out `!`, `&` and `*`");
+        return false;
+    }
+    true
+}
+
 /// Whether a request can name this tag at all; says why not.
 pub(super) fn is_sound(tag: &str, at: &At<'_>, scope: &mut Scope<'_>) -> bool {
     if tag.trim().is_empty() {

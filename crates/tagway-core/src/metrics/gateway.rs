@@ -57,6 +57,34 @@ pub const RETRIES_DENIED: Family = family(
     &[ModelGroup],
     "Retries that a model group's `retry_budget` left no room for.",
 );
+/// `tagway_experiment_share`
+pub const EXPERIMENT_SHARE: Family = family(
+    "tagway_experiment_share",
+    Gauge,
+    &[Experiment, Variant],
+    "The share of requests that a variant of an experiment gets now, up to 1.",
+);
+/// `tagway_experiment_held`
+pub const EXPERIMENT_HELD: Family = family(
+    "tagway_experiment_held",
+    Gauge,
+    &[Experiment],
+    "1 while the ramp of an experiment is held or rolled back, 0 otherwise.",
+);
+/// `tagway_mirror_in_flight_requests`
+pub const MIRRORING: Family = family(
+    "tagway_mirror_in_flight_requests",
+    Gauge,
+    &[Mirror],
+    "Copies of requests for a mirror in progress.",
+);
+/// `tagway_mirror_requests_total`
+pub const MIRRORED: Family = family(
+    "tagway_mirror_requests_total",
+    Counter,
+    &[Mirror, Outcome],
+    "Copies of requests for a mirror: `answered`, `failed`, or not sent at all and why: `dropped_busy`, `dropped_large`, `dropped_refused`, `dropped_ill`, `dropped_full`.",
+);
 /// `litellm_deployment_rpm_limit`
 pub const RPM_LIMIT: Family =
     family("litellm_deployment_rpm_limit", Gauge, OF_MEMBER, "A deployment's `rpm`.");

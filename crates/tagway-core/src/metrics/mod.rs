@@ -85,11 +85,17 @@ pub enum Label {
     State,
     /// The gateway's version.
     Version,
+    /// An experiment's name.
+    Experiment,
+    /// The tag of a variant.
+    Variant,
+    /// A mirror's name.
+    Mirror,
 }
 
 impl Label {
     /// So many there are.
-    pub const COUNT: usize = 27;
+    pub const COUNT: usize = 30;
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -121,6 +127,9 @@ impl Label {
             Self::Priority => "priority",
             Self::State => "state",
             Self::Version => "version",
+            Self::Experiment => "experiment",
+            Self::Variant => "variant",
+            Self::Mirror => "mirror",
         }
     }
 }
@@ -233,6 +242,10 @@ pub const ALL: &[&Family] = &[
     &gateway::STANDING,
     &gateway::COOLDOWN,
     &gateway::RETRIES_DENIED,
+    &gateway::EXPERIMENT_SHARE,
+    &gateway::EXPERIMENT_HELD,
+    &gateway::MIRRORING,
+    &gateway::MIRRORED,
     &gateway::RPM_LIMIT,
     &gateway::TPM_LIMIT,
     &gateway::BACKLOG,

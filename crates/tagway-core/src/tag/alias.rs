@@ -82,6 +82,12 @@ impl Aliases {
                 *tag = rewritten.into();
             }
         }
+        let variants = config.experiments.iter_mut().flat_map(|it| &mut it.variants).map(|it| &mut it.tag);
+        for tag in variants.chain(config.mirrors.iter_mut().map(|mirror| &mut mirror.tag)) {
+            if let Some(now) = self.meant(tag) {
+                *tag = now.into();
+            }
+        }
     }
 }
 

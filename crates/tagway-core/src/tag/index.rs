@@ -227,6 +227,11 @@ impl GroupIndex {
         }
     }
 
+    /// Whether a tag of this name reaches any deployment, healthy or not.
+    pub fn knows(&self, name: &str) -> bool {
+        self.posting(name).is_known()
+    }
+
     /// Whether a name that reaches nothing is declared, and as what.
     pub(super) fn declared(&self, name: &str) -> Option<TagKind> {
         self.declared.kind(name)

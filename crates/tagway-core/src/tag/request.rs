@@ -194,6 +194,11 @@ impl<'a> RequestTags<'a> {
         }
     }
 
+    /// Takes a tag out, wherever it came from.
+    pub fn forget(&mut self, tag: &str) {
+        self.tags.retain(|known| known.text != *tag);
+    }
+
     /// Adds the tags of an `x-litellm-tags` header: a comma list, each item trimmed, empty ones dropped.
     pub fn push_header(&mut self, value: &'a str) {
         for item in value.split(',').map(str::trim).filter(|item| !item.is_empty()) {

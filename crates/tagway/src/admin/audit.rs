@@ -146,6 +146,8 @@ fn table(kind: Kind) -> &'static str {
         Kind::Budget => "LiteLLM_BudgetTable",
         Kind::Tag => "LiteLLM_TagTable",
         Kind::Model => "LiteLLM_ProxyModelTable",
+        // LiteLLM has none.
+        Kind::Experiment => "Tagway_Experiment",
     }
 }
 

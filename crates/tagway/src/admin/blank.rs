@@ -106,7 +106,7 @@ pub(super) fn fill(kind: Kind, row: &mut Map<String, Value>) {
             Kind::Customer => &CUSTOMER,
             Kind::Organization => &ORGANIZATION,
             Kind::Project => &PROJECT,
-            Kind::Tag | Kind::Model => &NOTHING,
+            Kind::Tag | Kind::Model | Kind::Experiment => &NOTHING,
         },
     );
 }

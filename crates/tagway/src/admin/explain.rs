@@ -13,9 +13,9 @@ use super::Shared;
 use super::actor::Actor;
 use super::given::unread;
 use super::refusal::{Refusal, Refusals};
+use crate::accounts::now_millis;
 use crate::data::suppose::{self, Ground, Request};
 use crate::route::Trail;
-use crate::tags::Resolved;
 
 /// Says where a request would go, and why, without any call to a provider. The body is that of the request; `user_agent` in the body stands for the header of the request in question.
 #[utoipa::path(
@@ -47,9 +47,9 @@ pub(super) async fn explain(
     let text = suppose::body_text(suppose::PATH, body);
     let ground = Ground::in_force(&actor.current, &shared.values);
     let request = Request::read(&actor.caller, &headers, suppose::PATH, &text)?;
-    let Resolved { tags, warning } = request.resolve(&ground)?;
+    let labels = request.tags(&ground, now_millis())?;
     let mut trail: Trail = Some(Vec::new());
-    let planned = request.plan(&ground, &tags, &mut trail);
+    let planned = request.plan(&ground, &labels, &mut trail);
     let mut hops = trail.unwrap_or_default();
     let mut answer = match planned {
         Ok(plan) => {
@@ -74,7 +74,7 @@ pub(super) async fn explain(
             json!({"model": model, "candidates": [], "error": refused.message, "decision": decision})
         }
     };
-    if let Some(warning) = warning {
+    if let Some(warning) = labels.warning {
         answer["warning"] = String::from_utf8_lossy(warning.as_bytes()).into();
     }
     Ok(Json(answer))

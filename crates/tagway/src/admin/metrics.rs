@@ -61,6 +61,8 @@ fn write(shared: &Shared, current: &Current, format: Format) -> String {
     of_gateway(&mut gauges, shared);
     of_vocabulary(&mut gauges, shared);
     of_deployments(&mut gauges, current);
+    of_experiments(&mut gauges, current);
+    of_mirrors(&mut gauges, current);
     of_ledger(&mut gauges, shared);
     gauges.tell(&mut page, rules);
     metrics::tell_process(&mut page, rules);
@@ -208,6 +210,35 @@ fn of_deployments(gauges: &mut Gauges, current: &Current) {
                     gauges.add(family, named(), float(limit));
                 }
             }
+        }
+    }
+}
+
+fn of_experiments(gauges: &mut Gauges, current: &Current) {
+    for (place, trial) in current.snapshot.trials.iter().enumerate() {
+        let experiment = &trial.experiment;
+        let label = || (Label::Experiment, experiment.name.to_string());
+        let ramp = experiment.ramp.as_ref().zip(current.ramps.of(place));
+        let point = ramp.map(|(ramp, running)| running.at(ramp, now_millis()));
+        for (place, variant) in experiment.variants.iter().enumerate() {
+            let labels = vec![label(), (Label::Variant, variant.tag.to_string())];
+            gauges.add(&gateway::EXPERIMENT_SHARE, labels, experiment.share(place, point.map(|it| it.share)));
+        }
+        if let Some((_, running)) = ramp {
+            let held = running.stands().standing.held_since.is_some();
+            gauges.add(&gateway::EXPERIMENT_HELD, vec![label()], f64::from(u8::from(held)));
+        }
+    }
+}
+
+fn of_mirrors(gauges: &mut Gauges, current: &Current) {
+    for mirrored in current.mirrors.all() {
+        let (name, in_progress, ended) = mirrored.told();
+        let label = (Label::Mirror, name.to_owned());
+        gauges.add(&gateway::MIRRORING, vec![label], f64::from(in_progress));
+        for (end, count) in ended {
+            let labels = vec![(Label::Mirror, name.to_owned()), (Label::Outcome, end.as_str().to_owned())];
+            gauges.add(&gateway::MIRRORED, labels, float(count));
         }
     }
 }

@@ -14,6 +14,7 @@ mod change;
 mod check;
 mod customers;
 mod docs;
+mod experiments;
 mod explain;
 mod given;
 mod health;
@@ -131,6 +132,7 @@ fn documented() -> OpenApiRouter<Shared> {
         .routes(routes!(reload::reload))
         .routes(routes!(metrics::metrics))
         .routes(routes!(calculate::calculate))
+        .merge(experiments::routes())
         .merge(keys::routes())
         .merge(customers::routes())
         .merge(budgets::routes())

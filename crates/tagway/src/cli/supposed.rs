@@ -9,6 +9,7 @@ use tagway_core::config::{self, Owner, Problems, Supposed};
 use tagway_core::snapshot::Snapshot;
 use tagway_core::tag::Origin;
 
+use crate::accounts::now_millis;
 use crate::auth::Caller;
 use crate::data::suppose::{self, Ground, Refused, Request};
 use crate::host::System;
@@ -51,7 +52,8 @@ pub(super) fn refusal(refused: &Refused) -> Value {
 
 /// Decides.
 pub(super) fn decide(snapshot: &Snapshot, supposed: Supposed) -> Told {
-    let Supposed { path, mut owners, claims, headers, mut body, cooling_down } = supposed;
+    let Supposed { path, mut owners, claims, headers, mut body, cooling_down, at } = supposed;
+    let at = at.unwrap_or_else(now_millis);
     if let Some(claims) = claims {
         match suppose::of_claims(snapshot, &claims, &mut owners) {
             Ok(customer) => body.extend(customer.map(|id| ("user".to_owned(), (&*id).into()))),
@@ -62,23 +64,22 @@ pub(super) fn decide(snapshot: &Snapshot, supposed: Supposed) -> Told {
     let (caller, body) = (Caller::supposed(owners), suppose::body_text(path, body));
     let ground = Ground::new(snapshot, &cooling_down);
     let (mut tags, mut trail): (_, Trail) = (Vec::new(), Some(Vec::new()));
-    let served = follow(&ground, &caller, &headers, path, &body, &mut tags, &mut trail);
+    let served = follow(&ground, &caller, (&headers, path, &body), at, &mut tags, &mut trail);
     Told { tags, served, hops: trail.unwrap_or_default() }
 }
 
 fn follow(
     ground: &Ground<'_>,
     caller: &Caller,
-    headers: &HeaderMap,
-    path: &str,
-    body: &str,
+    (headers, path, body): (&HeaderMap, &str, &str),
+    at: i64,
     noted: &mut Vec<(String, Vec<Origin>)>,
     trail: &mut Trail,
 ) -> Result<Vec<String>, Refused> {
     let request = Request::read(caller, headers, path, body)?;
-    let tags = request.tags(ground)?;
-    noted.extend(tags.iter().map(|tag| (tag.text().to_owned(), tag.origins().collect())));
-    Ok(ids(ground.snapshot, &request.plan(ground, &tags, trail)?))
+    let labels = request.tags(ground, at)?;
+    noted.extend(labels.tags.iter().map(|tag| (tag.text().to_owned(), tag.origins().collect())));
+    Ok(ids(ground.snapshot, &request.plan(ground, &labels, trail)?))
 }
 
 fn ids(snapshot: &Snapshot, plan: &Plan<'_>) -> Vec<String> {

@@ -21,9 +21,6 @@ use super::refused::Refused;
 use super::relay::{Relay, Whose};
 use super::upstream::{self, Broken, Exchange};
 
-/// An answer that does not stream, or an error's, may be this large.
-const LARGEST: usize = 256 << 20;
-
 /// The body of an answer.
 pub(crate) enum Content {
     /// Complete.
@@ -121,7 +118,7 @@ async fn answered(
         .await
         .map_err(|broken| unreachable(deployment, &broken))?;
     if !parts.status.is_success() {
-        let body = whole(&mut exchange, &parts.headers, deployment).await?;
+        let body = whole(&mut exchange, &parts.headers, deployment, call.largest).await?;
         let mut refused = Refused::read(parts.status, parts.headers, &body, &deployment.blame, model);
         // Some providers repeat the key they refuse.
         refused.message = without_key(deployment, refused.message);
@@ -134,7 +131,7 @@ async fn answered(
     let content = if call.stream {
         stream(exchange, deployment, call, silence).await?
     } else {
-        let body = whole(&mut exchange, &parts.headers, deployment).await?;
+        let body = whole(&mut exchange, &parts.headers, deployment, call.largest).await?;
         let read =
             reply::read(body, &call.model_json).map_err(|fault| garbled(deployment, fault.to_string()))?;
         Content::Whole { body: read.body, usage: read.usage }
@@ -169,6 +166,7 @@ async fn whole(
     exchange: &mut Exchange,
     headers: &HeaderMap,
     deployment: &Deployment,
+    largest: usize,
 ) -> Result<Bytes, Failure> {
     let length =
         headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
@@ -180,14 +178,14 @@ async fn whole(
             None => first = Some(data),
             Some(begin) => {
                 if rest.is_empty() {
-                    rest.reserve(length.unwrap_or(0).min(LARGEST).max(begin.len() + data.len()));
+                    rest.reserve(length.unwrap_or(0).min(largest).max(begin.len() + data.len()));
                     rest.extend_from_slice(begin);
                 }
                 rest.extend_from_slice(&data);
             }
         }
-        if LARGEST < rest.len() {
-            return Err(garbled(deployment, format!("The answer is larger than {LARGEST} bytes.")));
+        if largest < rest.len() {
+            return Err(garbled(deployment, format!("The answer is larger than {largest} bytes.")));
         }
     }
     Ok(if rest.is_empty() { first.unwrap_or_default() } else { rest.freeze() })

@@ -16,12 +16,13 @@ use super::fit;
 use super::intake::Call;
 use super::refused::Class;
 use super::wanted_fallbacks::{Target, Targets};
-use super::{budgets, retry, stick};
+use super::{budgets, retry};
 use crate::access;
 use crate::accounts::Holds;
 use crate::auth::Caller;
 use crate::health::Board;
 use crate::route::{self, NoRoute, Plan, Trail, Wanted};
+use crate::tags::stick::{self, Sticking};
 
 /// Serves a call by the group it names, or by one of its fallbacks.
 pub(crate) async fn run<'s>(
@@ -179,7 +180,17 @@ async fn hop<'s>(
     budgets::keep_open(around, &plan, &mut left)?;
     tries.holds = budgets::reserve(around, caller, wanted, call, &plan).await?;
     let stick = match &plan.group.strategy {
-        Strategy::Sticky(by) => stick::key(by, around, caller, wanted, call),
+        Strategy::Sticky(by) => stick::key(
+            by,
+            &Sticking {
+                caller,
+                headers: around.headers,
+                peek: &call.peek,
+                customer: around.customer,
+                tags: wanted.tags,
+                prefix: &around.snapshot.config.router.tags.prefix,
+            },
+        ),
         _ => None,
     };
     let mut first = None;

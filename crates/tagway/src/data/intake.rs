@@ -26,6 +26,9 @@ const BODY_TIME: Duration = Duration::from_secs(60);
 /// Room made for a body before its first byte is there: a client's claim of a length costs it nothing.
 const FIRST_ROOM: usize = 1 << 20;
 
+/// An answer that does not stream, or an error's, may be this large.
+const LARGEST_ANSWER: usize = 256 << 20;
+
 /// Headers of the client's that go to the provider.
 const PASSED_ON: [HeaderName; 2] =
     [HeaderName::from_static("traceparent"), HeaderName::from_static("tracestate")];
@@ -49,6 +52,8 @@ pub(crate) struct Call<'a> {
     pub(crate) policy_fallbacks: Option<Targets>,
     pub(crate) disable_fallbacks: bool,
     pub(crate) expression: Option<Expression>,
+    /// The largest answer that is read as a whole.
+    pub(crate) largest: usize,
     pub(crate) passed_on: SmallVec<[(HeaderName, HeaderValue); 2]>,
 }
 
@@ -76,6 +81,7 @@ impl Call<'_> {
             policy_fallbacks: None,
             disable_fallbacks: self.disable_fallbacks,
             expression: self.expression.clone(),
+            largest: self.largest,
             passed_on: self.passed_on.clone(),
         }
     }
@@ -169,6 +175,7 @@ pub(crate) fn call<'a>(
         )?,
         disable_fallbacks: boolean(&peek, Known::DisableFallbacks, "disable_fallbacks")?,
         expression: expression(&peek, headers)?,
+        largest: LARGEST_ANSWER,
         passed_on: PASSED_ON
             .into_iter()
             .filter_map(|name| headers.get(&name).cloned().map(|v| (name, v)))

@@ -18,10 +18,12 @@ use super::decided;
 use super::explain;
 use super::failure::Failure;
 use super::fallback;
+use super::mirror::{Copies, Original};
 use super::record::Record;
 use super::texts::Keep;
 use super::upstream::Pool;
-use super::{admit, customer, intake, rates, settle, wanted};
+use super::{admit, customer, intake, mirror, rates, settle, wanted};
+use crate::accounts::now_millis;
 use crate::auth::Presented;
 use crate::call::Route;
 use crate::directory::Directory;
@@ -29,9 +31,9 @@ use crate::ledger::Writer;
 use crate::live::{Current, Live};
 use crate::meter::NamedMeters;
 use crate::metrics::Meter;
-use crate::route::Trail;
+use crate::route::{Trail, Wanted};
 use crate::seen::Notes;
-use crate::tags::{Asked, Watch, Watched};
+use crate::tags::{Asked, Moment, Watch, Watched};
 use crate::{access, auth, tags};
 
 /// What a worker thread serves requests with.
@@ -47,6 +49,8 @@ pub(crate) struct Gateway {
     pub(crate) meter: Meter,
     /// What keys and customers without limits of their own have used of those that the configuration gives them.
     pub(crate) default_meters: Arc<NamedMeters>,
+    /// What is sent once more for mirrors.
+    pub(crate) copies: Copies,
 }
 
 /// Answers a call to a model.
@@ -121,10 +125,15 @@ async fn proceed(
         customer,
         expression: call.expression.as_ref(),
     };
-    let tags::Resolved { tags, warning } =
+    let tags::Resolved { mut tags, warning } =
         tags::resolve(snapshot, &asked, call.endpoint, Watched::Made(&gateway.watch))?;
     record.warning = warning;
+    let moment = Moment { now: now_millis(), supposed: false };
+    let meant = access::meant(&caller, &model);
+    let variants = tags::assign(snapshot, &current.ramps, &asked, meant, moment, &mut tags);
+    let tags = tags;
     record.tagged(&tags);
+    record.counts = variants.counts;
     if let Some(door) = door {
         record.place = Some(door.admit(&tags).await?);
     }
@@ -139,11 +148,11 @@ async fn proceed(
         default_meters: &gateway.default_meters,
         prefix: &snapshot.config.router.tags.prefix,
     };
-    record.permits =
-        rates::admit(&caller, access::meant(&caller, &model), &tags, &limited, record.began).await?;
+    record.permits = rates::admit(&caller, meant, &tags, &limited, record.began).await?;
     let regions = wanted::regions(&caller);
     let expressions = wanted::expressions(&caller, call.expression.as_ref())?;
     let wanted = wanted::of(&snapshot.config, &caller, &model, &tags, &expressions, &regions, &head.headers);
+    let wanted = Wanted { variants: &variants.assigned, ..wanted };
     let Current { board, capacity, .. } = current;
     let named = if capacity.limits_tags() || table.limits_place_tags() {
         rates::names(&tags, limited.prefix)
@@ -173,5 +182,10 @@ async fn proceed(
     }
     let (plan, reply) = served?;
     record.served(&plan, &reply);
+    if !snapshot.config.mirrors.is_empty() {
+        let (model, group) = (route.model.as_deref(), plan.group.name.as_str());
+        let (asked, tags, wanted, record) = (&asked, &tags, &wanted, &*record);
+        mirror::send(&Original { gateway, record, asked, tags, wanted, model, group });
+    }
     Ok(answer::build(&around, &plan, reply, record, trail, Instant::now()))
 }

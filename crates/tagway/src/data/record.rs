@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
+use smallvec::SmallVec;
 use tagway_core::snapshot::{DeploymentId, Endpoint};
 use tagway_core::tag::RequestTags;
 use tagway_core::tag::name::{Marker, TagName};
@@ -23,8 +24,9 @@ use crate::ledger::Writer;
 use crate::live::Current;
 use crate::metrics::Progress;
 use crate::places::Place;
+use crate::ramps::{Came, Counts};
 use crate::receipt::{Receipt, Tagged};
-use crate::route::Plan;
+use crate::route::{Plan, Variant};
 
 /// What is known of a request.
 pub(crate) struct Record {
@@ -75,6 +77,10 @@ pub(crate) struct Record {
     pub(crate) place: Option<Place>,
     /// What the limits of key and owners gave it.
     pub(crate) permits: Permits,
+    /// Where the variants of ramps that it is in are counted.
+    pub(super) counts: SmallVec<[Arc<Counts>; 1]>,
+    /// What became of its variants.
+    variant: Variant,
 }
 
 impl Record {
@@ -124,6 +130,8 @@ impl Record {
             usage: None,
             place: None,
             permits: Permits::default(),
+            counts: SmallVec::new(),
+            variant: Variant::Serves,
         }
     }
 
@@ -190,6 +198,28 @@ impl Record {
         self.deployment = Some(reply.deployment);
         self.first_byte = Some(self.began.elapsed());
         self.upstream = reply.took;
+        self.variant = plan.variant;
+    }
+
+    /// Counts it for the ramps it is in. Whom its tags led elsewhere, who left, and what no provider was asked, say
+    /// nothing about a variant.
+    pub(super) fn note_variants(&self) {
+        if self.counts.is_empty() {
+            return;
+        }
+        let failed = self.class.is_some_and(|class| class.is_providers) || 0 < self.tries.fallbacks;
+        let came = match (&self.error, self.variant) {
+            (_, Variant::Apart) => return,
+            (_, Variant::Ill) => Came::Failed,
+            _ if failed => Came::Failed,
+            (None, _) => match self.first_byte {
+                Some(time) => Came::Answered(time),
+                None => return,
+            },
+            (Some(error), _) if error == "client_left" || self.first_byte.is_none() => return,
+            (Some(_), _) => Came::Failed,
+        };
+        self.counts.iter().for_each(|counts| counts.note(came));
     }
 
     /// The request gets an error.
@@ -208,6 +238,11 @@ impl Record {
     pub(crate) fn broke(&mut self, reason: &'static str) {
         self.broke_off(reason);
         self.error = Some(reason.into());
+    }
+
+    /// Whether it ended with an error.
+    pub(super) fn has_failed(&self) -> bool {
+        self.error.is_some()
     }
 
     /// The client left before the end.

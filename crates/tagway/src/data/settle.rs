@@ -56,6 +56,7 @@ impl Record {
             return;
         }
         self.observe();
+        self.note_variants();
         let due = self.measure();
         // A request of nobody is nobody's cost.
         if self.who.is_none() {

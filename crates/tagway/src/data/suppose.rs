@@ -4,13 +4,13 @@
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Map, Value};
 use tagway_core::claims;
 use tagway_core::config::Owner;
 use tagway_core::fault::Cooling;
 use tagway_core::snapshot::{DeploymentId, Endpoint, Snapshot};
-use tagway_core::tag::RequestTags;
+use tagway_core::tag::{Origin, RequestTags};
 use tagway_core::wire::peek::Peek;
 
 use super::failure::Failure;
@@ -22,9 +22,10 @@ use crate::call::{self, Route};
 use crate::health::{Board, Failed};
 use crate::jwt::Wrong;
 use crate::live::Current;
-use crate::route::{Plan, Trail};
+use crate::ramps::Ramps;
+use crate::route::{Plan, Trail, Wanted};
 use crate::seen::Values;
-use crate::tags::{self, Asked, Resolved, Watched};
+use crate::tags::{self, Asked, Moment, Resolved, Variants, Watched};
 
 /// Cooldowns that are supposed do not end meanwhile.
 const COOLING: Duration = Duration::from_secs(86_400);
@@ -32,16 +33,16 @@ const COOLING: Duration = Duration::from_secs(86_400);
 /// A configuration that is asked, and how its deployments are.
 pub(crate) struct Ground<'s> {
     pub(crate) snapshot: &'s Snapshot,
-    board: Standings<'s>,
+    standings: Standings<'s>,
     watched: Watched<'s>,
 }
 
-/// How deployments are.
+/// How deployments and ramps are.
 enum Standings<'s> {
     /// As somebody supposes.
-    Supposed(Board),
+    Supposed(Board, Ramps),
     /// As requests find them now.
-    Real(&'s Board),
+    Real(&'s Board, &'s Ramps),
 }
 
 impl<'s> Ground<'s> {
@@ -55,19 +56,27 @@ impl<'s> Ground<'s> {
                 board.failed(DeploymentId(at), None, &failed, now);
             }
         }
-        Self { snapshot, board: Standings::Supposed(board), watched: Watched::Supposed }
+        let standings = Standings::Supposed(board, Ramps::new(snapshot, None));
+        Self { snapshot, standings, watched: Watched::Supposed }
     }
 
     /// The one in force, as it is, with the tags that were counted.
     pub(crate) fn in_force(current: &'s Current, values: &'s Values) -> Self {
-        let board = Standings::Real(&current.board);
-        Self { snapshot: &current.snapshot, board, watched: Watched::Asked(values) }
+        let standings = Standings::Real(&current.board, &current.ramps);
+        Self { snapshot: &current.snapshot, standings, watched: Watched::Asked(values) }
     }
 
     fn board(&self) -> &Board {
-        match &self.board {
-            Standings::Supposed(board) => board,
-            Standings::Real(board) => board,
+        match &self.standings {
+            Standings::Supposed(board, _) => board,
+            Standings::Real(board, _) => board,
+        }
+    }
+
+    fn ramps(&self) -> &Ramps {
+        match &self.standings {
+            Standings::Supposed(_, ramps) => ramps,
+            Standings::Real(_, ramps) => ramps,
         }
     }
 }
@@ -151,19 +160,11 @@ impl<'a> Request<'a> {
         self.model = Cow::Borrowed(model);
     }
 
-    /// Its tags, from everywhere.
+    /// Its tags, from everywhere, and the variants it is in `at` a time, in milliseconds since 1970.
     ///
     /// # Errors
     /// The caller may not use the model or send such a tag, or a rule denies what it cannot judge.
-    pub(crate) fn tags<'t>(&'t self, ground: &'t Ground<'_>) -> Result<RequestTags<'t>, Refused> {
-        Ok(self.resolve(ground)?.tags)
-    }
-
-    /// The same, with what the caller would be warned of.
-    ///
-    /// # Errors
-    /// As [`Self::tags`].
-    pub(crate) fn resolve<'t>(&'t self, ground: &'t Ground<'_>) -> Result<Resolved<'t>, Refused> {
+    pub(crate) fn tags<'t>(&'t self, ground: &'t Ground<'_>, at: i64) -> Result<Labels<'t>, Refused> {
         let named = self.call.named_fallbacks(&self.model);
         for model in named.iter().map(String::as_str).chain([&*self.model]) {
             access::check(ground.snapshot, self.caller, model).map_err(Failure::from)?;
@@ -178,8 +179,12 @@ impl<'a> Request<'a> {
             customer: self.customer.as_deref(),
             expression: self.call.expression.as_ref(),
         };
-        Ok(tags::resolve(ground.snapshot, &asked, self.call.endpoint, ground.watched)
-            .map_err(Failure::from)?)
+        let (snapshot, watched) = (ground.snapshot, ground.watched);
+        let Resolved { mut tags, warning } =
+            tags::resolve(snapshot, &asked, self.call.endpoint, watched).map_err(Failure::from)?;
+        let (moment, meant) = (Moment { now: at, supposed: true }, access::meant(self.caller, &self.model));
+        let variants = tags::assign(snapshot, ground.ramps(), &asked, meant, moment, &mut tags);
+        Ok(Labels { tags, warning, variants })
     }
 
     /// Which deployments may serve it with these tags.
@@ -189,14 +194,39 @@ impl<'a> Request<'a> {
     pub(crate) fn plan<'g>(
         &self,
         ground: &'g Ground<'_>,
-        tags: &RequestTags<'_>,
+        labels: &Labels<'_>,
         trail: &mut Trail,
     ) -> Result<Plan<'g>, Refused> {
         let regions = wanted::regions(self.caller);
         let expressions = wanted::expressions(self.caller, self.call.expression.as_ref())?;
-        let config = &ground.snapshot.config;
+        let (config, tags) = (&ground.snapshot.config, &labels.tags);
         let wanted = wanted::of(config, self.caller, &self.model, tags, &expressions, &regions, self.headers);
+        let wanted = Wanted { variants: &labels.variants.assigned, ..wanted };
         Ok(fallback::planned(ground.snapshot, ground.board(), self.caller, &wanted, &self.call, trail)?)
+    }
+}
+
+/// What a request is labelled with.
+pub(crate) struct Labels<'a> {
+    pub(crate) tags: RequestTags<'a>,
+    /// What the caller would be warned of.
+    pub(crate) warning: Option<HeaderValue>,
+    variants: Variants<'a>,
+}
+
+impl Labels<'_> {
+    /// The variants it had when it was made, where nothing of it says which they are now.
+    pub(crate) fn had(&mut self, derived: &[String]) {
+        let Variants { assigned, guessed, .. } = &mut self.variants;
+        for (assigned, _) in assigned.iter_mut().zip(guessed).filter(|(_, guessed)| **guessed) {
+            let mut variants = assigned.trial.experiment.variants.iter();
+            let had = variants.position(|variant| derived.iter().any(|tag| **tag == *variant.tag));
+            if let Some(had) = had.filter(|had| *had != assigned.variant) {
+                self.tags.forget(assigned.trial.tag(assigned.variant));
+                assigned.variant = had;
+                self.tags.push(assigned.trial.tag(had).to_owned(), Origin::Rule);
+            }
+        }
     }
 }
 

@@ -39,6 +39,7 @@ pub(super) fn of<'a>(
         tier: caller.policies().find_map(|policy| policy.tier),
         regions,
         user_agent: intake::user_agent(headers),
+        variants: &[],
     }
 }
 

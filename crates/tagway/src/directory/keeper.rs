@@ -405,7 +405,7 @@ impl Keeper {
                     continue;
                 }
                 // Requests meet these in the configuration.
-                Kind::Tag | Kind::Model => {}
+                Kind::Tag | Kind::Model | Kind::Experiment => {}
             }
             self.stale.pop();
         }

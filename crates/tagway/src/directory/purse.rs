@@ -125,6 +125,6 @@ fn payer(kind: Kind) -> Payer {
         Kind::Project => Payer::Project,
         Kind::Tag => Payer::Tag,
         // The others spend nothing.
-        Kind::Key | Kind::Budget | Kind::Model => Payer::Key,
+        Kind::Key | Kind::Budget | Kind::Model | Kind::Experiment => Payer::Key,
     }
 }

@@ -4,6 +4,7 @@
 mod budget;
 mod customer;
 mod duration;
+mod experiment;
 mod key;
 mod limits;
 mod model;
@@ -28,6 +29,7 @@ use tagway_core::tag::Origin;
 pub(crate) use budget::Budget;
 pub(crate) use customer::Customer;
 pub(crate) use duration::{after, count_days_in};
+pub(crate) use experiment::Experiment;
 pub(crate) use key::{Key, RouterSettings};
 pub(crate) use limits::Limits;
 pub(crate) use model::Model;
@@ -50,10 +52,11 @@ pub(crate) enum Kind {
     Budget,
     Tag,
     Model,
+    Experiment,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Key,
         Self::Team,
         Self::User,
@@ -63,6 +66,7 @@ impl Kind {
         Self::Budget,
         Self::Tag,
         Self::Model,
+        Self::Experiment,
     ];
 
     /// Its name in the audit and among the changes.
@@ -77,6 +81,7 @@ impl Kind {
             Self::Budget => "budget",
             Self::Tag => "tag",
             Self::Model => "model",
+            Self::Experiment => "experiment",
         }
     }
 
@@ -97,6 +102,7 @@ impl Kind {
             Self::Budget => "budgets",
             Self::Tag => "tags",
             Self::Model => "models",
+            Self::Experiment => "experiments",
         }
     }
 }

@@ -54,6 +54,29 @@ pub(crate) struct Sums {
     pub(crate) cache_read_tokens: i64,
     pub(crate) cache_write_tokens: i64,
     pub(crate) cost: Nanos,
+    /// Requests that were answered and whose times are known: how many, …
+    pub(crate) timed: i64,
+    /// … how long they took, in microseconds, …
+    pub(crate) total_us: i64,
+    /// … and until their answers began.
+    pub(crate) first_us: i64,
+}
+
+impl Sums {
+    /// Adds others.
+    pub(crate) fn add(&mut self, more: &Self) {
+        self.requests += more.requests;
+        self.failed += more.failed;
+        self.unpriced += more.unpriced;
+        self.prompt_tokens += more.prompt_tokens;
+        self.completion_tokens += more.completion_tokens;
+        self.cache_read_tokens += more.cache_read_tokens;
+        self.cache_write_tokens += more.cache_write_tokens;
+        self.cost += more.cost;
+        self.timed += more.timed;
+        self.total_us = self.total_us.saturating_add(more.total_us);
+        self.first_us = self.first_us.saturating_add(more.first_us);
+    }
 }
 
 /// The values of a group, in the order asked for, and its sums.
@@ -257,6 +280,9 @@ where
             cache_read_tokens: sum(5)?,
             cache_write_tokens: sum(6)?,
             cost: Nanos(sum(7)?),
+            timed: sum(8)?,
+            total_us: sum(9)?,
+            first_us: sum(10)?,
         };
         Ok(Self { values, sums })
     }

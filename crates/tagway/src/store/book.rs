@@ -20,13 +20,15 @@ use crate::receipt::{Counted, Receipt};
 const OVER: i64 = 3_600_000;
 /// No request has more tokens or costs more nano-dollars, whatever a provider says: sums stay far from their bounds.
 const MOST_TOKENS: u64 = 1 << 40;
+/// Nor takes longer than a month.
+const MOST_MICROS: u64 = 31 * 86_400 * 1_000_000;
 const MOST_COST: i64 = 1_000_000_000_000_000;
 
 pub(super) const DAY: i64 = 86_400_000;
 
 /// The columns of `daily` that tell its rows apart, after the day.
 const DAILY: &str = "key_id, team_id, user_id, organization_id, project_id, customer_id, group_id, deployment_id, provider_id, model_id, tag_set";
-pub(super) const SUMS: [&str; 8] = [
+pub(super) const SUMS: [&str; 11] = [
     "requests",
     "failed",
     "unpriced",
@@ -35,6 +37,9 @@ pub(super) const SUMS: [&str; 8] = [
     "cache_read_tokens",
     "cache_write_tokens",
     "cost",
+    "timed",
+    "total_us",
+    "first_us",
 ];
 
 impl Db {
@@ -97,6 +102,9 @@ impl Entry<'_> {
 
     fn sums(&self) -> Sums {
         let usage = self.receipt.usage.unwrap_or_default();
+        // How long a failure took says nothing of answers.
+        let timed = self.receipt.first_byte.filter(|_| !self.receipt.failed());
+        let micros = |micros: u64| i64::try_from(micros.min(MOST_MICROS)).unwrap_or(i64::MAX);
         let tokens = |count: u64| i64::try_from(count.min(MOST_TOKENS)).unwrap_or(i64::MAX);
         [
             1,
@@ -107,6 +115,9 @@ impl Entry<'_> {
             tokens(usage.cache_read),
             tokens(usage.cache_write),
             self.cost().unwrap_or(0),
+            i64::from(timed.is_some()),
+            timed.map_or(0, |_| micros(self.receipt.took)),
+            timed.map_or(0, micros),
         ]
     }
 }

@@ -109,6 +109,7 @@ impl Row {
             cache_read_tokens: self.cache_read_tokens,
             cache_write_tokens: self.cache_write_tokens,
             cost: Nanos(self.cost),
+            ..Sums::default()
         }
     }
 }

@@ -50,15 +50,9 @@ async fn by(db: &Db, dims: &[Dim], view: TagView) -> BTreeMap<Vec<Option<String>
 }
 
 fn sum<'s>(all: impl IntoIterator<Item = &'s Sums>) -> Sums {
-    all.into_iter().fold(Sums::default(), |one, other| Sums {
-        requests: one.requests + other.requests,
-        failed: one.failed + other.failed,
-        unpriced: one.unpriced + other.unpriced,
-        prompt_tokens: one.prompt_tokens + other.prompt_tokens,
-        completion_tokens: one.completion_tokens + other.completion_tokens,
-        cache_read_tokens: one.cache_read_tokens + other.cache_read_tokens,
-        cache_write_tokens: one.cache_write_tokens + other.cache_write_tokens,
-        cost: one.cost + other.cost,
+    all.into_iter().fold(Sums::default(), |mut sum, more| {
+        sum.add(more);
+        sum
     })
 }
 
@@ -397,6 +391,8 @@ fn any_receipt() -> impl Strategy<Value = Receipt> {
     (owners, served, tags, usage, rest).prop_map(
         |(owners, served, tags, usage, (day, cost, number, status))| Receipt {
             status,
+            took: number as u64 + 7,
+            first_byte: (number % 3 != 0).then_some(number as u64),
             cost: cost.map(Nanos),
             usage: usage.map(|(prompt, completion, cache_read, cache_write)| Usage {
                 prompt,
@@ -445,27 +441,22 @@ fn every_view_of_any_receipts_adds_up() {
                             known.entry(id).or_insert(receipt);
                         }
                     }
+                    let used = |of: fn(&Usage) -> u64| -> i64 {
+                        known.values().filter_map(|r| r.usage).map(|usage| of(&usage) as i64).sum()
+                    };
+                    let timed = || known.values().filter(|r| !r.failed() && r.first_byte.is_some());
                     let expected = Sums {
                         requests: i64::try_from(known.len()).unwrap(),
                         failed: known.values().filter(|r| r.failed()).map(|_| 1).sum(),
                         unpriced: known.values().filter(|r| r.cost.is_none()).map(|_| 1).sum(),
-                        prompt_tokens: known.values().filter_map(|r| r.usage).map(|u| u.prompt as i64).sum(),
-                        completion_tokens: known
-                            .values()
-                            .filter_map(|r| r.usage)
-                            .map(|u| u.completion as i64)
-                            .sum(),
-                        cache_read_tokens: known
-                            .values()
-                            .filter_map(|r| r.usage)
-                            .map(|u| u.cache_read as i64)
-                            .sum(),
-                        cache_write_tokens: known
-                            .values()
-                            .filter_map(|r| r.usage)
-                            .map(|u| u.cache_write as i64)
-                            .sum(),
+                        prompt_tokens: used(|usage| usage.prompt),
+                        completion_tokens: used(|usage| usage.completion),
+                        cache_read_tokens: used(|usage| usage.cache_read),
+                        cache_write_tokens: used(|usage| usage.cache_write),
                         cost: known.values().filter_map(|r| r.cost).sum(),
+                        timed: timed().map(|_| 1).sum(),
+                        total_us: timed().map(|r| r.took as i64).sum(),
+                        first_us: timed().map(|r| r.first_byte.unwrap() as i64).sum(),
                     };
                     assert_eq!(total(db).await, expected);
                     for dim in DIMS {

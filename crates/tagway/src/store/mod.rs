@@ -11,6 +11,7 @@ mod changes;
 mod counted;
 mod db;
 mod edit;
+mod experiments;
 mod export;
 mod forget;
 #[cfg(test)]
@@ -44,6 +45,7 @@ pub(crate) use audit::{AuditFilter, AuditRow};
 pub(crate) use changes::{Change, Changes, News};
 pub(crate) use db::Db;
 pub(crate) use edit::{Actor, Edit};
+pub(crate) use experiments::Counted;
 pub(crate) use export::{DayCursor, DayRow};
 pub(crate) use keys::Digested;
 pub(crate) use list::{Filter, Order, Page, SeenBy};

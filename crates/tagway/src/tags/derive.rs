@@ -61,15 +61,7 @@ pub(super) fn derive<'a>(
     if rules.is_empty() {
         return Ok(());
     }
-    let facts = Request {
-        snapshot,
-        asked,
-        tags,
-        metadata: OnceCell::new(),
-        session: OnceCell::new(),
-        tokens: OnceCell::new(),
-        contains_pii: OnceCell::new(),
-    };
+    let facts = Request::new(snapshot, asked, tags);
     let mut applied: SmallVec<[&Rule; 8]> = SmallVec::new();
     for rule in rules {
         match rule.when.holds(&facts) {
@@ -78,7 +70,7 @@ pub(super) fn derive<'a>(
             Err(wrong) if rule.on_error == OnError::Deny => {
                 return Err(Undecided { rule: rule.name.clone(), why: wrong.0.into() });
             }
-            Err(wrong) => tell(rule, wrong.0),
+            Err(wrong) => tell(&rule.name, wrong.0),
         }
     }
     for rule in applied {
@@ -87,19 +79,19 @@ pub(super) fn derive<'a>(
     Ok(())
 }
 
-fn tell(rule: &Rule, why: &str) {
+pub(super) fn tell(rule: &str, why: &str) {
     static LAST: AtomicI64 = AtomicI64::new(0);
     let now = now_millis();
     let last = LAST.load(Ordering::Relaxed);
     if TOLD <= now - last && LAST.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-        tracing::warn!(rule = &*rule.name, why, "a rule cannot be applied, and is passed over");
+        tracing::warn!(rule, why, "a rule cannot be applied, and is passed over");
     } else {
-        tracing::debug!(rule = &*rule.name, why, "a rule cannot be applied, and is passed over");
+        tracing::debug!(rule, why, "a rule cannot be applied, and is passed over");
     }
 }
 
 /// A request as conditions see it.
-struct Request<'a, 't> {
+pub(super) struct Request<'a, 't> {
     snapshot: &'a Snapshot,
     asked: &'a Asked<'a>,
     tags: &'a RequestTags<'t>,
@@ -121,7 +113,19 @@ fn origin(of: Owner) -> Option<Origin> {
     })
 }
 
-impl Request<'_, '_> {
+impl<'a, 't> Request<'a, 't> {
+    pub(super) fn new(snapshot: &'a Snapshot, asked: &'a Asked<'a>, tags: &'a RequestTags<'t>) -> Self {
+        Self {
+            snapshot,
+            asked,
+            tags,
+            metadata: OnceCell::new(),
+            session: OnceCell::new(),
+            tokens: OnceCell::new(),
+            contains_pii: OnceCell::new(),
+        }
+    }
+
     fn policy(&self, of: Owner) -> Option<&tagway_core::access::Policy> {
         let origin = origin(of)?;
         self.asked.caller.policies().find(|policy| policy.origin == origin)

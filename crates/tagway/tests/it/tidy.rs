@@ -13,13 +13,13 @@ const LAYERS: &[&[&str]] = &[
     &["admin"],
     &["data"],
     &["access", "route", "tags"],
-    &["auth", "catalog", "checks", "peers"],
+    &["auth", "catalog", "checks", "judge", "peers"],
     &["directory", "live", "seen"],
     &["ledger"],
     &["accounts"],
     &["alerts"],
     &["store"],
-    &["capacity", "jwt", "objects", "places"],
+    &["capacity", "jwt", "mirrors", "objects", "places", "ramps"],
     &["meter"],
     &[
         "call",
@@ -46,7 +46,19 @@ const ONLY: &[(&str, &[&str])] = &[
     // The path of requests never waits for a database.
     (
         "store",
-        &["accounts", "admin", "alerts", "boot", "catalog", "cli", "directory", "ledger", "peers", "seen"],
+        &[
+            "accounts",
+            "admin",
+            "alerts",
+            "boot",
+            "catalog",
+            "cli",
+            "directory",
+            "judge",
+            "ledger",
+            "peers",
+            "seen",
+        ],
     ),
 ];
 

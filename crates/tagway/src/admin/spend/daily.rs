@@ -13,7 +13,7 @@ use super::super::given::object;
 use super::super::refusal::Refusal;
 use super::day::{Day, Names};
 use super::days::Days;
-use super::figures::{add, total, totals};
+use super::figures::{total, totals};
 use super::names::{self, Keys, UNASSIGNED};
 use super::read::{self, Sum};
 use super::stream::{self, Pages};
@@ -134,15 +134,15 @@ impl Report {
         let mut found = Day::default();
         let by = [Dim::Model, Dim::Group, Dim::Provider];
         for sum in read::sums(&shared, &whole, &by, TagView::Full).await? {
-            add(&mut found.sums, &sum.sums);
-            found.parts(&sum).for_each(|part| add(&mut part.sums, &sum.sums));
+            found.sums.add(&sum.sums);
+            found.parts(&sum).for_each(|part| part.sums.add(&sum.sums));
         }
         let keys = Slice { only: without(&of_keys, self.entity, &whole), ..of_keys.clone() };
         self.read_keys(&shared, &mut found, &keys).await?;
         for sum in read::sums(&shared, &slice, &[self.entity], self.view).await? {
             let Some(name) = self.listed(&sum) else { continue };
-            add(&mut self.attributed, &sum.sums);
-            add(&mut found.entities.entry(name).or_default().sums, &sum.sums);
+            self.attributed.add(&sum.sums);
+            found.entities.entry(name).or_default().sums.add(&sum.sums);
         }
         let Some(sums) = read::few(&shared, &of_keys, &[self.entity, Dim::Key], self.view).await? else {
             self.keys_left_out = true;
@@ -151,7 +151,7 @@ impl Report {
         for sum in sums {
             let Some(name) = self.listed(&sum) else { continue };
             let part = found.entities.entry(name).or_default();
-            add(part.keys.entry(names::key(sum.of(1)).to_owned()).or_default(), &sum.sums);
+            part.keys.entry(names::key(sum.of(1)).to_owned()).or_default().add(&sum.sums);
         }
         Ok(found)
     }
@@ -162,15 +162,15 @@ impl Report {
         let Some(sums) = read::few(shared, slice, &by, TagView::Full).await? else {
             self.keys_left_out = true;
             for sum in read::sums(shared, slice, &[Dim::Key], TagView::Full).await? {
-                add(found.keys.entry(names::key(sum.of(0)).to_owned()).or_default(), &sum.sums);
+                found.keys.entry(names::key(sum.of(0)).to_owned()).or_default().add(&sum.sums);
             }
             return Ok(());
         };
         for sum in sums {
             let key = names::key(sum.of(3));
-            add(found.keys.entry(key.to_owned()).or_default(), &sum.sums);
+            found.keys.entry(key.to_owned()).or_default().add(&sum.sums);
             for part in found.parts(&sum) {
-                add(part.keys.entry(key.to_owned()).or_default(), &sum.sums);
+                part.keys.entry(key.to_owned()).or_default().add(&sum.sums);
             }
         }
         Ok(())

@@ -6,22 +6,10 @@ use serde_json::{Map, Value, json};
 use super::csv::Sheet;
 use crate::store::Sums;
 
-/// Adds to a sum.
-pub(super) fn add(sum: &mut Sums, more: &Sums) {
-    sum.requests += more.requests;
-    sum.failed += more.failed;
-    sum.unpriced += more.unpriced;
-    sum.prompt_tokens += more.prompt_tokens;
-    sum.completion_tokens += more.completion_tokens;
-    sum.cache_read_tokens += more.cache_read_tokens;
-    sum.cache_write_tokens += more.cache_write_tokens;
-    sum.cost += more.cost;
-}
-
 /// What all of these add up to.
 pub(super) fn total<'a>(sums: impl IntoIterator<Item = &'a Sums>) -> Sums {
     sums.into_iter().fold(Sums::default(), |mut sum, more| {
-        add(&mut sum, more);
+        sum.add(more);
         sum
     })
 }

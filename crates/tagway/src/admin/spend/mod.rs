@@ -4,6 +4,7 @@
 mod activity;
 mod by_day;
 mod by_key;
+mod compare;
 mod csv;
 mod daily;
 mod day;
@@ -76,4 +77,5 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(tags::names))
         .routes(routes!(tags::distinct))
         .routes(routes!(tags::summary))
+        .routes(routes!(compare::compare))
 }

@@ -74,9 +74,12 @@ pub(super) struct Replayed {
     pub(super) changed: Vec<Moved>,
 }
 
-/// Counts what is decided alike. Rules may ask who calls, so that callers differ where there are some.
+/// Counts what is decided alike. Rules and experiments may ask who calls, so that callers differ where there are some.
 pub(super) fn flows(rows: Vec<Row>, old: &Side<'_>, new: &Side<'_>) -> Flows {
-    let rules = [old, new].iter().any(|side| !side.snapshot().config.tag_rules.is_empty());
+    let rules = [old, new]
+        .map(Side::snapshot)
+        .into_iter()
+        .any(|snapshot| !snapshot.config.tag_rules.is_empty() || !snapshot.trials.is_empty());
     let mut places: HashMap<Kind, usize> = HashMap::new();
     let mut flows = Flows { kinds: Vec::new(), unnamed: 0 };
     for row in rows {

@@ -5,13 +5,16 @@ use std::collections::HashMap;
 
 use smallvec::SmallVec;
 use tagway_core::snapshot::{Deployment, Snapshot};
-use tagway_core::tag::{Origin, RequestTags};
+use tagway_core::tag::Origin;
 
+use crate::accounts::now_millis;
 use crate::data::suppose::{Ground, Refused, Request};
 
 /// A configuration.
 pub(super) struct Side<'s> {
     pub(super) ground: Ground<'s>,
+    /// The time at which both are asked.
+    now: i64,
     /// For each of its deployments, the number of its id.
     numbers: Vec<u32>,
     /// Where the deployment of a number stands.
@@ -44,6 +47,7 @@ impl<'s> Side<'s> {
     /// The configuration in force, and the one that shall be.
     pub(super) fn pair(old: &'s Snapshot, new: &'s Snapshot) -> [Self; 2] {
         let mut known: HashMap<&'s str, u32> = HashMap::new();
+        let now = now_millis();
         [old, new].map(|snapshot| {
             let ids = snapshot.deployments.iter().map(|deployment| deployment.entry.info.id.as_str());
             let numbers: Vec<u32> = ids
@@ -53,7 +57,7 @@ impl<'s> Side<'s> {
                 })
                 .collect();
             let places = numbers.iter().enumerate().map(|(place, number)| (*number, place)).collect();
-            Self { ground: Ground::new(snapshot, &[]), numbers, places }
+            Self { ground: Ground::new(snapshot, &[]), now, numbers, places }
         })
     }
 
@@ -74,14 +78,15 @@ impl<'s> Side<'s> {
     }
 
     fn ask(&self, request: &Request<'_>, derived: &[String]) -> Result<Answer, Refused> {
-        let mut tags: RequestTags<'_> = request.tags(&self.ground)?;
+        let mut labels = request.tags(&self.ground, self.now)?;
+        labels.had(derived);
         let rules = &self.snapshot().config.tag_rules;
         for tag in derived {
             if rules.iter().any(|rule| rule.add.iter().any(|added| **added == **tag)) {
-                tags.push(tag.as_str(), Origin::Rule);
+                labels.tags.push(tag.as_str(), Origin::Rule);
             }
         }
-        let plan = request.plan(&self.ground, &tags, &mut None)?;
+        let plan = request.plan(&self.ground, &labels, &mut None)?;
         let members = plan.candidates.iter().filter_map(|at| plan.group.deployments.get(at));
         let mut numbers: SmallVec<[u32; 8]> =
             members.filter_map(|id| self.numbers.get(id.0 as usize).copied()).collect();

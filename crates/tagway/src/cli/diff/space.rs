@@ -68,7 +68,9 @@ pub(super) fn vocabulary(old: &Side<'_>, new: &Side<'_>, markers: bool) -> Vec<S
         }
         let added = snapshot.config.tag_rules.iter().flat_map(|rule| rule.add.iter());
         let added = added.map(|tag| tag.strip_prefix(['!', '&']).unwrap_or(tag));
-        names.extend(declared.chain(added).map(|tag| match tag.strip_suffix('*') {
+        let variants = snapshot.trials.iter().flat_map(|trial| &trial.experiment.variants);
+        let variants = variants.map(|variant| &*variant.tag);
+        names.extend(declared.chain(added).chain(variants).map(|tag| match tag.strip_suffix('*') {
             Some(stem) => format!("{stem}{ANY}"),
             None => tag.to_owned(),
         }));

@@ -106,7 +106,7 @@ proptest! {
     #[test]
     fn a_ramp_goes_on_where_it_was_held(
         steps in prop::collection::vec((0.0..=1.0_f64, 1..1000_i64), 1..5),
-        held in 0..3000_i64,
+        held in 1000..4000_i64,
         pause in 0..3000_i64,
         later in 0..3000_i64,
     ) {
@@ -138,6 +138,16 @@ proptest! {
         let found = figures.p95().unwrap();
         prop_assert!((found / exact - 1.0).abs() <= 1.0 / 15.0, "{found} for {exact}");
     }
+}
+
+#[test]
+fn a_ramp_that_was_held_before_it_began_begins_when_it_is_let_go() {
+    let ramp = ramp(&[(0.05, 100), (0.5, 0)]);
+    let held = ramp.held(500, &Standing::default());
+    assert_eq!(ramp.at(5000, &held).share, 0.0);
+    let [early, late] = [800, 1300].map(|now| ramp.resumed(now, &held));
+    assert_eq!((ramp.at(999, &early).share, ramp.at(1000, &early).share), (0.0, 0.05));
+    assert_eq!((ramp.at(1300, &late).share, ramp.at(1400, &late).share), (0.05, 0.5));
 }
 
 #[test]

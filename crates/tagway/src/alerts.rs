@@ -1,6 +1,6 @@
-//! Tells people when a budget is crossed: a message for Slack, and JSON for a webhook with the fields LiteLLM sends,
-//! signed as Standard Webhooks (standardwebhooks.com) says. Told once for each window of a budget, whichever gateway
-//! saw it first; knows nothing of how budgets are counted.
+//! Tells people when a budget is crossed, or a ramp is held: a message for Slack, and JSON for a webhook with the fields
+//! LiteLLM sends, signed as Standard Webhooks (standardwebhooks.com) says. Told once for each window of a budget, whichever
+//! gateway saw it first; knows nothing of how budgets are counted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -128,7 +128,7 @@ pub(crate) async fn tell(alerts: Alerts, db: Db, mut crossed: mpsc::Receiver<Cro
             Err(error) => tracing::debug!(%error, "the store cannot say who tells of a crossed budget"),
         }
         let alerts = Arc::clone(&alerts);
-        let sent = tokio::task::spawn_blocking(move || send(&alerts, &crossed));
+        let sent = tokio::task::spawn_blocking(move || send(&alerts, &crossed.text(), &crossed.payload()));
         tokio::select! {
             () = stop.asked() => return,
             _ = sent => {}
@@ -147,14 +147,22 @@ async fn is_first(db: &Db, crossed: &Crossed) -> Result<bool, StoreError> {
     }
 }
 
-fn send(alerts: &Alerts, crossed: &Crossed) {
+/// Tells of something that has been noted by whoever asks; takes its time.
+pub(crate) async fn say(alerts: Alerts, text: String, payload: Value) {
+    if !alerts.slack.is_empty() || alerts.webhook.is_some() {
+        // What breaks off has been logged.
+        let _ = tokio::task::spawn_blocking(move || send(&alerts, &text, &payload)).await;
+    }
+}
+
+fn send(alerts: &Alerts, text: &str, payload: &Value) {
     let id = format!("msg_{:032x}", fastrand::u128(..));
     for slack in &alerts.slack {
-        let body = json!({"text": crossed.text()}).to_string();
+        let body = json!({"text": text}).to_string();
         deliver("slack", slack.expose(), &body, &[]);
     }
     if let Some(webhook) = &alerts.webhook {
-        let body = crossed.payload().to_string();
+        let body = payload.to_string();
         let at = Timestamp::now().as_second().to_string();
         let mut headers = vec![("webhook-id", id.clone()), ("webhook-timestamp", at.clone())];
         if let Some(secret) = &alerts.signing {

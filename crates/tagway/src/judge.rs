@@ -6,14 +6,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use tagway_core::experiment::{Figures, OnBreach, Point, Ramp, Standing, Trial};
 
 use crate::accounts::now_millis;
+use crate::alerts;
 use crate::live::Live;
 use crate::objects::Experiment;
 use crate::ramps::{Running, Stands};
 use crate::store::{Actor, Counted, Db, Edit, StoreError};
-use crate::tasks::Stop;
+use crate::tasks::{Stop, Tasks};
 
 /// How often ramps are looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -28,14 +30,19 @@ pub(crate) struct Came {
 /// Looks after ramps until asked to stop.
 pub(crate) async fn keep(live: Arc<Live>, db: Db, mut stop: Stop) {
     let gateway = format!("{:016x}", fastrand::u64(..));
-    let mut written = HashMap::new();
+    let (mut written, mut telling) = (HashMap::new(), Tasks::new());
     loop {
         let stopping = tokio::select! {
             () = stop.asked() => true,
             () = tokio::time::sleep(LOOK) => false,
         };
-        if let Err(error) = look(&live, &db, &gateway, &mut written).await {
+        let mut held = Vec::new();
+        if let Err(error) = look(&live, &db, &gateway, &mut written, &mut held).await {
             tracing::debug!(%error, "ramps cannot be looked at now");
+        }
+        for Told { text, payload } in held {
+            let alerts = live.current().snapshot.config.general.alerts.clone();
+            telling.spawn("alert", |_| alerts::say(alerts, text, payload));
         }
         if stopping {
             return;
@@ -46,7 +53,19 @@ pub(crate) async fn keep(live: Arc<Live>, db: Db, mut stop: Stop) {
 /// What was written last for a ramp.
 type Written = HashMap<Box<str>, (i64, [Figures; 2])>;
 
-async fn look(live: &Live, db: &Db, gateway: &str, written: &mut Written) -> Result<(), StoreError> {
+/// What people are told of a ramp that was held.
+struct Told {
+    text: String,
+    payload: Value,
+}
+
+async fn look(
+    live: &Live,
+    db: &Db,
+    gateway: &str,
+    written: &mut Written,
+    held: &mut Vec<Told>,
+) -> Result<(), StoreError> {
     let current = live.current();
     if !current.ramps.any() {
         return Ok(());
@@ -68,7 +87,7 @@ async fn look(live: &Live, db: &Db, gateway: &str, written: &mut Written) -> Res
             db.note_figures(counted(running, point), gateway, &tags).await?;
             written.insert(running.name.clone(), (point.since, figures));
         }
-        judge(db, trial, ramp, running, point, now).await?;
+        held.extend(judge(db, trial, ramp, running, point, now).await?);
     }
     Ok(())
 }
@@ -117,7 +136,7 @@ pub(crate) async fn came(
     Ok(Came { control: of(0), variant: of(1) })
 }
 
-/// Holds a ramp whose variant is too bad.
+/// Holds a ramp whose variant is too bad; says what to tell of it.
 async fn judge(
     db: &Db,
     trial: &Trial,
@@ -125,13 +144,13 @@ async fn judge(
     running: &Arc<Running>,
     point: Point,
     now: i64,
-) -> Result<(), StoreError> {
-    let (Some(hold), Some(_)) = (&ramp.hold, point.step) else { return Ok(()) };
+) -> Result<Option<Told>, StoreError> {
+    let (Some(hold), Some(_)) = (&ramp.hold, point.step) else { return Ok(None) };
     if running.stands().standing.held_since.is_some() {
-        return Ok(());
+        return Ok(None);
     }
     let Came { variant, control } = came(db, trial, running, point).await?;
-    let Some(breach) = hold.judge(&variant, &control) else { return Ok(()) };
+    let Some(breach) = hold.judge(&variant, &control) else { return Ok(None) };
     let why: Box<str> = format!("`{}`: {breach}", trial.tag(ramp.variant)).into();
     let rollback = hold.on_breach == OnBreach::Rollback;
     let change = |standing: &Standing| {
@@ -149,13 +168,28 @@ async fn judge(
     } else {
         let actor = Actor { id: "tagway".to_owned(), role: "gateway" };
         let mut edit = Edit::begin(db, actor).await?;
-        let Some(stands) = alter(&mut edit, running, change).await? else { return Ok(()) };
+        let Some(stands) = alter(&mut edit, running, change).await? else { return Ok(None) };
         edit.commit().await?;
         running.stand(stands);
     }
-    let done = if rollback { "ROLLED BACK" } else { "HELD" };
-    tracing::warn!(experiment = &*running.name, share = point.share, why = &*why, "A RAMP IS {done}");
-    Ok(())
+    let done = if rollback { "rolled back" } else { "held" };
+    tracing::warn!(
+        experiment = &*running.name,
+        share = point.share,
+        why = &*why,
+        "A RAMP IS {}",
+        done.to_uppercase()
+    );
+    let text = format!("The ramp of the experiment {} is {done}: {why}.", running.name);
+    let payload = json!({
+        "event": format!("experiment_{}", done.replace(' ', "_")),
+        "event_group": "experiment",
+        "event_message": text,
+        "experiment": running.name,
+        "variant": trial.tag(ramp.variant),
+        "share": point.share,
+    });
+    Ok(Some(Told { text, payload }))
 }
 
 /// Changes how a ramp stands; nothing where `change` gives nothing.

@@ -126,7 +126,9 @@ impl Ramp {
         let paused = if standing.rolled_back {
             (now - self.starts_at).max(0)
         } else {
-            standing.paused + standing.held_since.map_or(0, |since| (now - since).max(0))
+            // What has not begun cannot be late.
+            let began = self.starts_at.saturating_add(standing.paused);
+            standing.paused + standing.held_since.map_or(0, |since| (now - since.max(began)).max(0))
         };
         Standing { held_since: None, paused, rolled_back: false, judged_from: now }
     }

@@ -302,6 +302,9 @@ pub const EVERY_LABEL: &[Label] = {
         Priority,
         State,
         Version,
+        Experiment,
+        Variant,
+        Mirror,
     ]
 };
 

@@ -86,5 +86,5 @@ async fn tags_are_compared_by_what_all_reports_say(store: Store) {
     assert!(sheet.starts_with("figure,control,canary,absolute,relative\r\nrequests,2,4,2,1\r\n"), "{sheet}");
     assert!(sheet.contains("\r\nspend,0.004,0.009,0.005"), "{sheet}");
     let (status, body) = error(gateway.get("/tag/compare?a=control")).await;
-    assert_eq!((status, &body["param"]), (400, &json!("b")), "{body}");
+    assert_eq!((status, &body["error"]["param"]), (400, &json!("b")), "{body}");
 }

@@ -107,10 +107,21 @@ async fn a_variant_that_fails_more_is_held_on_every_gateway_and_after_a_restart(
 async fn a_variant_that_fails_more_is_rolled_back_where_that_is_asked_for(store: Store) {
     let (old, new) = (Fake::start().await, Fake::run(Script::answer(|_| Reply::error(500, "broken"))).await);
     let hold = "hold: {error_rate: 10%, min_requests: 10, on_breach: rollback}";
-    let (gateway, _home) = Gateway::on(store, &ramping(&old, &new, 10, HALF, hold));
+    let hook = Fake::script([Reply::empty(204)]).await;
+    let home = Home::new(store);
+    let config = ramping(&old, &new, 10, HALF, hold)
+        .replace("general_settings:\n", "general_settings:\n  alerting: [webhook]\n");
+    let gateway = home.gateway_with(&config, &[("WEBHOOK_URL", &hook.url())]);
     users(&gateway, 0..60).await;
     until("it is rolled back", async || ramp(&gateway).await["state"] == "rolled_back").await;
     assert_eq!(share(&gateway).await, json!(0.0));
+    until("somebody is told", async || hook.hits() == 1).await;
+    let told = hook.last().json();
+    assert_eq!(
+        (&told["event"], &told["experiment"]),
+        (&json!("experiment_rolled_back"), &json!("e")),
+        "{told}"
+    );
     let before = new.hits();
     assert_eq!(users(&gateway, 0..60).await, 0);
     assert_eq!(new.hits(), before, "nobody gets the variant any more");

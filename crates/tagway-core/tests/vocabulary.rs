@@ -214,7 +214,7 @@ fn wrong(all: &[TagDeclaration], naming: bool, tag: &str, origins: &[Origin]) ->
     let named = if open {
         bare.is_empty()
             || levels.split_last().is_some_and(|(last, above)| {
-                above.iter().all(|it| filled(it)) && (last.is_empty() && !above.is_empty() || filled(last))
+                above.iter().all(filled) && (last.is_empty() && !above.is_empty() || filled(last))
             })
     } else {
         levels.iter().all(filled)

@@ -10,6 +10,7 @@
 //! than its input.
 
 pub mod access;
+pub mod audit;
 pub mod budget;
 pub mod catalogue;
 pub mod claims;

@@ -216,6 +216,9 @@ pub struct Finding {
     pub weight: Weight,
     /// The tag, deployment or owner: `team a`.
     pub subject: String,
+    /// The subject's name for people, where it has one: a key's alias.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// What is the matter with it, in words.
     pub message: String,
     /// The tag that it is about, where the subject is none.
@@ -241,6 +244,7 @@ impl Finding {
             check,
             weight,
             subject: subject.into(),
+            name: None,
             message: message.into(),
             tag: None,
             similar: None,

@@ -21,14 +21,15 @@ pub fn in_words(
         let count = of_check.len() as u64 + more;
         // Writing to a `String` cannot fail.
         let _ = writeln!(text, "{} ({count})", check.heading());
-        let width = of_check.iter().map(|finding| finding.subject.chars().count()).max().unwrap_or(0).min(40);
+        let width =
+            of_check.iter().map(|finding| subject(finding).chars().count()).max().unwrap_or(0).min(40);
         for finding in of_check {
             let mark = match finding.weight {
                 Weight::Error => "✗",
                 Weight::Warning => "!",
                 Weight::Note => "·",
             };
-            let _ = write!(text, "  {mark} {:width$}  {}", shown(&finding.subject), finding.message);
+            let _ = write!(text, "  {mark} {:width$}  {}", shown(subject(finding)), shown(&finding.message));
             let mut beside = Vec::new();
             beside.extend(finding.requests.filter(|count| 0 < *count).map(|count| match count {
                 1 => "1 request".to_owned(),
@@ -59,6 +60,10 @@ pub fn in_words(
         count(Weight::Note)
     );
     text
+}
+
+fn subject(finding: &Finding) -> &str {
+    finding.name.as_deref().unwrap_or(&finding.subject)
 }
 
 /// A name that a terminal shows as it is: no control characters.

@@ -54,6 +54,13 @@ impl Db {
         Ok(self.one::<(String,)>(sql, &args).await?.is_some())
     }
 
+    /// What objects give their requests: tag, kind and id, by name.
+    pub(crate) async fn carried_tags(&self, limit: i64) -> Result<Vec<(String, String, String)>, StoreError> {
+        let sql =
+            "SELECT tag, kind, id FROM carried_tags WHERE kind <> 'model' ORDER BY tag, kind, id LIMIT $1";
+        self.all(sql, &[limit.into()]).await
+    }
+
     /// The tags that a user, its keys and its teams carry.
     pub(crate) async fn tags_of_user(&self, user: &str) -> Result<Vec<String>, StoreError> {
         let sql = "SELECT DISTINCT tag FROM carried_tags WHERE (kind = 'user' AND id = $1) OR (kind = 'key' AND id IN (SELECT id FROM keys WHERE user_id = $1)) OR (kind = 'team' AND id IN (SELECT id FROM members WHERE user_id = $1 AND kind = 'team')) OR (kind = 'team' AND id IN (SELECT team_id FROM keys WHERE user_id = $1)) ORDER BY tag";

@@ -70,6 +70,7 @@ mod stored_models;
 mod stores;
 mod strategies;
 mod stream;
+mod tag_audit;
 mod tag_limits;
 mod tags_as_objects;
 mod teams;

@@ -51,14 +51,14 @@ impl<S: Send + Sync> FromRequestParts<S> for Format {
 
 /// Rows of cells, as text.
 #[derive(Debug, Default)]
-pub(super) struct Sheet {
+pub(in super::super) struct Sheet {
     text: String,
     within: bool,
 }
 
 impl Sheet {
     /// One with a row of names.
-    pub(super) fn new(columns: &[&str]) -> Self {
+    pub(in super::super) fn new(columns: &[&str]) -> Self {
         let mut sheet = Self::default();
         for column in columns {
             sheet.plain(column);
@@ -75,7 +75,7 @@ impl Sheet {
     }
 
     /// A cell of what came from outside.
-    pub(super) fn text(&mut self, text: &str) -> &mut Self {
+    pub(in super::super) fn text(&mut self, text: &str) -> &mut Self {
         // What begins so, spreadsheets run; a quote before it makes it text to them.
         let runs = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
         self.comma();
@@ -98,24 +98,24 @@ impl Sheet {
     }
 
     /// The same, empty where there is nothing.
-    pub(super) fn maybe(&mut self, text: Option<&str>) -> &mut Self {
+    pub(in super::super) fn maybe(&mut self, text: Option<&str>) -> &mut Self {
         self.text(text.unwrap_or_default())
     }
 
     /// A cell of the gateway's own words and figures.
-    pub(super) fn plain(&mut self, text: impl std::fmt::Display) -> &mut Self {
+    pub(in super::super) fn plain(&mut self, text: impl std::fmt::Display) -> &mut Self {
         self.comma();
         self.text.push_str(&text.to_string());
         self
     }
 
     /// A cell of exact dollars.
-    pub(super) fn money(&mut self, amount: Nanos) -> &mut Self {
+    pub(in super::super) fn money(&mut self, amount: Nanos) -> &mut Self {
         self.plain(decimal(amount))
     }
 
     /// Ends a row.
-    pub(super) fn end(&mut self) {
+    pub(in super::super) fn end(&mut self) {
         self.text.push_str("\r\n");
         self.within = false;
     }
@@ -126,7 +126,7 @@ impl Sheet {
     }
 
     /// The whole of it as an answer that browsers save under this name.
-    pub(super) fn answer(self, name: &str) -> Response {
+    pub(in super::super) fn answer(self, name: &str) -> Response {
         (headers(name), self.text).into_response()
     }
 }

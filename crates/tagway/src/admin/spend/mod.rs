@@ -5,7 +5,7 @@ mod activity;
 mod by_day;
 mod by_key;
 mod compare;
-mod csv;
+pub(super) mod csv;
 mod daily;
 mod day;
 mod day_sheet;

@@ -1,6 +1,7 @@
 //! `/tag/*`: tags as objects. A tag's models carry it from the moment it is stored: the configuration in force is
 //! made anew with every change.
 
+mod audit;
 mod declare;
 mod list;
 mod rename;
@@ -36,6 +37,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(show::info))
         .routes(routes!(list::list))
         .routes(routes!(violations::violations))
+        .routes(routes!(audit::audit))
         .routes(routes!(reset::reset_spend))
 }
 

@@ -11,6 +11,7 @@ mod tags;
 mod teams;
 mod users;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -70,33 +71,48 @@ pub(super) trait Ask: Subcommand {
 pub(super) struct Answer {
     value: Value,
     columns: &'static [&'static str],
+    /// How it is told to people, in place of a table.
+    text: Option<String>,
+    /// What the command exits with.
+    code: u8,
 }
 
 impl Answer {
     /// One object.
     fn one(value: Value) -> Self {
-        Self { value, columns: &[] }
+        Self { value, columns: &[], text: None, code: 0 }
     }
 
     /// One that is printed already.
     fn nothing() -> Self {
-        Self { value: Value::Null, columns: &[] }
+        Self { value: Value::Null, columns: &[], text: None, code: 0 }
+    }
+
+    /// One that people read as this text; the command exits with `code`.
+    fn told(text: String, value: Value, code: u8) -> Self {
+        Self { value, columns: &[], text: Some(text), code }
     }
 
     /// Several objects.
     fn many(value: Value, columns: &'static [&'static str]) -> Self {
-        Self { value, columns }
+        Self { value, columns, text: None, code: 0 }
     }
 }
 
-/// Asks: exit code 0 when the gateway did what was asked, 1 when it refused, 2 when it could not be asked.
+/// Asks: exit code 0 when the gateway did what was asked, 1 when it refused, 2 when it could not be asked; an answer may
+/// say another one.
 pub(super) fn run<T: Ask>(asked: &Asked<T>) -> ExitCode {
     match asked.gateway.client().and_then(|client| asked.what.ask(&client)) {
         Ok(answer) => {
-            if !answer.value.is_null() {
-                print(&answer.value, answer.columns, asked.output);
+            match answer.text {
+                Some(text) if asked.output == Output::Table => {
+                    // A closed pipe is the reader's wish.
+                    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+                }
+                _ if answer.value.is_null() => {}
+                _ => print(&answer.value, answer.columns, asked.output),
             }
-            ExitCode::SUCCESS
+            ExitCode::from(answer.code)
         }
         Err(failed) => sorry(failed),
     }

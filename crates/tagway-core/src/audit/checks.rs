@@ -48,6 +48,10 @@ pub(super) fn all(facts: &Facts<'_>) -> Vec<Finding> {
     known.owners(&mut found);
     known.places(&mut found);
     known.look_alikes(&mut found);
+    for id in &facts.budgets {
+        let subject = format!("budget {id}");
+        found.push(Finding::new(Check::IdleBudget, Weight::Note, subject, "nothing refers to it"));
+    }
     found
 }
 

@@ -26,6 +26,8 @@ pub struct Facts<'a> {
     pub derived: Vec<&'a str>,
     /// The deployments there are.
     pub deployments: Vec<Place<'a>>,
+    /// Stored budgets that nothing refers to.
+    pub budgets: Vec<&'a str>,
     /// Names that nobody declares for themselves: what headers label, `default`.
     pub granted: Vec<&'a str>,
     /// `tag_hierarchy`

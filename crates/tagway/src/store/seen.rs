@@ -6,6 +6,7 @@ use super::StoreError;
 use super::db::{Arg, Db};
 use super::read::{MOST_IDS, places};
 use super::terms::clean;
+use crate::objects::Kind;
 
 /// A tag that requests carried.
 #[derive(Debug, Clone, FromRow)]
@@ -59,6 +60,17 @@ impl Db {
         let sql =
             "SELECT tag, kind, id FROM carried_tags WHERE kind <> 'model' ORDER BY tag, kind, id LIMIT $1";
         self.all(sql, &[limit.into()]).await
+    }
+
+    /// Budgets that no object refers to.
+    pub(crate) async fn budgets_of_nobody(&self, limit: i64) -> Result<Vec<String>, StoreError> {
+        let kinds =
+            [Kind::Key, Kind::Team, Kind::User, Kind::Customer, Kind::Organization, Kind::Project, Kind::Tag];
+        let used = kinds
+            .map(|kind| format!("NOT EXISTS (SELECT 1 FROM {} WHERE budget_id = budgets.id)", kind.table()));
+        let sql = format!("SELECT id FROM budgets WHERE {} ORDER BY id LIMIT $1", used.join(" AND "));
+        let rows: Vec<(String,)> = self.all(&sql, &[limit.into()]).await?;
+        Ok(rows.into_iter().map(|(id,)| id).collect())
     }
 
     /// The tags that a user, its keys and its teams carry.

@@ -28,6 +28,12 @@ fn start(env: &[(&str, &str)]) -> Gateway {
 async fn used(gateway: &Gateway) {
     let team = json!({"team_id": "t", "team_alias": "Mars", "tags": ["&region:mars", "customer:9"]});
     ok(gateway.post("/team/new", &team)).await;
+    for (budget, user) in [("shared", json!(["a"])), ("nobodys", json!([]))] {
+        ok(gateway.post("/budget/new", &json!({"budget_id": budget, "max_budget": 1}))).await;
+        for user in user.as_array().unwrap() {
+            ok(gateway.post("/customer/new", &json!({"user_id": user, "budget_id": budget}))).await;
+        }
+    }
     let own = key(gateway, json!({"key_alias": "robot", "metadata": {"tags": ["reserach"]}})).await;
     for (key, tags) in [
         (own.as_str(), json!([])),
@@ -90,6 +96,7 @@ async fn an_audit_tells_what_is_wrong_and_what_to_do(store: Store) {
             "warning undeclared_on_owner team Mars",
             "note unused_tag lost",
             "note unused_tag research",
+            "note idle_budget budget nobodys",
             "note idle_budget research",
             "note idle_deployment hidden",
         ]

@@ -149,6 +149,7 @@ struct Read {
     by_place: HashMap<String, u64>,
     /// Tag, kind and id.
     carried: Vec<(String, String, String)>,
+    budgets: Vec<String>,
     days: i32,
     since: Timestamp,
     /// Nothing was left out.
@@ -165,6 +166,11 @@ impl Read {
         let stored: Vec<Stored<Tag>> = db.everything().await?;
         let mut seen = db.seen_tags(i64::MIN, i64::MAX, "", MOST + 1).await?;
         let mut carried = db.carried_tags(MOST + 1).await?;
+        let mut budgets = db.budgets_of_nobody(MOST).await?;
+        let current = shared.live.current();
+        // What the configuration refers to is somebody's.
+        let given = current.snapshot.config.proxy.customers.budget_id.as_deref();
+        budgets.retain(|id| given != Some(id.as_str()));
         let tags = db.activity(&slice, &[Dim::Tag], TagView::Full).await?;
         let places = db.activity(&slice, &[Dim::Deployment], TagView::Full).await?;
         let most = usize::try_from(MOST).unwrap_or(usize::MAX);
@@ -175,7 +181,7 @@ impl Read {
         let count = |requests: i64| u64::try_from(requests).unwrap_or(0);
         let named = |at: Vec<Option<String>>| at.into_iter().next().flatten();
         Ok(Self {
-            current: shared.live.current(),
+            current,
             stored,
             seen,
             by_tag: tags
@@ -187,6 +193,7 @@ impl Read {
                 .filter_map(|(at, sums)| Some((named(at)?, count(sums.requests))))
                 .collect(),
             carried,
+            budgets,
             days,
             since,
             complete,
@@ -227,6 +234,7 @@ impl Read {
             carried: carried.collect(),
             derived: config.tag_rules.iter().flat_map(|rule| rule.add.iter().map(|tag| &**tag)).collect(),
             deployments: self.places(),
+            budgets: self.budgets.iter().map(String::as_str).collect(),
             granted: granted.collect(),
             hierarchy: config.router.tags.hierarchy,
             prefix: &config.router.tags.prefix,

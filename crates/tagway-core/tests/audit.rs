@@ -1,11 +1,5 @@
 //! What is found in a vocabulary of tags.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::needless_pass_by_value,
-    reason = "a test that cannot go on should fail"
-)]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -135,7 +129,7 @@ fn owners_are_told_that_demand_what_nothing_serves() {
     let all = audit(&facts);
     let of = |check: Check, weight: Weight| -> Vec<&str> {
         let these = all.iter().filter(|finding| finding.check == check && finding.weight == weight);
-        these.filter(|finding| finding.tag.is_some()).map(|finding| finding.tag.as_deref().unwrap()).collect()
+        these.filter_map(|finding| finding.tag.as_deref()).collect()
     };
     assert_eq!(of(Check::UnservedTag, Weight::Error), ["region:mars", "secret"]);
     assert!(of(Check::UnservedTag, Weight::Note).is_empty());

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use tagway_core::audit::{
-    Carried, Check, Declared, Facts, Finding, Place, Seen, Spelling, Weight, Word, audit, in_words, near,
+    Broken, Carried, Check, Declared, Facts, Finding, Place, Seen, Spelling, Weight, Word, audit, in_words,
+    near,
 };
 use tagway_core::config::TagKind;
 use tagway_core::money::Nanos;
@@ -13,7 +14,7 @@ use tagway_core::money::Nanos;
 const SINCE: i64 = 1000;
 
 fn declared(name: &str) -> Declared<'_> {
-    Declared { name, described: true, owned: Some(true), ..Declared::default() }
+    Declared { name, described: true, owned: true, ..Declared::default() }
 }
 
 fn seen(name: &str) -> Seen<'_> {
@@ -25,7 +26,7 @@ fn place<'a>(id: &'a str, tags: &'a [String]) -> Place<'a> {
 }
 
 fn facts<'a>() -> Facts<'a> {
-    Facts { since: SINCE, granted: vec!["default"], ..Facts::default() }
+    Facts { since: SINCE, now: SINCE + 10, granted: vec!["default"], ..Facts::default() }
 }
 
 /// `check subject`, in order.
@@ -60,7 +61,7 @@ fn a_vocabulary_in_order_has_no_findings() {
 #[test]
 fn declared_tags_are_used_documented_and_served() {
     let old = Seen { last: SINCE - 1, ..seen("old") };
-    let nothing = Declared { name: "bare", owned: None, ..Declared::default() };
+    let nothing = Declared { name: "bare", owned: true, ..Declared::default() };
     let facts = Facts {
         declared: vec![
             declared("old"),
@@ -75,6 +76,52 @@ fn declared_tags_are_used_documented_and_served() {
     assert_eq!(found(&facts), expected);
     let of_old = audit(&facts).into_iter().find(|finding| finding.subject == "old").unwrap();
     assert_eq!((of_old.last_used, of_old.weight), (Some(SINCE - 1), Weight::Note));
+}
+
+#[test]
+fn what_ends_and_is_in_use_is_told_with_what_takes_its_place() {
+    let ending = |name, at| Declared {
+        retires: Some((at, "then")),
+        replaced_by: Some("new"),
+        kind: TagKind::Attribution,
+        ..declared(name)
+    };
+    let facts = Facts {
+        declared: vec![
+            ending("gone", SINCE),
+            ending("over", SINCE + 5),
+            ending("soon:*", SINCE + 20),
+            Declared { quarantined: true, kind: TagKind::Attribution, ..declared("odd") },
+        ],
+        seen: vec![seen("gone"), seen("over"), seen("soon:1"), seen("odd")],
+        carried: vec![
+            Carried { tag: "over", kind: "team", id: "a" },
+            Carried { tag: "!soon:2", kind: "team", id: "b" },
+            Carried { tag: "odd", kind: "key", id: "k" },
+        ],
+        broken: vec![
+            Broken { tag: "env:pord", outcome: "refused", message: "No.", count: 3, last: 7, by: "robot" },
+            Broken { tag: "odd", outcome: "warned", message: "Hm.", count: 1, last: 7, by: "" },
+        ],
+        ..facts()
+    };
+    let told: Vec<String> = audit(&facts)
+        .iter()
+        .map(|one| format!("{} {}: {}", one.weight.as_str(), one.subject, one.message))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "error team a: it gives its requests `over`, which has retired (then): use `new`",
+            "warning gone: requests carry it, and it has retired (then): use `new`",
+            "warning soon:1: requests carry it, and it retires (then): use `new`",
+            "warning team b: it gives its requests `!soon:2`, which retires (then): use `new`",
+            "warning env:pord: refused 3 times, last by robot: No.",
+            "note odd: warned once: Hm.",
+            "warning odd: requests carry it",
+            "warning key k: it gives its requests `odd`",
+        ]
+    );
 }
 
 #[test]

@@ -47,6 +47,8 @@ pub(super) fn all(facts: &Facts<'_>) -> Vec<Finding> {
     known.uses(&mut found);
     known.owners(&mut found);
     known.places(&mut found);
+    known.endings(&mut found);
+    broken(facts, &mut found);
     known.look_alikes(&mut found);
     for id in &facts.budgets {
         let subject = format!("budget {id}");
@@ -67,15 +69,20 @@ impl<'f> Known<'f> {
         !self.patterns.is_empty() && stems.into_iter().any(|stem| self.patterns.contains(stem))
     }
 
-    /// The declaration that holds for a name: its own, or that of the longest pattern.
+    /// What a name is for.
     fn kind(&self, name: &str) -> Option<TagKind> {
+        self.declaration(name).map(|tag| tag.kind)
+    }
+
+    /// The declaration that holds for a name: its own, or that of the longest pattern.
+    fn declaration(&self, name: &str) -> Option<&'f Declared<'f>> {
         if let Some(tag) = self.declared.get(name) {
-            return Some(tag.kind);
+            return Some(tag);
         }
         let mut stems: Vec<&str> = name.char_indices().map(|(at, _)| &name[..at]).chain([name]).collect();
         stems.reverse();
         let stem = stems.into_iter().find(|stem| self.patterns.contains(stem))?;
-        self.declared.get(format!("{stem}*").as_str()).map(|tag| tag.kind)
+        self.declared.get(format!("{stem}*").as_str()).copied()
     }
 
     /// Whether some deployment carries what a tag asks for.
@@ -147,10 +154,10 @@ impl<'f> Known<'f> {
                 });
             }
             let missing = match (tag.described, tag.owned) {
-                (false, Some(false)) => "it has neither a description nor an owner",
-                (false, _) => "it has no description",
-                (true, Some(false)) => "it has no owner",
-                (true, _) => "",
+                (false, false) => "it has neither a description nor an owner",
+                (false, true) => "it has no description",
+                (true, false) => "it has no owner",
+                (true, true) => "",
             };
             if !missing.is_empty() {
                 found.push(Finding::new(Check::UndocumentedTag, Weight::Note, tag.name, missing));
@@ -227,6 +234,56 @@ impl<'f> Known<'f> {
                 tag: Some(tag.name.to_owned()),
                 ..Finding::new(Check::UnservedTag, weight, subject, message)
             });
+        }
+    }
+
+    /// Tags that retire or are in quarantine, and are in use.
+    fn endings(&self, found: &mut Vec<Finding>) {
+        for seen in self.facts.seen.iter().filter(|seen| self.facts.since <= seen.last) {
+            let Some(tag) = self.declaration(seen.name) else { continue };
+            // Of one that has retired, what it was used for until then is history.
+            let retires = tag.retires.filter(|(at, _)| self.facts.now < *at || *at <= seen.last);
+            let used = |check, message| Finding {
+                last_used: Some(seen.last),
+                requests: Some(seen.requests),
+                spend: Some(seen.spend),
+                ..Finding::new(check, Weight::Warning, seen.name, message)
+            };
+            if let Some(retires) = retires {
+                let message = format!("requests carry it, and it {}", self.ending(tag, retires));
+                found.push(used(Check::RetiredTag, message));
+            }
+            if tag.quarantined {
+                found.push(used(Check::QuarantinedTag, "requests carry it".to_owned()));
+            }
+        }
+        for carried in &self.facts.carried {
+            let Some(name) = TagName::parse(carried.tag, self.facts.prefix) else { continue };
+            let Some(tag) = self.declaration(name.name) else { continue };
+            let subject = format!("{} {}", carried.kind, carried.id);
+            let told = |check, weight, message| Finding {
+                tag: Some(name.name.to_owned()),
+                ..Finding::new(check, weight, subject.as_str(), message)
+            };
+            if let Some(retires) = tag.retires {
+                let weight = if retires.0 <= self.facts.now { Weight::Error } else { Weight::Warning };
+                let ending = self.ending(tag, retires);
+                let message = format!("it gives its requests `{}`, which {ending}", carried.tag);
+                found.push(told(Check::RetiredTag, weight, message));
+            }
+            if tag.quarantined {
+                let message = format!("it gives its requests `{}`", carried.tag);
+                found.push(told(Check::QuarantinedTag, Weight::Warning, message));
+            }
+        }
+    }
+
+    /// When a tag retires, and what to use instead.
+    fn ending(&self, tag: &Declared<'_>, (at, text): (i64, &str)) -> String {
+        let when = if at <= self.facts.now { "has retired" } else { "retires" };
+        match tag.replaced_by {
+            Some(other) => format!("{when} ({text}): use `{other}`"),
+            None => format!("{when} ({text})"),
         }
     }
 
@@ -335,6 +392,20 @@ impl<'f> Known<'f> {
     /// Whether it is a name that a declared tag had before.
     fn is_former(&self, name: &str) -> bool {
         self.declared.get(name).is_some_and(|tag| tag.name != name)
+    }
+}
+
+/// What has broken the vocabulary lately.
+fn broken(facts: &Facts<'_>, found: &mut Vec<Finding>) {
+    for broken in &facts.broken {
+        let weight = if broken.outcome == "warned" { Weight::Note } else { Weight::Warning };
+        let by = if broken.by.is_empty() { String::new() } else { format!(", last by {}", broken.by) };
+        let times = if broken.count == 1 { "once".to_owned() } else { format!("{} times", broken.count) };
+        let message = format!("{} {times}{by}: {}", broken.outcome, broken.message);
+        found.push(Finding {
+            last_used: Some(broken.last),
+            ..Finding::new(Check::Violation, weight, broken.tag, message)
+        });
     }
 }
 

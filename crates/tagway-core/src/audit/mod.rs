@@ -28,12 +28,16 @@ pub struct Facts<'a> {
     pub deployments: Vec<Place<'a>>,
     /// Stored budgets that nothing refers to.
     pub budgets: Vec<&'a str>,
+    /// What has broken the vocabulary lately, or would have.
+    pub broken: Vec<Broken<'a>>,
     /// Names that nobody declares for themselves: what headers label, `default`.
     pub granted: Vec<&'a str>,
     /// `tag_hierarchy`
     pub hierarchy: bool,
     /// `tag_routing_prefix`
     pub prefix: &'a str,
+    /// Now, in milliseconds since 1970.
+    pub now: i64,
     /// What was not seen since then (milliseconds since 1970) is not in use.
     pub since: i64,
 }
@@ -49,10 +53,33 @@ pub struct Declared<'a> {
     pub former: &'a [String],
     /// Whether it says what it is for.
     pub described: bool,
-    /// Whether it says who answers for it; nothing where nobody can be named.
-    pub owned: Option<bool>,
+    /// Whether it says who answers for it.
+    pub owned: bool,
     /// Whether it has a budget.
     pub budget: bool,
+    /// When it retires: in milliseconds since 1970, and as it was written.
+    pub retires: Option<(i64, &'a str)>,
+    /// What to use instead.
+    pub replaced_by: Option<&'a str>,
+    /// It labels, and takes no part in routing.
+    pub quarantined: bool,
+}
+
+/// Something that has broken the vocabulary, or would have.
+#[derive(Debug, Clone, Copy)]
+pub struct Broken<'a> {
+    /// The tag as it was written.
+    pub tag: &'a str,
+    /// What was done about it: `refused`, `observed`, `warned`.
+    pub outcome: &'a str,
+    /// Why, in words.
+    pub message: &'a str,
+    /// How often.
+    pub count: u64,
+    /// When it was met last, in milliseconds since 1970.
+    pub last: i64,
+    /// Who sent it last.
+    pub by: &'a str,
 }
 
 /// A tag that requests carried.
@@ -125,6 +152,12 @@ impl Weight {
 pub enum Check {
     /// A tag that routes, and no deployment carries it.
     UnservedTag,
+    /// A tag that has retired or is about to, and is in use.
+    RetiredTag,
+    /// A tag that breaks the vocabulary.
+    Violation,
+    /// A tag in quarantine that is in use.
+    QuarantinedTag,
     /// A deployment of a group that no tags lead to.
     UnreachableDeployment,
     /// Two tags that look like one.
@@ -145,8 +178,11 @@ pub enum Check {
 
 impl Check {
     /// All of them, the most important first.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::UnservedTag,
+        Self::RetiredTag,
+        Self::Violation,
+        Self::QuarantinedTag,
         Self::UnreachableDeployment,
         Self::NearDuplicate,
         Self::UndeclaredTag,
@@ -161,6 +197,9 @@ impl Check {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::UnservedTag => "unserved_tag",
+            Self::RetiredTag => "retired_tag",
+            Self::Violation => "violation",
+            Self::QuarantinedTag => "quarantined_tag",
             Self::UnreachableDeployment => "unreachable_deployment",
             Self::NearDuplicate => "near_duplicate",
             Self::UndeclaredTag => "undeclared_tag",
@@ -176,6 +215,9 @@ impl Check {
     pub fn heading(self) -> &'static str {
         match self {
             Self::UnservedTag => "Tags that route, and no deployment carries them",
+            Self::RetiredTag => "Retired and retiring tags in use",
+            Self::Violation => "What breaks the vocabulary",
+            Self::QuarantinedTag => "Tags in quarantine that are in use",
             Self::UnreachableDeployment => "Deployments that no tags lead to",
             Self::NearDuplicate => "Tags that look like one",
             Self::UndeclaredTag => "Tags in use that nobody has declared",
@@ -193,6 +235,11 @@ impl Check {
             Self::UnservedTag => {
                 "put the tag on a deployment, take it from who gives it, or declare it with `kind: attribution`"
             }
+            Self::RetiredTag => "use what replaces it, and take it from who carries it",
+            Self::Violation => {
+                "tell who sends it, or change what is declared; `GET /tag/violations` lists all of them"
+            }
+            Self::QuarantinedTag => "declare what it is for, or end its use with `retire_at`",
             Self::UnreachableDeployment => {
                 "give the deployment a tag that requests carry, or `default`, or take it away"
             }

@@ -14,10 +14,12 @@ const CONFIG: &str = "model_list:
   - {model_name: m, litellm_params: {model: openai/x, mock_response: hi, tags: [forgotten]}, model_info: {id: hidden}}
 router_settings: {enable_tag_filtering: true, num_retries: 0}
 tags:
-  - {name: gold, kind: routing, description: The good ones}
+  - {name: gold, kind: routing, description: The good ones, owner: me}
   - {name: lost, kind: routing, description: Nowhere}
-  - {name: research, kind: attribution, description: Who pays, max_budget: 5}
-  - {name: \"customer:*\", kind: attribution, description: Whose}
+  - {name: preview, kind: attribution, description: Later, owner: me, quarantined: true}
+  - {name: gpu, kind: attribution, description: Soon, owner: me, retire_at: 2999-01-01, replaced_by: compute}
+  - {name: research, kind: attribution, description: Who pays, owner: me, max_budget: 5}
+  - {name: \"customer:*\", kind: attribution, description: Whose, owner: me}
 ";
 
 fn start(env: &[(&str, &str)]) -> Gateway {
@@ -39,7 +41,7 @@ async fn used(gateway: &Gateway) {
         (own.as_str(), json!([])),
         (KEY, json!(["gold", "customer:1", "Data-Science"])),
         (KEY, json!(["data_science"])),
-        (KEY, json!(["data_science", "customer:2"])),
+        (KEY, json!(["data_science", "customer:2", "preview", "gpu"])),
     ] {
         let url = format!("{}/v1/chat/completions", gateway.url);
         let request = gateway.client.post(url).bearer_auth(key).json(&chat_body("m", json!({"tags": tags})));
@@ -54,7 +56,7 @@ async fn used(gateway: &Gateway) {
         };
         if requests("data_science") == Some(2)
             && requests("reserach") == Some(1)
-            && found["looked_at"]["seen_tags"] == 6
+            && found["looked_at"]["seen_tags"] == 8
         {
             return;
         }
@@ -86,6 +88,10 @@ async fn an_audit_tells_what_is_wrong_and_what_to_do(store: Store) {
             "error unserved_tag lost",
             "error unserved_tag team Mars",
             "note unserved_tag key robot",
+            "warning retired_tag gpu",
+            "note violation gpu",
+            "note violation preview",
+            "warning quarantined_tag preview",
             "warning unreachable_deployment hidden",
             "warning near_duplicate Data-Science",
             "warning near_duplicate reserach",
@@ -99,6 +105,7 @@ async fn an_audit_tells_what_is_wrong_and_what_to_do(store: Store) {
             "note idle_budget budget nobodys",
             "note idle_budget research",
             "note idle_deployment hidden",
+            "note undocumented_tag lost",
         ]
     );
     assert_eq!((&found["errors"], &found["looked_at"]["complete"]), (&json!(2), &json!(true)));

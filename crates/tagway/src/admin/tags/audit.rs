@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use jiff::{Timestamp, ToSpan as _};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tagway_core::audit::{self, Carried, Check, Declared, Facts, Finding, Place, Seen, Weight};
+use tagway_core::audit::{self, Broken, Carried, Check, Declared, Facts, Finding, Place, Seen, Weight};
 use tagway_core::money::Nanos;
 use utoipa::IntoParams;
 
@@ -24,6 +24,7 @@ use super::moment;
 use crate::live::Current;
 use crate::objects::{Key, Tag, Team};
 use crate::store::{Dim, SeenTag, Slice, Stored, TagView};
+use crate::tags::Violation;
 
 /// No more of each kind of fact is looked at.
 const MOST: i64 = 100_000;
@@ -150,7 +151,10 @@ struct Read {
     /// Tag, kind and id.
     carried: Vec<(String, String, String)>,
     budgets: Vec<String>,
+    /// What has broken the vocabulary lately, as far as this gateway has met it.
+    violations: Vec<Violation>,
     days: i32,
+    now: Timestamp,
     since: Timestamp,
     /// Nothing was left out.
     complete: bool,
@@ -159,7 +163,8 @@ struct Read {
 impl Read {
     async fn new(shared: &Shared, days: i32) -> Result<Self, Refusal> {
         let db = &shared.db;
-        let today = Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
+        let now = Timestamp::now();
+        let today = now.to_zoned(jiff::tz::TimeZone::UTC);
         let first = today.date().saturating_sub(days.days());
         let since = first.to_zoned(jiff::tz::TimeZone::UTC).map_or(Timestamp::MIN, |day| day.timestamp());
         let slice = Slice { from: Some(first), most: Some(MOST + 1), ..Slice::default() };
@@ -194,7 +199,9 @@ impl Read {
                 .collect(),
             carried,
             budgets,
+            violations: shared.violations.recent(),
             days,
+            now,
             since,
             complete,
         })
@@ -203,22 +210,31 @@ impl Read {
     fn findings(&self) -> Vec<Finding> {
         let snapshot = &self.current.snapshot;
         let config = &snapshot.config;
-        let owners: HashMap<&str, &Tag> =
+        let stored: HashMap<&str, &Tag> =
             self.stored.iter().map(|tag| (tag.id.as_str(), &tag.object)).collect();
         let says = |text: &Option<String>| text.as_deref().is_some_and(|text| !text.trim().is_empty());
         let declared = config.tags.iter().map(|tag| {
-            let stored = owners.get(tag.name.as_str());
+            let limits = stored.get(tag.name.as_str());
+            let shared = limits.is_some_and(|tag| tag.limits.max_budget.is_some() || tag.budget_id.is_some());
             Declared {
                 name: &tag.name,
                 kind: tag.kind,
                 former: &tag.aliases,
-                described: says(&tag.description) || stored.is_some_and(|tag| says(&tag.description)),
-                // Only stored tags can say who answers for them.
-                owned: stored.map(|tag| says(&tag.owner)),
-                budget: tag.budget.max.is_some()
-                    || tag.budget.soft.is_some()
-                    || stored.is_some_and(|tag| tag.limits.max_budget.is_some() || tag.budget_id.is_some()),
+                described: says(&tag.description),
+                owned: says(&tag.owner),
+                budget: tag.budget.max.is_some() || tag.budget.soft.is_some() || shared,
+                retires: tag.terms.retirement.as_ref().map(|retirement| (retirement.at, &*retirement.text)),
+                replaced_by: tag.terms.replaced_by.as_deref(),
+                quarantined: tag.terms.quarantined,
             }
+        });
+        let broken = self.violations.iter().map(|violation| Broken {
+            tag: &violation.tag,
+            outcome: violation.outcome.as_str(),
+            message: &violation.message,
+            count: violation.count,
+            last: violation.last_at,
+            by: &violation.key,
         });
         let labels: Vec<String> =
             config.proxy.spend_tag_headers.iter().map(|name| format!("{name}: *")).collect();
@@ -238,6 +254,8 @@ impl Read {
             granted: granted.collect(),
             hierarchy: config.router.tags.hierarchy,
             prefix: &config.router.tags.prefix,
+            broken: broken.collect(),
+            now: self.now.as_millisecond(),
             since: self.since.as_millisecond(),
         };
         audit::audit(&facts)
@@ -330,7 +348,7 @@ impl Told {
         };
         let weight = |weight: Weight| self.weights.get(&weight).copied().unwrap_or(0);
         json!({
-            "generated_at": Timestamp::now().to_string(),
+            "generated_at": read.now.to_string(),
             "days": read.days,
             "since": read.since.to_string(),
             "looked_at": {
@@ -391,7 +409,7 @@ impl Told {
 }
 
 fn of_owner(finding: &Finding) -> bool {
-    matches!(finding.check, Check::UndeclaredOnOwner | Check::UnservedTag) && finding.tag.is_some()
+    finding.tag.is_some()
 }
 
 /// A finding as answers show it.

@@ -22,7 +22,7 @@ pub struct Facts<'a> {
     pub seen: Vec<Seen<'a>>,
     /// What keys, teams and other owners carry.
     pub carried: Vec<Carried<'a>>,
-    /// Tags that rules of the operator add.
+    /// Tags that rules and experiments of the operator add.
     pub derived: Vec<&'a str>,
     /// The deployments there are.
     pub deployments: Vec<Place<'a>>,
@@ -30,7 +30,7 @@ pub struct Facts<'a> {
     pub budgets: Vec<&'a str>,
     /// What has broken the vocabulary lately, or would have.
     pub broken: Vec<Broken<'a>>,
-    /// Names that nobody declares for themselves: what headers label, `default`.
+    /// Names that need no declaration: what headers label, variants of experiments, `default`.
     pub granted: Vec<&'a str>,
     /// `tag_hierarchy`
     pub hierarchy: bool,

@@ -238,7 +238,11 @@ impl Read {
         });
         let labels: Vec<String> =
             config.proxy.spend_tag_headers.iter().map(|name| format!("{name}: *")).collect();
-        let granted = labels.iter().map(String::as_str).chain(["default"]);
+        let variants = || {
+            let variants = snapshot.trials.iter().flat_map(|trial| &trial.experiment.variants);
+            variants.map(|variant| &*variant.tag)
+        };
+        let granted = labels.iter().map(String::as_str).chain(["default"]).chain(variants());
         let seen = self.seen.iter().map(|seen| {
             let (requests, spend) = self.by_tag.get(&seen.tag).copied().unwrap_or_default();
             Seen { name: &seen.tag, last: seen.last_at, requests, spend }
@@ -248,7 +252,12 @@ impl Read {
             declared: declared.collect(),
             seen: seen.collect(),
             carried: carried.collect(),
-            derived: config.tag_rules.iter().flat_map(|rule| rule.add.iter().map(|tag| &**tag)).collect(),
+            derived: config
+                .tag_rules
+                .iter()
+                .flat_map(|rule| rule.add.iter().map(|tag| &**tag))
+                .chain(variants())
+                .collect(),
             deployments: self.places(),
             budgets: self.budgets.iter().map(String::as_str).collect(),
             granted: granted.collect(),

@@ -136,6 +136,16 @@ fn who_may_not_set_a_tag_cannot_reach_it_by_a_wider_name() {
 }
 
 #[test]
+fn default_is_a_name_whatever_names_are_like() {
+    let settings = TagSettings { name_pattern: Some("[a-z]+:[a-z]+".to_owned()), ..TagSettings::default() };
+    let vocabulary = Vocabulary::new(&[], &settings, &Settings::default(), &[]);
+    assert!(vocabulary.objection_to_carried("default").is_none());
+    assert!(vocabulary.objection_to_name("default").is_none());
+    assert_eq!(said(&vocabulary, &[("default", Origin::Body), ("!default", Origin::Body)], 0), Ok(()));
+    assert!(said(&vocabulary, &[("defaults", Origin::Body)], 0).is_err());
+}
+
+#[test]
 fn claims_of_tokens_are_the_configurations_word() {
     let terms = |values: &[&str], setters: &[Setter]| Terms {
         values: values.iter().map(|value| (*value).to_owned()).collect(),

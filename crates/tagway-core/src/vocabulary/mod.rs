@@ -19,6 +19,8 @@ pub use terms::{Mode, Retirement, Setter, Setters, Terms};
 
 /// The most tags that `max_values` may count: as many the store remembers to have seen.
 pub const MOST_VALUES: u64 = 100_000;
+/// Where untagged requests go: no name that anybody has chosen.
+const DEFAULT: &str = "default";
 /// More values than this are not told in an answer.
 const FEW: usize = 8;
 
@@ -305,7 +307,8 @@ impl Vocabulary {
     /// What is wrong with a name that somebody declares.
     pub fn objection_to_name(&self, name: &str) -> Option<Box<Objection>> {
         let labels = self.words.get(name).is_some_and(|word| word.of_header);
-        let naming = self.naming.as_ref().filter(|naming| !labels && !naming.fits(name))?;
+        let naming =
+            self.naming.as_ref().filter(|naming| !labels && name != DEFAULT && !naming.fits(name))?;
         Some(Box::new(Objection { tag: name.into(), why: Why::Name { pattern: naming.text.clone() } }))
     }
 
@@ -381,7 +384,7 @@ impl Vocabulary {
     fn misnamed(&self, word: Option<&Word>, name: &str) -> Option<Why> {
         let naming = self.naming.as_ref()?;
         // A name that is declared was looked at when it was.
-        let exempt = word.is_some_and(|word| word.of_header || *word.name == *name);
+        let exempt = name == DEFAULT || word.is_some_and(|word| word.of_header || *word.name == *name);
         if exempt || naming.fits(name) { None } else { Some(Why::Name { pattern: naming.text.clone() }) }
     }
 }

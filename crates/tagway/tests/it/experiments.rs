@@ -85,6 +85,17 @@ fn an_experiment_is_for_the_requests_it_says() {
 }
 
 #[test]
+fn a_variant_that_the_vocabulary_keeps_from_requests_is_nobodys() {
+    let all_canary = configuration("  - {name: e, variants: {control: 0, canary: 1}}\n");
+    for declared in ["quarantined: true", "retire_at: 2026-01-01, mode: enforce"] {
+        passes(
+            &format!("{all_canary}tags: [{{name: canary, {declared}}}]\n"),
+            "  - {name: nobodys, expect: {includes: [old], tags: [control], without_tags: [canary]}}\n",
+        );
+    }
+}
+
+#[test]
 fn a_ramp_goes_by_the_time() {
     let ramp = configuration(
         r#"  - name: e

@@ -90,9 +90,14 @@ pub(super) struct Compared {
     difference: Value,
 }
 
+/// To nano-dollars: what is beyond is no figure, but binary.
+fn rounded(number: f64) -> f64 {
+    (number * 1e9).round() / 1e9
+}
+
 #[expect(clippy::cast_precision_loss, reason = "a mean needs no 53 bits")]
 fn part(sum: f64, of: i64) -> Option<f64> {
-    (of != 0).then(|| sum / of as f64)
+    (of != 0).then(|| rounded(sum / of as f64))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a mean needs no 53 bits")]
@@ -155,8 +160,6 @@ impl Side {
 fn differences(a: &Side, b: &Side) -> impl Iterator<Item = (&'static str, [Option<f64>; 2])> {
     let pairs = a.figures().into_iter().zip(b.figures());
     pairs.map(|((name, a), (_, b))| {
-        // To nano-dollars: what is beyond is no figure, but binary.
-        let rounded = |number: f64| (number * 1e9).round() / 1e9;
         let absolute = a.zip(b).map(|(a, b)| rounded(b - a));
         let relative = absolute.zip(a).filter(|(_, a)| *a != 0.0).map(|(absolute, a)| rounded(absolute / a));
         (name, [absolute, relative])

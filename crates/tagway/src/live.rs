@@ -50,6 +50,11 @@ impl Current {
     pub(crate) fn in_files(&self) -> &[TagDeclaration] {
         &self.base.tags
     }
+
+    /// What the files declare by this name.
+    pub(crate) fn in_file(&self, name: &str) -> Option<&TagDeclaration> {
+        self.base.tags.iter().find(|tag| tag.name == name)
+    }
 }
 
 /// What the store adds to the files.

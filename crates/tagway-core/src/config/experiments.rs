@@ -129,11 +129,7 @@ fn variants(at: &At<'_>, scope: &mut Scope<'_>) -> Vec<Variant> {
 fn ramp(at: &At<'_>, scope: &mut Scope<'_>) -> RampDraft {
     let mut ramp = RampDraft::default();
     scope.walk(at, RAMP, &mut ramp, strict);
-    for key in ["variant", "control", "starts_at", "steps"] {
-        if matches!(at.node.kind, Kind::Map(_)) && at.node.get(key).is_none() {
-            scope.error(at, format!("`{key}` is missing"));
-        }
-    }
+    scope.demand(at, &["variant", "control", "starts_at", "steps"]);
     if ramp.variant.is_some() && ramp.variant == ramp.control {
         scope.error(at, "`variant` and `control` are the same tag").help("give them two");
     }
@@ -194,9 +190,7 @@ pub(super) fn read(at: &At<'_>, scope: &mut Scope<'_>) -> Vec<Experiment> {
         if !matches!(node.kind, Kind::Map(_)) {
             continue;
         }
-        if node.get("name").is_none() {
-            scope.error(&item, "`name` is missing");
-        }
+        scope.demand(&item, &["name"]);
         match (node.get("variants").is_some(), node.get("ramp").is_some()) {
             (false, false) => {
                 scope

@@ -57,11 +57,7 @@ pub(super) fn read(at: &At<'_>, scope: &mut Scope<'_>) -> Vec<Mirror> {
         if !matches!(node.kind, Kind::Map(_)) {
             continue;
         }
-        for key in ["name", "to", "share"] {
-            if node.get(key).is_none() {
-                scope.error(&item, format!("`{key}` is missing"));
-            }
-        }
+        scope.demand(&item, &["name", "to", "share"]);
         let (Some(name), Some(to), Some(share)) = (draft.name, draft.to, draft.share) else { continue };
         if all.iter().any(|it| *it.name == *name) {
             scope.error(&item, format!("there is another mirror called `{name}`"));

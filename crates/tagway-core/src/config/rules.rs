@@ -58,11 +58,7 @@ pub(super) fn read(at: &At<'_>, scope: &mut Scope<'_>) -> Vec<Rule> {
         if !matches!(node.kind, Kind::Map(_)) {
             continue;
         }
-        for key in ["name", "when", "add"] {
-            if node.get(key).is_none() {
-                scope.error(&item, format!("`{key}` is missing"));
-            }
-        }
+        scope.demand(&item, &["name", "when", "add"]);
         let Some(name) = draft.name else { continue };
         if rules.iter().any(|rule| *rule.name == *name) {
             scope.error(&item, format!("there is another rule called `{name}`"));

@@ -134,6 +134,18 @@ impl<'h> Scope<'h> {
         self.report.warning(at.key, &at.path, message)
     }
 
+    /// Says which of these keys a map does not have.
+    pub(super) fn demand(&mut self, at: &At<'_>, keys: &[&str]) {
+        if !matches!(at.node.kind, Kind::Map(_)) {
+            return;
+        }
+        for key in keys {
+            if at.node.get(key).is_none() {
+                self.error(at, format!("`{key}` is missing"));
+            }
+        }
+    }
+
     /// Reads a map by its table. A key the table does not have goes to `other`, which says whether it took it.
     pub(super) fn walk<T>(
         &mut self,

@@ -34,6 +34,11 @@ impl Aliases {
         self.tags.get(name).map(|tag| &**tag)
     }
 
+    /// What `name` is called today.
+    pub fn today<'a>(&'a self, name: &'a str) -> &'a str {
+        self.meant(name).unwrap_or(name)
+    }
+
     /// The former names of a tag.
     pub fn former(&self, tag: &str) -> impl Iterator<Item = &str> {
         self.former.get(tag).into_iter().flatten().map(|alias| &**alias)

@@ -94,6 +94,11 @@ struct Word {
     of_header: bool,
 }
 
+/// Whether a declared name is that of a header's labels (`x-team: *`).
+pub fn is_of_header(headers: &[HeaderName], name: &str) -> bool {
+    headers.iter().any(|header| name.strip_prefix(header.as_str()) == Some(": *"))
+}
+
 /// A tag that somebody sets, taken apart.
 #[derive(Clone, Copy)]
 struct Said<'a> {
@@ -126,8 +131,6 @@ impl Vocabulary {
         headers: &[HeaderName],
     ) -> Self {
         let mode_of = |terms: &Terms| terms.mode.unwrap_or(settings.mode);
-        let header =
-            |name: &str| headers.iter().any(|header| name.strip_prefix(header.as_str()) == Some(": *"));
         let withhold = |tag: &TagDeclaration| {
             let name = wildcard_stem(&tag.name).unwrap_or(&tag.name).into();
             Some(Withheld { name, set_by: tag.terms.set_by?, mode: mode_of(&tag.terms) })
@@ -140,7 +143,7 @@ impl Vocabulary {
                 tag.terms.values.iter().map(|value| value.as_str().into()).collect();
             values.sort();
             let (name, terms) = (tag.name.as_str().into(), tag.terms.clone());
-            Word { name, terms, values: values.into(), of_header: header(&tag.name) }
+            Word { name, terms, values: values.into(), of_header: is_of_header(headers, &tag.name) }
         };
         Self {
             words: tags.iter().map(|tag| (tag.name.as_str(), word(tag))).collect(),
@@ -331,7 +334,7 @@ impl Vocabulary {
 
     /// What a tag is called today. Tags of requests have their names of today already.
     fn today<'a>(&'a self, name: &'a str) -> &'a str {
-        self.aliases.meant(name).unwrap_or(name)
+        self.aliases.today(name)
     }
 
     fn mode_of(&self, word: Option<&Word>) -> Mode {

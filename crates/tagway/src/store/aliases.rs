@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::StoreError;
 use super::db::{Arg, Db, Tx};
 use super::edit::Edit;
+use super::seen::WIDENS;
 use super::terms::{Shared, Terms, clean};
 use crate::objects::Kind;
 use crate::receipt::{Booking, Payer};
@@ -141,8 +142,10 @@ impl Edit {
                 self.join_spend(Payer::DeploymentTag.as_str(), &id, &into).await?;
             }
         }
-        let sql = "INSERT INTO seen_tags (tag, first_at, last_at) SELECT $2, first_at, last_at FROM seen_tags WHERE tag = $1 ON CONFLICT (tag) DO UPDATE SET last_at = CASE WHEN seen_tags.last_at < excluded.last_at THEN excluded.last_at ELSE seen_tags.last_at END, first_at = CASE WHEN excluded.first_at < seen_tags.first_at THEN excluded.first_at ELSE seen_tags.first_at END";
-        self.tx.run(sql, &[from.into(), into.into()]).await?;
+        let sql = format!(
+            "INSERT INTO seen_tags (tag, first_at, last_at) SELECT $2, first_at, last_at FROM seen_tags WHERE tag = $1 {WIDENS}"
+        );
+        self.tx.run(&sql, &[from.into(), into.into()]).await?;
         self.tx.run("DELETE FROM seen_tags WHERE tag = $1", &[from.into()]).await?;
         self.changed(Kind::Tag, from);
         self.changed(Kind::Tag, into);

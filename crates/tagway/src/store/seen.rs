@@ -8,6 +8,9 @@ use super::read::{MOST_IDS, places};
 use super::terms::clean;
 use crate::objects::Kind;
 
+/// A tag that was seen before was seen from the first time to the last.
+pub(super) const WIDENS: &str = "ON CONFLICT (tag) DO UPDATE SET last_at = CASE WHEN seen_tags.last_at < excluded.last_at THEN excluded.last_at ELSE seen_tags.last_at END, first_at = CASE WHEN excluded.first_at < seen_tags.first_at THEN excluded.first_at ELSE seen_tags.first_at END";
+
 /// A tag that requests carried.
 #[derive(Debug, Clone, FromRow)]
 pub(crate) struct SeenTag {
@@ -92,9 +95,9 @@ impl Db {
     /// Notes that tags were seen between two times.
     pub(crate) async fn note_tags(&self, tags: &[SeenTag]) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        let sql = "INSERT INTO seen_tags (tag, first_at, last_at) VALUES ($1, $2, $3) ON CONFLICT (tag) DO UPDATE SET last_at = CASE WHEN seen_tags.last_at < excluded.last_at THEN excluded.last_at ELSE seen_tags.last_at END, first_at = CASE WHEN excluded.first_at < seen_tags.first_at THEN excluded.first_at ELSE seen_tags.first_at END";
+        let sql = format!("INSERT INTO seen_tags (tag, first_at, last_at) VALUES ($1, $2, $3) {WIDENS}");
         for SeenTag { tag, first_at, last_at } in tags {
-            tx.run(sql, &[tag.as_str().into(), (*first_at).into(), (*last_at).into()]).await?;
+            tx.run(&sql, &[tag.as_str().into(), (*first_at).into(), (*last_at).into()]).await?;
         }
         tx.commit().await
     }

@@ -176,7 +176,7 @@ impl Facts for Request<'_, '_> {
         if of == Owner::Request {
             let _ = self.tags.iter().any(|tag| every(tag.text()));
         } else if let Some(policy) = self.policy(of) {
-            let _ = policy.tags.iter().any(|tag| every(aliases.meant(tag).unwrap_or(tag)));
+            let _ = policy.tags.iter().any(|tag| every(aliases.today(tag)));
         }
     }
 

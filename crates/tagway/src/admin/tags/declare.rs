@@ -97,7 +97,7 @@ pub(super) async fn update(
     mut given: Given,
 ) -> Result<Json<Value>, Refusal> {
     actor.must_be_admin()?;
-    let name = meant(&shared, WhichTag::take(&mut given)?);
+    let name = meant(&shared, &WhichTag::take(&mut given)?);
     let mut change = Change::begin(&shared, &actor).await?;
     let before = change.find::<Tag>(&name).await?.ok_or_else(|| unknown(&shared, &name))?;
     let mut tag = read(&mut given, &before.object)?;

@@ -85,7 +85,7 @@ pub(super) async fn list(
     Asked(which): Asked<Which>,
 ) -> Result<Json<Vec<Value>>, Refusal> {
     let own = scope(&shared, &actor).await?;
-    let own = own.map(|own| own.into_iter().map(|tag| meant(&shared, tag)).collect::<Vec<_>>());
+    let own = own.map(|own| own.iter().map(|tag| meant(&shared, tag)).collect::<Vec<_>>());
     let visible = |name: &str| own.as_ref().is_none_or(|own| own.iter().any(|tag| tag == name));
     let (from, until) = days(&which)?;
     if !(1..=10_000).contains(&which.limit) {

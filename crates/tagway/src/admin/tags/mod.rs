@@ -67,9 +67,9 @@ fn check_name(field: &'static str, name: &str) -> Result<(), Refusal> {
 }
 
 /// The tag that a name means, be it a former one.
-fn meant(shared: &Shared, name: String) -> String {
+fn meant(shared: &Shared, name: &str) -> String {
     let current = shared.live.current();
-    current.snapshot.aliases.meant(&name).map(str::to_owned).unwrap_or(name)
+    current.snapshot.aliases.today(name).to_owned()
 }
 
 /// What else is known of tags, looked up for several at once.

@@ -54,8 +54,8 @@ pub(super) async fn rename(
     let (from, into) = (named("name", name)?, named("new_name", new_name)?);
     let current = shared.live.current();
     check_former(&current.snapshot, "name", &from)?;
-    if let Some(file) = in_file(current.in_files(), &from) {
-        return Err(of_file("name", file));
+    if current.in_file(&from).is_some() {
+        return Err(of_file("name", &from));
     }
     check_single("new_name", &into)?;
     if current.snapshot.aliases.meant(&into) == Some(&from) {
@@ -136,9 +136,9 @@ pub(super) async fn merge(
             format!("'{into}' is a former name of '{tag}': merge into that."),
         ));
     }
-    if let Some(file) = in_file(current.in_files(), &into) {
+    if current.in_file(&into).is_some() {
         let message = format!(
-            "Tag {file} is declared in the configuration file: give it 'aliases' there, and their history becomes its own."
+            "Tag {into} is declared in the configuration file: give it 'aliases' there, and their history becomes its own."
         );
         return Err(Refusal::field("into", message));
     }
@@ -147,8 +147,8 @@ pub(super) async fn merge(
             return Err(Refusal::field("names", format!("'{name}' cannot be merged into itself.")));
         }
         check_former(&current.snapshot, "names", name)?;
-        if let Some(file) = in_file(current.in_files(), name) {
-            return Err(of_file("names", file));
+        if current.in_file(name).is_some() {
+            return Err(of_file("names", name));
         }
         if !is_known(&shared, &current.snapshot, name).await? {
             return Err(Refusal::missing("names", format!("Tag {name} not found")));
@@ -228,10 +228,6 @@ fn check_former(snapshot: &Snapshot, field: &'static str, name: &str) -> Result<
         Some(tag) => Err(Refusal::field(field, format!("'{name}' is a former name of '{tag}' already."))),
         None => Ok(()),
     }
-}
-
-fn in_file<'a>(declared: &'a [tagway_core::config::TagDeclaration], name: &str) -> Option<&'a str> {
-    declared.iter().map(|tag| tag.name.as_str()).find(|declared| *declared == name)
 }
 
 fn of_file(field: &'static str, name: &str) -> Refusal {

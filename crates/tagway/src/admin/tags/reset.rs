@@ -29,7 +29,7 @@ pub(super) async fn reset_spend(
 ) -> Result<Json<Value>, Refusal> {
     actor.must_be_admin()?;
     check_name("name", &name)?;
-    let name = meant(&shared, name);
+    let name = meant(&shared, &name);
     let wish = ResetSpend::only(given)?;
     let mut change = Change::begin_spending(&shared, &actor).await?;
     let stored = change.find::<Tag>(&name).await?;

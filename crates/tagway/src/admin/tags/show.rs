@@ -40,15 +40,12 @@ pub(super) async fn info(
         return Err(Refusal::field("names", "At most 1000 tags can be asked for at once."));
     }
     let current = shared.live.current();
-    let meant = |name: &str| current.snapshot.aliases.meant(name).unwrap_or(name).to_owned();
-    let mut ids: Vec<String> = names.iter().map(|name| meant(name)).collect();
+    let aliases = &current.snapshot.aliases;
+    let mut ids: Vec<String> = names.iter().map(|name| aliases.today(name).to_owned()).collect();
     ids.sort_unstable();
     ids.dedup();
     let tags = shared.db.find_all::<Tag>(&ids).await?;
-    let found = |name: &str| {
-        let id = meant(name);
-        tags.iter().find(|tag| tag.id == id)
-    };
+    let found = |name: &str| tags.iter().find(|tag| tag.id == aliases.today(name));
     let missing: Vec<&str> = names.iter().map(String::as_str).filter(|name| found(name).is_none()).collect();
     if !missing.is_empty() {
         return Err(Refusal::missing("names", format!("Tags not found: {}", python_list(missing))));

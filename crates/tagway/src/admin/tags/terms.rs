@@ -3,7 +3,7 @@
 use http::HeaderName;
 use tagway_core::config::TagDeclaration;
 use tagway_core::snapshot::Snapshot;
-use tagway_core::vocabulary::{Mode, Setter, Terms, Vocabulary};
+use tagway_core::vocabulary::{Mode, Setter, Terms, Vocabulary, is_of_header};
 
 use super::super::Shared;
 use super::super::refusal::Refusal;
@@ -21,8 +21,7 @@ pub(super) fn check(shared: &Shared, name: &str, tag: &Tag, is_new: bool) -> Res
     {
         return Err(Refusal::field("name", objection.to_string()));
     }
-    let in_file = current.in_files().iter().find(|tag| tag.name == name);
-    let terms = match in_file {
+    let terms = match current.in_file(name) {
         Some(tag) => terms.or(&tag.terms),
         None => terms,
     };
@@ -61,8 +60,7 @@ pub(super) fn check_other_name(snapshot: &Snapshot, field: &'static str, name: &
 
 /// What a header labels is a caller's word.
 fn labelled_by_header(headers: &[HeaderName], name: &str, terms: &Terms) -> Result<(), Refusal> {
-    let of_header = headers.iter().any(|header| name.strip_prefix(header.as_str()) == Some(": *"));
-    if !of_header || terms.set_by.is_none_or(|set_by| set_by.has(Setter::Caller)) {
+    if !is_of_header(headers, name) || terms.set_by.is_none_or(|set_by| set_by.has(Setter::Caller)) {
         return Ok(());
     }
     let message =

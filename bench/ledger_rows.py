@@ -58,31 +58,40 @@ def terms():
 
 NAMES, FIRST = terms()
 
-# Of request {n}: a key has 5 customers, and what stands above it; a customer carries one of 3 sets of tags.
-KEY_OF, CUSTOMER_OF_KEY, GROUP = "({n} * 7919 % 1000)", "({n} / 7 % 5)", "({n} / 3 % 4)"
-CUSTOMER = f"({KEY_OF} * 5 + {CUSTOMER_OF_KEY})"
-COLUMNS = {
-    "key_id": f"{FIRST['key']} + {KEY_OF}",
-    "team_id": f"{FIRST['team']} + {KEY_OF} % 50",
-    "user_id": f"{FIRST['user']} + {KEY_OF} % 200",
-    "organization_id": f"{FIRST['organization']} + {KEY_OF} % 10",
+# A key has 5 customers, and what stands above it; a customer carries one of 3 sets of tags to 4 groups of 2 deployments.
+# Of subject {n}, counted from 0 ...
+CUSTOMER, GROUP, SIDE, SET = "({n} / 24)", "({n} / 6 % 4)", "({n} / 3 % 2)", "({n} % 3)"
+SUBJECTS = CUSTOMERS * 24
+OWNERS = {
+    "key_id": f"{FIRST['key']} + {CUSTOMER} / 5",
+    "team_id": f"{FIRST['team']} + {CUSTOMER} / 5 % {TEAMS}",
+    "user_id": f"{FIRST['user']} + {CUSTOMER} / 5 % {USERS}",
+    "organization_id": f"{FIRST['organization']} + {CUSTOMER} / 5 % 10",
     "customer_id": f"{FIRST['customer']} + {CUSTOMER}",
     "group_id": f"{FIRST['group']} + {GROUP}",
-    "deployment_id": f"{FIRST['deployment']} + {GROUP} * 2 + {{n}} % 2",
-    "provider_id": f"{FIRST['provider']} + {{n}} % 2",
-    "model_id": f"{FIRST['model']} + {GROUP} * 2 + {{n}} % 2",
-    "tag_set": f"({CUSTOMER} % 500) * 3 + {{n}} / 11 % 3",
+    "deployment_id": f"{FIRST['deployment']} + {GROUP} * 2 + {SIDE}",
+    "provider_id": f"{FIRST['provider']} + {SIDE}",
+    "model_id": f"{FIRST['model']} + {GROUP} * 2 + {SIDE}",
+    "tag_set": f"({CUSTOMER} % 500) * 3 + {SET}",
+}
+# ... and of request {n}.
+COLUMNS = {
+    "subject_id": f"1 + (({{n}} * 7919 % {KEYS} * 5 + {{n}} / 7 % 5) * 4 + {{n}} / 3 % 4) * 6 + {{n}} % 2 * 3 + {{n}} / 11 % 3",
     "status": f"CASE WHEN {{n}} % {FAILED} = 0 THEN 429 ELSE 200 END",
     "failed": f"CASE WHEN {{n}} % {FAILED} = 0 THEN 1 ELSE 0 END",
     "cost": "100000 + {n} % 90000",
 }
+for column, text in OWNERS.items():
+    rare = SETS if column == "tag_set" else FIRST[column[:-3]] + len(NAMES[column[:-3]]) - 1
+    OWNERS[column] = f"CASE WHEN {{n}} = {SUBJECTS} THEN {rare} ELSE {text} END"
 for column, text in COLUMNS.items():
-    rare = {"tag_set": SETS, "status": 500, "failed": 1, "cost": 9_000_000_000}
-    rare = rare[column] if column in rare else FIRST[column[:-3]] + len(NAMES[column[:-3]]) - 1
+    rare = {"subject_id": SUBJECTS + 1, "status": 500, "failed": 1, "cost": 9_000_000_000}[column]
     COLUMNS[column] = f"CASE WHEN {{n}} % {RARE} = 7 THEN {rare} ELSE {text} END"
 BODY = json.dumps({
-    "began": 1, "took": 812345, "first_byte": 301234, "upstream": 801234, "endpoint": "/chat/completions", "asked": "group-1",
-    "stream": True, "usage": {"prompt": 1200, "completion": 310, "total": 1510},
+    "took": 812345, "first_byte": 301234, "upstream": 801234, "stream": True,
+    "usage": {"prompt": 1200, "completion": 310, "total": 1510}}, separators=(",", ":"))
+ABOUT = json.dumps({
+    "endpoint": "/chat/completions", "asked": "group-1",
     "tags": [{"tag": "env:prod", "origin": "key"}, {"tag": "feature:12", "origin": "body"}, {"tag": "customer:123", "origin": "header"}],
     "matched": ["tags", "env:prod"],
 }, separators=(",", ":"))
@@ -96,13 +105,18 @@ def tag_sets():
     yield SETS, [FIRST["tag"] + len(NAMES["tag"]) - 1]
 
 
-def columns(number):
-    return {name: text.format(n=number) for name, text in COLUMNS.items()}
+def columns(of, number):
+    return {name: text.format(n=number) for name, text in of.items()}
 
 
-DAILY = """INSERT INTO daily SELECT {day}, key_id, team_id, user_id, organization_id, 0, customer_id, group_id, deployment_id,
-  provider_id, model_id, tag_set, count(*), sum(failed), 0, count(*) * 1200, count(*) * 310, 0, 0, sum(cost)
-  FROM spend_logs GROUP BY 1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12"""
+DAILY = """INSERT INTO daily (day, key_id, team_id, user_id, organization_id, project_id, customer_id, group_id, deployment_id,
+  provider_id, model_id, tag_set, requests, failed, unpriced, prompt_tokens, completion_tokens, cache_read_tokens,
+  cache_write_tokens, cost, timed, total_us, first_us)
+SELECT day, key_id, team_id, user_id, organization_id, 0, customer_id, group_id, deployment_id, provider_id, model_id, tag_set,
+  requests, failed, 0, requests * 1200, requests * 310, 0, 0, cost, requests, requests * 812345, requests * 301234
+FROM (SELECT {day} AS day, subject_id, count(*) AS requests, sum(failed) AS failed, sum(cost) AS cost
+  FROM spend_logs GROUP BY 1, 2) AS sums
+JOIN spend_log_subjects s ON s.id = subject_id"""
 SEEN = "INSERT INTO seen_tags (tag, first_at, last_at) VALUES ({0}, %d, %d)" % (START, END)
 SPEND = [
     """INSERT INTO spend SELECT '{0}', t.text, 9223372036854775807, sum(cost), 0 FROM daily JOIN terms t ON t.id = {0}_id
@@ -126,7 +140,10 @@ def fill_sqlite(path, rows):
         run("INSERT INTO tag_sets (id, tags, size) VALUES (?, ?, ?)", (number, " ".join(map(str, tags)), len(tags)))
         store.executemany("INSERT INTO tag_set_members (tag_id, tag_set, position, size) VALUES (?, ?, ?, ?)",
                           [(tag, number, at, len(tags)) for at, tag in enumerate(tags)])
-    names = columns("n")
+    owners, names = columns(OWNERS, "n"), columns(COLUMNS, "n")
+    run(f"""WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < {SUBJECTS})
+        INSERT INTO spend_log_subjects (id, digest, {', '.join(owners)}, about)
+        SELECT n + 1, n, {', '.join(owners.values())}, ? FROM numbers""", (ABOUT,))
     run(f"""WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < {rows})
         INSERT INTO spend_logs (id, call_id, {', '.join(names)}, body)
         SELECT number({START} + n * {DAYS * DAY} / {rows}, n), CASE WHEN n % 10 = 0 THEN printf('%08x-%016x', n * 2654435761 % 4294967296, n) ELSE '' END,
@@ -144,7 +161,7 @@ def fill_sqlite(path, rows):
 
 
 def fill_postgres(url, rows):
-    names = columns("n")
+    owners, names = columns(OWNERS, "n"), columns(COLUMNS, "n")
     sets = ", ".join(f"({number}, '{' '.join(map(str, tags))}', {len(tags)})" for number, tags in tag_sets())
     members = ", ".join(f"({tag}, {number}, {at}, {len(tags)})" for number, tags in tag_sets() for at, tag in enumerate(tags))
     texts = ", ".join(f"({number}, '{text}')" for number, text in enumerate((t for kind in NAMES.values() for t in kind), 1))
@@ -156,6 +173,8 @@ DO $$ DECLARE r record; BEGIN FOR r IN SELECT * FROM kept LOOP EXECUTE 'DROP IND
 INSERT INTO terms (id, text) VALUES {texts};
 INSERT INTO tag_sets (id, tags, size) VALUES {sets};
 INSERT INTO tag_set_members (tag_id, tag_set, position, size) VALUES {members};
+INSERT INTO spend_log_subjects (id, digest, {', '.join(owners)}, about)
+SELECT n + 1, n, {', '.join(owners.values())}, '{ABOUT}' FROM generate_series(0::bigint, {SUBJECTS}) AS n;
 INSERT INTO spend_logs (id, call_id, {', '.join(names)}, body)
 SELECT decode(lpad(to_hex({at}), 12, '0') || lpad(to_hex(n), 20, '0'), 'hex'),
   CASE WHEN n % 10 = 0 THEN lpad(to_hex(n * 2654435761 % 4294967296), 8, '0') || '-' || lpad(to_hex(n), 16, '0') ELSE '' END, {', '.join(names.values())}, '{BODY}'
@@ -309,6 +328,7 @@ def questions():
         f"/global/spend/provider?{days}", "/global/all_end_users", f"/global/activity?{days}", f"/global/activity/model?{days}",
         (USER, f"/global/activity?{days}"), "/global/spend/all_tag_names", "/tag/distinct",
         (KEY, f"/me/usage?{days}"), (KEY, f"/me/usage?{days}&view=split"), "/tag/list", ("/tag/info", {"names": ["customer:123"]}),
+        f"/tag/compare?a=customer:123&b=customer:124&{days}",
         "/spend/keys", "/spend/users", f"/global/spend/report?{days}&api_key={KEY}", f"/global/spend/report?{days}&internal_user_id=user-1",
         ("/global/spend/end_users", {}), ("/global/spend/end_users", {"api_key": KEY}),
     ]

@@ -212,6 +212,8 @@ pub struct Field {
     pub span: FieldSpan,
     /// What becomes of it.
     pub fate: Fate,
+    /// Its key is not written as it is read.
+    escaped: bool,
 }
 
 /// Why a body cannot be read.
@@ -276,7 +278,8 @@ impl<'a> Peek<'a> {
         if fate == Fate::Unfold && self.fields.iter().any(|field| field.fate == Fate::Unfold) {
             return Err(Unreadable::Repeated(key.into_owned()));
         }
-        self.fields.push(Field { span, fate });
+        let escaped = matches!(key, Cow::Owned(_));
+        self.fields.push(Field { span, fate, escaped });
         Ok(())
     }
 
@@ -284,6 +287,11 @@ impl<'a> Peek<'a> {
     fn key(&self, span: &FieldSpan) -> Cow<'a, str> {
         let quoted = &self.text[span.key.start - 1..span.key.end + 1];
         text_of(quoted).unwrap_or(Cow::Borrowed(&self.text[span.key.clone()]))
+    }
+
+    /// Whether this is a field's key.
+    fn is(&self, field: &Field, key: &str) -> bool {
+        if field.escaped { self.key(&field.span) == key } else { &self.text[field.span.key.clone()] == key }
     }
 
     /// The whole body.
@@ -341,12 +349,12 @@ impl<'a> Peek<'a> {
 
     /// Whether a field stands at the top level under `key`, as written.
     pub fn has(&self, key: &str) -> bool {
-        self.fields.iter().any(|field| self.key(&field.span) == key)
+        self.fields.iter().any(|field| self.is(field, key))
     }
 
     /// The JSON text of a field's value by its name, for fields that are not [`Known`].
     pub fn json_of(&self, key: &str) -> Option<&'a str> {
-        let field = self.fields.iter().find(|field| self.key(&field.span) == key)?;
+        let field = self.fields.iter().find(|field| self.is(field, key))?;
         Some(&self.text[field.span.value.clone()])
     }
 }

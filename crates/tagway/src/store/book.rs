@@ -137,14 +137,11 @@ async fn log(
         cells.extend([
             receipt.id.to_be_bytes().as_slice().into(),
             Arg::Text(clean(&receipt.named).into_owned()),
-        ]);
-        cells.extend(subject.owners.map(Arg::MaybeInt));
-        cells.extend([
-            subject.tag_set.into(),
+            subject.number.into(),
             i64::from(receipt.status).into(),
             i64::from(receipt.failed()).into(),
             entry.cost().into(),
-            Arg::Text(spend_logs::body(receipt, &subject.body)?),
+            Arg::Text(spend_logs::body(receipt)?),
         ]);
     }
     let mut rows = Rows {

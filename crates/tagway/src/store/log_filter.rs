@@ -1,4 +1,4 @@
-//! Filters of the log as conditions on one request's columns, all of which the log's index has. Knows nothing of pages.
+//! Filters of the log as conditions on a request and its subject. Knows nothing of pages.
 
 use super::StoreError;
 use super::db::{Arg, Db};
@@ -8,12 +8,14 @@ use super::terms::clean;
 /// A tag in more sets than these is looked up for each request: the sets are too many to be read each time.
 const MANY: i64 = 10_000;
 
-/// A filter as a condition on `l`.
+/// A filter as a condition on a row of the log, `l`, and its subject, `s`.
 pub(super) struct Condition {
-    /// `l.team_id = $3 AND …`; empty where all requests are meant.
+    /// `s.team_id = $3 AND …`; empty where all requests are meant.
     pub(super) sql: String,
     /// From the number on with which it was begun.
     pub(super) args: Vec<Arg>,
+    /// The subject is asked for.
+    pub(super) of_subject: bool,
 }
 
 impl Condition {
@@ -22,6 +24,11 @@ impl Condition {
             self.sql.push_str(" AND ");
         }
         self.sql.push_str(condition);
+    }
+
+    fn and_of_subject(&mut self, condition: &str) {
+        self.and(condition);
+        self.of_subject = true;
     }
 }
 
@@ -33,13 +40,13 @@ impl Db {
         first: usize,
     ) -> Result<Option<Condition>, StoreError> {
         let named = [
-            ("l.key_id", filter.key.filter(|key| !key.is_empty())),
-            ("l.team_id", filter.team),
-            ("l.user_id", filter.user),
-            ("l.customer_id", filter.customer),
-            ("l.group_id", filter.group),
-            ("l.model_id", filter.model),
-            ("l.deployment_id", filter.deployment),
+            ("s.key_id", filter.key.filter(|key| !key.is_empty())),
+            ("s.team_id", filter.team),
+            ("s.user_id", filter.user),
+            ("s.customer_id", filter.customer),
+            ("s.group_id", filter.group),
+            ("s.model_id", filter.model),
+            ("s.deployment_id", filter.deployment),
         ];
         let mut texts: Vec<&str> = named.iter().filter_map(|(_, text)| *text).collect();
         texts.extend(filter.text);
@@ -50,7 +57,7 @@ impl Db {
         }
         let ids = self.term_ids(&texts).await?;
         let number = |text: &str| ids.get(clean(text).as_ref()).copied();
-        let mut condition = Condition { sql: String::new(), args: Vec::new() };
+        let mut condition = Condition { sql: String::new(), args: Vec::new(), of_subject: false };
         let mut next = first;
         let mut with = |condition: &mut Condition, text: &str, arg: Arg| {
             condition.and(&format!("{text} ${next}"));
@@ -61,6 +68,7 @@ impl Db {
             let Some(text) = text else { continue };
             let Some(id) = number(text) else { return Ok(None) };
             with(&mut condition, &format!("{column} ="), id.into());
+            condition.of_subject = true;
         }
         for (comparison, cost) in [(">=", filter.costs.0), ("<=", filter.costs.1)] {
             if let Some(cost) = cost {
@@ -75,7 +83,7 @@ impl Db {
             with(&mut condition, "l.id =", number.to_be_bytes().as_slice().into());
         }
         if filter.key == Some("") {
-            condition.and("l.key_id IS NULL");
+            condition.and_of_subject("s.key_id IS NULL");
         }
         let mut several: Vec<Vec<(&str, i64)>> = Vec::new();
         if let Some(keys) = filter.keys {
@@ -91,16 +99,16 @@ impl Db {
             several.push(columns.into_iter().filter_map(|column| Some((column, number(text)?))).collect());
         }
         for any in several {
-            let either: Vec<String> = any.iter().map(|(column, id)| format!("l.{column} = {id}")).collect();
+            let either: Vec<String> = any.iter().map(|(column, id)| format!("s.{column} = {id}")).collect();
             if either.is_empty() {
                 return Ok(None);
             }
-            condition.and(&format!("({})", either.join(" OR ")));
+            condition.and_of_subject(&format!("({})", either.join(" OR ")));
         }
         if let Some(tag) = filter.tag {
             let ids = self.tag_ids(&[tag]).await?;
             let Some(id) = ids.get(clean(tag).as_ref()).copied() else { return Ok(None) };
-            condition.and(&self.with_tag(id).await?);
+            condition.and_of_subject(&self.with_tag(id).await?);
         }
         match filter.status {
             Some(LogStatus::Failed) => condition.and("l.failed = 1"),
@@ -118,13 +126,13 @@ impl Db {
         let sets = format!("SELECT tag_set FROM tag_set_members WHERE tag_id = {tag}");
         if count.is_some_and(|(count,)| MANY < count) {
             return Ok(format!(
-                "(SELECT 1 FROM tag_set_members m WHERE m.tag_id = {tag} AND m.tag_set = l.tag_set) = 1"
+                "(SELECT 1 FROM tag_set_members m WHERE m.tag_id = {tag} AND m.tag_set = s.tag_set) = 1"
             ));
         }
         Ok(if self.is_postgres() {
-            format!("l.tag_set = ANY(ARRAY({sets}))")
+            format!("s.tag_set = ANY(ARRAY({sets}))")
         } else {
-            format!("l.tag_set IN ({sets})")
+            format!("s.tag_set IN ({sets})")
         })
     }
 }

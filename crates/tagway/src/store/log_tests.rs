@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 
 use tagway_core::money::Nanos;
+use tagway_core::usage::Usage;
 
+use super::open::migrate;
 use super::trial::{Trial, receipt, subject};
 use super::{Db, Dim, LogFilter, LogPage, LogStatus, Slice, TagView};
 use crate::receipt::{Receipt, Subject, Tagged};
@@ -132,6 +134,72 @@ async fn pages_and_counts_of_any_filter_have_each_request_once() {
                 assert_eq!(found, expected.iter().skip(4).take(3).copied().collect::<Vec<_>>(), "{filter:?}");
             }
         }
+        trial.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_log_of_before_subjects_stood_apart_is_the_same_log_behind_it() {
+    let said = r#"{"took":812345,"first_byte":301234,"stream":true,"error":"a \u0000 and \u00e9","usage":{"prompt":7,"completion":3,"total":10},"endpoint":"/chat/completions","asked":"m","tags":[{"tag":"env:prod","origin":"key"}],"matched":["tags","env:prod"]}"#;
+    let plain = r#"{"took":9,"endpoint":"/embeddings","asked":"e"}"#;
+    for trial in Trial::all_after(11).await {
+        let db = &trial.db;
+        let mut tx = db.begin().await.unwrap();
+        for text in ["k1", "openai/m", "env:prod"] {
+            tx.run("INSERT INTO terms (text) VALUES ($1)", &[text.into()]).await.unwrap();
+        }
+        tx.run("INSERT INTO tag_sets (id, tags, size) VALUES (7, '3', 1)", &[]).await.unwrap();
+        let member = "INSERT INTO tag_set_members (tag_id, tag_set, position, size) VALUES (3, 7, 0, 1)";
+        tx.run(member, &[]).await.unwrap();
+        for (number, key, set, body) in [(1, Some(1), 7, said), (2, None, 0, plain), (3, Some(1), 7, said)] {
+            let id = Receipt::first_id(20_000 * DAY) + number;
+            let args = [
+                id.to_be_bytes().as_slice().into(),
+                key.into(),
+                set.into(),
+                body.into(),
+                (number == 2).then_some("mine").unwrap_or_default().into(),
+            ];
+            let sql = "INSERT INTO spend_logs (id, call_id, key_id, model_id, tag_set, status, failed, cost, body) VALUES ($1, $5, $2, 2, $3, 200, 0, 42, $4)";
+            tx.run(sql, &args).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        migrate(&trial.place).await.unwrap();
+        let ids = |filter: LogFilter<'static>| async move { paged(db, &filter, true).await };
+        let page = LogPage { limit: 9, ..LogPage::default() };
+        let mut all = db.spend_logs(&LogFilter::default(), &page).await.unwrap().receipts;
+        // PostgreSQL takes no JSON apart that has it.
+        all[0].error = all[0].error.take().map(|error| error.replace('\0', "\u{fffd}").into());
+        assert_eq!(
+            ids(LogFilter { tag: Some("env:prod"), ..LogFilter::default() }).await,
+            [all[2].id, all[0].id]
+        );
+        assert_eq!(ids(LogFilter { key: Some(""), ..LogFilter::default() }).await, [all[1].id]);
+        assert_eq!(ids(LogFilter { call_id: Some("mine"), ..LogFilter::default() }).await, [all[1].id]);
+        let usage = Usage { prompt: 7, completion: 3, total: 10, ..Usage::default() };
+        let tagged = Tagged { tag: "env:prod".into(), origin: "key".into() };
+        let expected = Receipt {
+            id: Receipt::first_id(20_000 * DAY) + 3,
+            began: 20_000 * DAY,
+            took: 812_345,
+            first_byte: Some(301_234),
+            stream: true,
+            status: 200,
+            error: Some("a \u{fffd} and é".into()),
+            usage: Some(usage),
+            cost: Some(Nanos(42)),
+            subject: subject(|s| {
+                s.key = Some("k1".into());
+                s.model = Some("openai/m".into());
+                s.tags = vec![tagged];
+                s.matched = Some(("tags".into(), "env:prod".into()));
+            }),
+            ..Receipt::default()
+        };
+        assert_eq!(all[0], expected);
+        assert_eq!((&*all[1].subject.endpoint, &all[1].subject.key, all[1].took), ("/embeddings", &None, 9));
+        let subjects = "SELECT count(*) FROM spend_log_subjects";
+        assert_eq!(trial.numbers(subjects).await.unwrap(), [2], "what is the same stands once");
         trial.end().await;
     }
 }

@@ -1,6 +1,6 @@
-//! Finding requests in the log: along its one index, in the order of time, which costs little to write. What is rare is
-//! looked for only on the days that have it; what cannot be found in time is left for the next page. Pages cost the
-//! same however far one has read.
+//! Finding requests in the log: along its own key, in the order of time, so that it needs no index by what is asked for.
+//! What is rare is looked for only on the days that have it; what cannot be found in time is left for the next page.
+//! Pages cost the same however far one has read.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -11,7 +11,7 @@ use super::book::DAY;
 use super::db::{Arg, Db};
 use super::log_days::Days;
 use super::log_filter::Condition;
-use super::spend_logs::{LogFilter, LogPage, LogRow, LogStatus, number, receipt};
+use super::spend_logs::{LogFilter, LogPage, LogRow, LogStatus, OWNERS, number, receipt};
 use crate::receipt::Receipt;
 
 /// So many requests are looked at before days are asked for; what is frequent is found among them …
@@ -21,9 +21,8 @@ const STEP: i64 = if cfg!(test) { 11 } else { 200_000 };
 /// A page is looked for no longer than this, but for one statement.
 const PATIENCE: Duration = Duration::from_millis(if cfg!(test) { 600_000 } else { 150 });
 
-const COLUMNS: &str = "id, call_id, key_id, team_id, user_id, organization_id, project_id, customer_id, group_id, deployment_id, provider_id, model_id, status, cost, body";
-/// What the index has.
-const INDEXED: &str = "id, tag_set, key_id, team_id, user_id, customer_id, group_id, deployment_id, model_id, failed, status, cost";
+/// What conditions ask of a row, beside its subject.
+const ASKED: &str = "id, subject_id, failed, status, cost";
 
 /// A part of the log.
 #[derive(Debug, Default)]
@@ -216,8 +215,12 @@ impl Db {
         let order =
             format!("FROM spend_logs{index} WHERE $1 <= id AND id < $2{more} ORDER BY id {direction}");
         let condition = if walk.condition.sql.is_empty() { "1 = 1" } else { &walk.condition.sql };
-        let sql =
-            format!("SELECT l.id FROM (SELECT {INDEXED} {order} LIMIT $3) AS l WHERE {condition} LIMIT $4");
+        let join = self.subject(&walk.condition);
+        // PostgreSQL keeps the order of what is joined where it is told to; SQLite always does, and would sort.
+        let again = if self.is_postgres() { format!("ORDER BY l.id {direction} ") } else { String::new() };
+        let sql = format!(
+            "SELECT l.id FROM (SELECT {ASKED} {order} LIMIT $3) AS l {join} WHERE {condition} {again}LIMIT $4"
+        );
         let between: [Arg; 2] = [part.start, part.end].map(|number| number.to_be_bytes().as_slice().into());
         let mut args = between.to_vec();
         args.extend([most.into(), wanted.into()]);
@@ -228,13 +231,7 @@ impl Db {
             *counted += usize::try_from(count).unwrap_or_default();
         } else {
             let rows: Vec<(Vec<u8>,)> = self.all(&sql, &args).await?;
-            let mut found: Vec<u128> = rows.iter().filter_map(|(id,)| number(id)).collect();
-            // As they were looked at, though nothing but habit makes databases give them so.
-            found.sort_unstable();
-            if !walk.ascending {
-                found.reverse();
-            }
-            walk.found.extend(found);
+            walk.found.extend(rows.iter().filter_map(|(id,)| number(id)));
         }
         let up_to = if walk.is_full() {
             // Nobody goes on from a count.
@@ -249,7 +246,7 @@ impl Db {
         Ok(())
     }
 
-    /// The index to follow. SQLite would rather follow the table, whose rows are ten times as long.
+    /// The index to follow, where failures have one of their own.
     fn index(&self, filter: &LogFilter<'_>) -> (&'static str, &'static str) {
         let failed = match filter.status {
             Some(LogStatus::Failed) => true,
@@ -259,8 +256,16 @@ impl Db {
         match (failed, self.is_postgres()) {
             (true, true) => ("", " AND failed = 1"),
             (true, false) => (" INDEXED BY spend_logs_failed", " AND failed = 1"),
-            (false, true) => ("", ""),
-            (false, false) => (" INDEXED BY spend_logs_by_time", ""),
+            (false, _) => ("", ""),
+        }
+    }
+
+    /// Joins subjects, where they are asked for: to the log, whose order is followed, and never the log to them.
+    fn subject(&self, condition: &Condition) -> &'static str {
+        match (condition.of_subject, self.is_postgres()) {
+            (false, _) => "",
+            (true, true) => "JOIN spend_log_subjects s ON s.id = l.subject_id",
+            (true, false) => "CROSS JOIN spend_log_subjects s ON s.id = l.subject_id",
         }
     }
 
@@ -268,7 +273,8 @@ impl Db {
     async fn look_up(&self, walk: &mut Walk<'_>) -> Result<(), StoreError> {
         let direction = if walk.ascending { "ASC" } else { "DESC" };
         let sql = format!(
-            "SELECT l.id FROM spend_logs l WHERE $1 <= l.id AND l.id < $2 AND {} ORDER BY l.id {direction} LIMIT $3 OFFSET $4",
+            "SELECT l.id FROM spend_logs l {} WHERE $1 <= l.id AND l.id < $2 AND {} ORDER BY l.id {direction} LIMIT $3 OFFSET $4",
+            self.subject(&walk.condition),
             walk.condition.sql
         );
         let bound = |number: u128| Arg::from(number.to_be_bytes().as_slice());
@@ -291,7 +297,7 @@ impl Db {
     ) -> Result<Vec<Receipt>, StoreError> {
         let ids = ids.map(|id| Arg::from(id.to_be_bytes().as_slice())).collect();
         let mut rows: Vec<LogRow> =
-            self.among(&format!("SELECT {COLUMNS} FROM spend_logs WHERE id"), ids).await?;
+            self.among(&format!("SELECT l.id, call_id, status, cost, body, {OWNERS}, about FROM spend_logs l JOIN spend_log_subjects s ON s.id = l.subject_id WHERE l.id"), ids).await?;
         rows.sort_by(|one, other| if ascending { one.id.cmp(&other.id) } else { other.id.cmp(&one.id) });
         let ids: BTreeSet<i64> = rows.iter().flat_map(LogRow::owners).flatten().collect();
         let texts = self.term_texts(&ids).await?;

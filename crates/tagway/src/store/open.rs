@@ -69,6 +69,11 @@ pub(crate) struct Migrated {
 /// The database cannot be reached, or its schema cannot be changed.
 pub(crate) async fn open(place: &Place) -> anyhow::Result<Db> {
     migrate(place).await?;
+    connect(place).await
+}
+
+/// The connections to a store, whatever its schema.
+async fn connect(place: &Place) -> anyhow::Result<Db> {
     match place {
         Place::Folder(folder) => {
             let options = sqlite(folder);
@@ -154,4 +159,16 @@ fn for_writing(options: SqliteConnectOptions) -> SqliteConnectOptions {
 fn make_private(folder: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// Opens a fresh store as it was after an earlier step.
+#[cfg(test)]
+pub(super) async fn open_after(step: i64, place: &Place) -> anyhow::Result<Db> {
+    match place {
+        Place::Folder(folder) => {
+            SQLITE.run_to(step, &mut SqliteConnection::connect_with(&sqlite(folder)).await?).await?;
+        }
+        Place::Postgres { url, .. } => POSTGRES.run_to(step, &mut postgres::connect(url).await?).await?,
+    }
+    connect(place).await
 }

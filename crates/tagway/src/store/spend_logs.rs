@@ -14,15 +14,13 @@ use super::subjects::Owners;
 use crate::receipt::{Receipt, Subject, Tagged};
 
 /// The log's table and its columns …
-pub(super) const TABLE: &str = "spend_logs (id, call_id, key_id, team_id, user_id, organization_id, project_id, customer_id, group_id, deployment_id, provider_id, model_id, tag_set, status, failed, cost, body)";
+pub(super) const TABLE: &str = "spend_logs (id, call_id, subject_id, status, failed, cost, body)";
 /// … and what they hold.
-pub(super) const COLUMNS: [Cells; 17] = {
-    let mut columns = [Cells::Ints; 17];
-    columns[0] = Cells::Bytes;
-    columns[1] = Cells::Texts;
-    columns[16] = Cells::Texts;
-    columns
-};
+pub(super) const COLUMNS: [Cells; 7] =
+    [Cells::Bytes, Cells::Texts, Cells::Ints, Cells::Ints, Cells::Ints, Cells::Ints, Cells::Texts];
+
+/// The columns of a subject's owners, in the order of [`Owners`].
+pub(super) const OWNERS: &str = "key_id, team_id, user_id, organization_id, project_id, customer_id, group_id, deployment_id, provider_id, model_id";
 
 /// What of a receipt has no column, but for its subject. Empty fields are left out: [`Receipt`] has a default for each.
 #[derive(Serialize)]
@@ -55,7 +53,7 @@ struct About<'r> {
     matched: Option<(&'r str, &'r str)>,
 }
 
-/// Most bodies fit, but for their subjects.
+/// Most bodies fit.
 const ROOM: usize = 256;
 
 fn empty<T: Default + PartialEq>(value: &T) -> bool {
@@ -141,8 +139,8 @@ pub(super) fn about(subject: &Subject) -> Result<String, StoreError> {
     serde_json::to_string(&about).map_err(|error| unreadable(0, &error))
 }
 
-/// What of a receipt has no column, as one object of JSON, with what [`about`] gave for its subject.
-pub(super) fn body(receipt: &Receipt, about: &str) -> Result<String, StoreError> {
+/// What of a receipt has no column, as JSON; without its subject.
+pub(super) fn body(receipt: &Receipt) -> Result<String, StoreError> {
     let Receipt {
         id,
         named: _,
@@ -172,12 +170,8 @@ pub(super) fn body(receipt: &Receipt, about: &str) -> Result<String, StoreError>
         retries: *retries,
         fallbacks: *fallbacks,
     };
-    let mut body = Vec::with_capacity(ROOM + about.len());
+    let mut body = Vec::with_capacity(ROOM);
     serde_json::to_writer(&mut body, &rest).map_err(|error| unreadable(*id, &error))?;
-    // Both have fields, and theirs differ.
-    body.pop();
-    body.push(b',');
-    body.extend_from_slice(about.get(1..).unwrap_or_default().as_bytes());
     String::from_utf8(body).map_err(|error| unreadable(*id, &error))
 }
 
@@ -260,6 +254,7 @@ pub(super) struct LogRow {
     status: i64,
     cost: Option<i64>,
     body: String,
+    about: String,
 }
 
 impl LogRow {
@@ -285,7 +280,7 @@ pub(super) fn receipt(row: LogRow, text: &dyn Fn(i64) -> Option<Box<str>>) -> Re
         row.owners().map(|id| id.and_then(text));
     let error = |error: serde_json::Error| unreadable(id, &error);
     let rest: Receipt<()> = serde_json::from_str(&row.body).map_err(error)?;
-    let about: Subject = serde_json::from_str(&row.body).map_err(error)?;
+    let about: Subject = serde_json::from_str(&row.about).map_err(error)?;
     let subject = Subject {
         key,
         team,

@@ -1,12 +1,15 @@
 //! What the receipts of a batch are about: each subject once, with the numbers of its texts, however many receipts
 //! share it. Knows nothing of amounts.
 
+use std::collections::{BTreeMap, HashMap};
+
 use smallvec::SmallVec;
 
 use super::StoreError;
-use super::db::Tx;
+use super::db::{Arg, Tx};
+use super::rows::{Cells, Rows};
 use super::spend_logs;
-use super::terms::{Set, Shared, TagSets, Terms};
+use super::terms::{Set, Shared, TagSets, Terms, resolve, short_digest};
 use crate::receipt::{self, Receipt, Subject};
 
 /// Owner and origin of a request, as numbers, in the order of the columns of `daily`.
@@ -17,8 +20,8 @@ pub(super) struct Known<'r> {
     pub(super) subject: &'r Subject,
     pub(super) owners: Owners,
     pub(super) tag_set: i64,
-    /// Its part of the log's `body`.
-    pub(super) body: String,
+    /// That of itself, by which rows of the log name it.
+    pub(super) number: i64,
 }
 
 /// The subjects of these receipts, and for each receipt the place of its own.
@@ -33,11 +36,66 @@ pub(super) async fn known<'r>(
     let mut sets = Shared::default();
     let tagged: Vec<usize> = named.iter().map(|named| sets.place(named.tag_set(&terms))).collect();
     let sets = TagSets::resolve(tx, &sets).await?;
-    let known = subjects.into_iter().zip(&named).zip(tagged).map(|((subject, named), set)| {
-        let owners = named.owners.map(|place| place.and_then(|place| terms.id(place)));
-        Ok(Known { subject, owners, tag_set: sets.id(set), body: spend_logs::about(subject)? })
+    let numbered = named.iter().zip(tagged).map(|(named, set)| {
+        (named.owners.map(|place| place.and_then(|place| terms.id(place))), sets.id(set))
     });
-    Ok((known.collect::<Result<_, StoreError>>()?, places))
+    let numbered: Vec<(Owners, i64)> = numbered.collect();
+    let rows = subjects.iter().zip(&numbered).map(|(subject, (owners, tag_set))| {
+        Ok(SubjectRow::new(*owners, *tag_set, spend_logs::about(subject)?))
+    });
+    let rows: Vec<SubjectRow> = rows.collect::<Result<_, StoreError>>()?;
+    let numbers = stored(tx, &rows).await?;
+    let known = subjects.into_iter().zip(numbered).zip(&rows).map(|((subject, (owners, tag_set)), row)| {
+        Known { subject, owners, tag_set, number: numbers.get(&row.digest).copied().unwrap_or_default() }
+    });
+    Ok((known.collect(), places))
+}
+
+/// A subject as it is stored.
+struct SubjectRow {
+    /// Of all that follows.
+    digest: String,
+    owners: Owners,
+    tag_set: i64,
+    /// What has no column.
+    about: String,
+}
+
+impl SubjectRow {
+    fn new(owners: Owners, tag_set: i64, about: String) -> Self {
+        let numbers = owners.map(|id| id.map_or_else(String::new, |id| id.to_string())).join(" ");
+        Self { digest: short_digest(&format!("{numbers} {tag_set} {about}")), owners, tag_set, about }
+    }
+}
+
+/// The numbers of subjects by their digests; new ones are stored.
+async fn stored(tx: &mut Tx, rows: &[SubjectRow]) -> Result<HashMap<String, i64>, StoreError> {
+    // In their order, in which gateways that meet the same new ones wait for each other.
+    let by_digest: BTreeMap<&str, &SubjectRow> = rows.iter().map(|row| (row.digest.as_str(), row)).collect();
+    let digests: Vec<&str> = by_digest.keys().copied().collect();
+    let columns = {
+        let mut columns = [Cells::Ints; 13];
+        columns[0] = Cells::Texts;
+        columns[12] = Cells::Texts;
+        columns
+    };
+    let into = format!("spend_log_subjects (digest, {}, tag_set, about)", spend_logs::OWNERS);
+    let new = |cells: Vec<Arg>| Rows {
+        into: &into,
+        columns: &columns,
+        cells,
+        more: "",
+        then: "ON CONFLICT (digest) DO NOTHING RETURNING digest, id",
+    };
+    let cells = |digest: &str| -> Vec<Arg> {
+        let Some(row) = by_digest.get(digest) else { return Vec::new() };
+        let mut cells = vec![digest.into()];
+        cells.extend(row.owners.map(Arg::MaybeInt));
+        cells.extend([row.tag_set.into(), row.about.as_str().into()]);
+        cells
+    };
+    let find = "SELECT digest, id FROM spend_log_subjects WHERE digest";
+    Ok(resolve(tx, &digests, find, new, cells).await?.all)
 }
 
 /// The places of a subject's texts.

@@ -29,7 +29,7 @@ pub(super) fn clean(text: &str) -> Cow<'_, str> {
 }
 
 /// 128 bits of a digest, as text.
-fn short_digest(text: &str) -> String {
+pub(super) fn short_digest(text: &str) -> String {
     secret::digest(text).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -94,14 +94,14 @@ impl Terms {
 const FIND: &str = "SELECT text, id FROM terms WHERE text";
 
 /// Numbers of names, all and those just given.
-struct Resolved {
-    all: HashMap<String, i64>,
+pub(super) struct Resolved {
+    pub(super) all: HashMap<String, i64>,
     new: Vec<(String, i64)>,
 }
 
 /// Finds numbers and gives new ones. Two gateways that meet the same new names do so in the same order, so that the
 /// second waits for the first and then finds what it gave.
-async fn resolve<'c>(
+pub(super) async fn resolve<'c>(
     tx: &mut Tx,
     names: &[&str],
     find: &str,

@@ -8,7 +8,7 @@ use tagway_core::money::Nanos;
 use tagway_core::usage::Usage;
 use tempfile::TempDir;
 
-use super::open::{Place, open};
+use super::open::{Place, open, open_after};
 use super::{Db, StoreError};
 use crate::receipt::{Booking, Payer, Receipt, Subject};
 
@@ -23,24 +23,20 @@ pub(super) struct Trial {
 impl Trial {
     /// One on each database there is.
     pub(super) async fn all() -> Vec<Self> {
-        let folder = TempDir::new().unwrap();
-        let place = Place::Folder(folder.path().to_owned());
-        let mut all =
-            vec![Self { db: open(&place).await.unwrap(), place, _folder: Some(folder), database: None }];
-        if let Ok(url) = std::env::var("TAGWAY_TEST_POSTGRES_URL") {
-            all.push(Self::postgres(url).await);
+        let mut all = Vec::new();
+        for Room { place, folder, database } in Room::all().await {
+            all.push(Self { db: open(&place).await.unwrap(), place, _folder: folder, database });
         }
         all
     }
 
-    async fn postgres(admin: String) -> Self {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let name = format!("tagway_unit_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        run(&admin, format!("CREATE DATABASE {name}")).await;
-        let mut url = url::Url::parse(&admin).unwrap();
-        url.set_path(&name);
-        let place = Place::Postgres { url: url.to_string(), connections: 10 };
-        Self { db: open(&place).await.unwrap(), place, _folder: None, database: Some((admin, name)) }
+    /// The same, as they were after a step of their schema.
+    pub(super) async fn all_after(step: i64) -> Vec<Self> {
+        let mut all = Vec::new();
+        for Room { place, folder, database } in Room::all().await {
+            all.push(Self { db: open_after(step, &place).await.unwrap(), place, _folder: folder, database });
+        }
+        all
     }
 
     /// The whole of a query's first column of whole numbers.
@@ -54,6 +50,35 @@ impl Trial {
         if let Some((admin, name)) = self.database {
             run(&admin, format!("DROP DATABASE {name} WITH (FORCE)")).await;
         }
+    }
+}
+
+/// Where a store may be.
+struct Room {
+    place: Place,
+    folder: Option<TempDir>,
+    database: Option<(String, String)>,
+}
+
+impl Room {
+    async fn all() -> Vec<Self> {
+        let folder = TempDir::new().unwrap();
+        let place = Place::Folder(folder.path().to_owned());
+        let mut all = vec![Self { place, folder: Some(folder), database: None }];
+        if let Ok(url) = std::env::var("TAGWAY_TEST_POSTGRES_URL") {
+            all.push(Self::postgres(url).await);
+        }
+        all
+    }
+
+    async fn postgres(admin: String) -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let name = format!("tagway_unit_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        run(&admin, format!("CREATE DATABASE {name}")).await;
+        let mut url = url::Url::parse(&admin).unwrap();
+        url.set_path(&name);
+        let place = Place::Postgres { url: url.to_string(), connections: 10 };
+        Self { place, folder: None, database: Some((admin, name)) }
     }
 }
 

@@ -32,27 +32,28 @@ impl Row {
     }
 }
 
-const LOG: &str = "SELECT call_id, status, cost, body FROM spend_logs ORDER BY id";
+const LOG: &str = "SELECT call_id, status, cost, body, about FROM spend_logs l JOIN spend_log_subjects s ON s.id = subject_id ORDER BY l.id";
+
+type Columns = (String, i64, Option<i64>, String, String);
 
 /// All rows, the oldest first.
 pub async fn rows(home: &Home) -> Vec<Row> {
-    let rows: Vec<(String, i64, Option<i64>, String)> = match home {
+    let rows: Vec<Columns> = match home {
         Home::Folder(dir) => in_file(&dir.path().join("data/tagway.db")).await,
         Home::Database(database) => {
             let mut database = PgConnection::connect(database.url.as_str()).await.unwrap();
             sqlx::query_as(LOG).fetch_all(&mut database).await.unwrap()
         }
     };
-    let row = |(call_id, status, cost, body): (String, i64, Option<i64>, String)| Row {
-        call_id,
-        status,
-        cost,
-        rest: serde_json::from_str(&body).unwrap(),
+    let row = |(call_id, status, cost, body, about): Columns| {
+        let mut rest: serde_json::Map<String, Value> = serde_json::from_str(&body).unwrap();
+        rest.extend(serde_json::from_str::<serde_json::Map<String, Value>>(&about).unwrap());
+        Row { call_id, status, cost, rest: rest.into() }
     };
     rows.into_iter().map(row).collect()
 }
 
-async fn in_file(file: &Path) -> Vec<(String, i64, Option<i64>, String)> {
+async fn in_file(file: &Path) -> Vec<Columns> {
     let options = SqliteConnectOptions::new().filename(file).busy_timeout(PATIENCE);
     let mut database = SqliteConnection::connect_with(&options).await.unwrap();
     sqlx::query_as(LOG).fetch_all(&mut database).await.unwrap()

@@ -62,7 +62,7 @@ impl Window {
     /// Whichever of the two has more used.
     #[must_use]
     pub fn or_more(self, other: Self, now: u64) -> Self {
-        if self.used(now) < other.used(now) { other } else { self }
+        if other.counts != [0; SLOTS] && self.used(now) < other.used(now) { other } else { self }
     }
 }
 
@@ -76,8 +76,10 @@ impl PerMinute {
     /// # Errors
     /// They are not there yet: how many microseconds until they are.
     pub fn take(self, window: Window, units: u64, now: u64) -> Result<Window, u64> {
+        let mut window = window.at(now);
         if units <= self.left(window, now) {
-            Ok(window.charge(units, now))
+            window.counts[0] = window.counts[0].saturating_add(units);
+            Ok(window)
         } else {
             Err(self.wait(window, units, now))
         }

@@ -106,7 +106,7 @@ pub(crate) struct Counted {
 }
 
 /// A tag a request carried, without marker and routing prefix.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Tagged {
     pub(crate) tag: Box<str>,
     /// Where it came from: `header`, `body`, `key`, `team`, ….
@@ -200,13 +200,13 @@ pub(crate) struct Subject {
     pub(crate) bookings: Vec<Booking>,
 }
 
-impl Receipt<()> {
-    /// The receipt with its subject.
-    pub(crate) fn about(self, subject: Arc<Subject>) -> Receipt {
+impl<S> Receipt<S> {
+    /// The receipt with something else for its subject; and that one.
+    pub(crate) fn about<T>(self, subject: T) -> (Receipt<T>, S) {
         let Self { id, named, began, took, first_byte, upstream, stream, status, error, usage, cost, .. } =
             self;
         let (retries, fallbacks, texts, decision) = (self.retries, self.fallbacks, self.texts, self.decision);
-        Receipt {
+        let receipt = Receipt {
             id,
             named,
             began,
@@ -223,7 +223,8 @@ impl Receipt<()> {
             texts,
             decision,
             subject,
-        }
+        };
+        (receipt, self.subject)
     }
 }
 

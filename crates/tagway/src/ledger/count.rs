@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::Ledger;
 use super::bill::{Bill, Count};
+use super::recent::Recent;
 use crate::accounts::now_millis;
 use crate::tasks::Stop;
 
@@ -28,7 +29,8 @@ pub(crate) async fn count(ledger: Arc<Ledger>, mut uncounted: mpsc::UnboundedRec
         let counted = tokio::task::spawn_blocking(move || {
             ledger.uncounted_bytes.fetch_sub(bill.request.len() as u64, Ordering::Relaxed);
             let rules = bill.rules;
-            ledger.keep(ledger.last_lane(), &bill.receipt(Count::Exact, now_millis()), rules);
+            let receipt = bill.receipt(Count::Exact, now_millis());
+            ledger.keep(ledger.last_lane(), receipt, rules, &mut Recent::default());
         });
         if let Err(error) = counted.await {
             tracing::error!(%error, "the tokens of a request cannot be counted");

@@ -16,7 +16,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::frame::Frame;
+use super::frame::{Frame, Place};
 use super::segment::{Found, Pen, Segment};
 
 /// A file that is longer is followed by the next one.
@@ -42,16 +42,31 @@ impl Lanes {
         Some(self.0.get(lane)?.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Appends an entry.
-    pub(super) fn append(&self, lane: usize, frame: &Frame) -> io::Result<()> {
+    /// Appends an entry; not one that refers to another file than is written now.
+    pub(super) fn append(&self, lane: usize, frame: &Frame) -> io::Result<Appended> {
         let lane = self.lock(lane.min(self.0.len().saturating_sub(1)));
-        lane.ok_or(io::ErrorKind::NotFound)?.pen.write(frame)
+        let mut lane = lane.ok_or(io::ErrorKind::NotFound)?;
+        if !frame.fits(lane.number) {
+            return Ok(Appended::Not);
+        }
+        let at = lane.pen.len();
+        lane.pen.write(frame)?;
+        Ok(Appended::At(frame.place(lane.number, at)))
     }
 
     /// The lane for what no worker writes.
     pub(super) fn last(&self) -> usize {
         self.0.len().saturating_sub(1)
     }
+}
+
+/// What became of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Appended {
+    /// It is written, and others may end like it at this place.
+    At(Option<Place>),
+    /// It is not written: it refers to a file that is full.
+    Not,
 }
 
 /// Entries that were read and are not forgotten yet.
@@ -308,16 +323,17 @@ fn has_segments(folder: &Path) -> io::Result<bool> {
 mod tests {
     use std::os::unix::fs::FileExt as _;
 
+    use super::super::frame::End;
     use super::*;
 
     const ALL: usize = 1000;
 
     fn texts(batch: &Batch) -> Vec<String> {
-        batch.found.entries.iter().map(|entry| postcard::from_bytes(entry).unwrap()).collect()
+        batch.found.entries.iter().map(|entry| postcard::from_bytes(&entry.whole()).unwrap()).collect()
     }
 
     fn write(lanes: &Lanes, lane: usize, text: &str) {
-        lanes.append(lane, &Frame::of(&text).unwrap()).unwrap();
+        lanes.append(lane, &Frame::whole(&text, &()).unwrap()).unwrap();
     }
 
     /// Reads and forgets.
@@ -394,6 +410,72 @@ mod tests {
         assert_eq!((folder.segments.len(), folder.left().unwrap()), (1, 0));
         folder.close().unwrap();
         assert!(!has_segments(&root.path().join("0")).unwrap());
+    }
+
+    /// Writes one that ends like another one; says whether its file was still written.
+    fn write_like(lanes: &Lanes, lane: usize, own: &str, place: Place) -> bool {
+        lanes.append(lane, &Frame::like(&own, place).unwrap()).unwrap() != Appended::Not
+    }
+
+    /// Writes one that others may end like.
+    fn write_whole(lanes: &Lanes, lane: usize, own: &str, end: &str) -> Place {
+        match lanes.append(lane, &Frame::whole(&own, &end).unwrap()).unwrap() {
+            Appended::At(Some(place)) => place,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn pairs(batch: &Batch) -> Vec<(String, String)> {
+        batch.found.entries.iter().map(|entry| postcard::from_bytes(&entry.whole()).unwrap()).collect()
+    }
+
+    fn pair(own: &str, end: &str) -> (String, String) {
+        (own.to_owned(), end.to_owned())
+    }
+
+    #[test]
+    fn what_an_entry_ends_like_is_found_whoever_reads_it_and_whatever_was_shipped() {
+        let root = tempfile::TempDir::new().unwrap();
+        let (mut folder, lanes) = Folder::claim(root.path(), "s", 2).unwrap();
+        let eu = write_whole(&lanes, 0, "1", "eu");
+        let us = write_whole(&lanes, 0, "2", "us");
+        assert!(!write_like(&lanes, 1, "lost", eu), "it is in another file");
+        assert!(write_like(&lanes, 0, "3", eu) && write_like(&lanes, 0, "4", us));
+        let batch = folder.read(3).unwrap();
+        assert_eq!(pairs(&batch), [pair("1", "eu"), pair("2", "us"), pair("3", "eu")]);
+        folder.forget(&batch).unwrap();
+        drop((folder, lanes));
+        let (mut folder, lanes) = Folder::claim(root.path(), "s", 1).unwrap();
+        assert!(!write_like(&lanes, 0, "lost", eu), "it is in a file of before");
+        let batch = folder.read(ALL).unwrap();
+        assert_eq!(pairs(&batch), [pair("4", "us")]);
+        folder.forget(&batch).unwrap();
+        let long = "x".repeat(5 << 20);
+        let place = write_whole(&lanes, 0, &long, "long");
+        folder.turn().unwrap();
+        assert!(!write_like(&lanes, 0, "lost", place), "its file is full");
+    }
+
+    #[test]
+    fn an_entry_whose_end_is_damaged_is_damaged_itself() {
+        let root = tempfile::TempDir::new().unwrap();
+        let (folder, lanes) = Folder::claim(root.path(), "s", 1).unwrap();
+        let place = write_whole(&lanes, 0, "1", "end");
+        assert!(write_like(&lanes, 0, "2", place));
+        write_whole(&lanes, 0, "3", "end");
+        let nowhere = Place { end: End { at: 1 << 30, from: 0 }, ..place };
+        let beyond = Place { end: End { from: 1 << 30, ..place.end }, ..place };
+        let between = Place { end: End { at: place.end.at + 1, ..place.end }, ..place };
+        for other in [nowhere, beyond, between] {
+            assert!(write_like(&lanes, 0, "4", other));
+        }
+        write_whole(&lanes, 0, "5", "end");
+        drop((folder, lanes));
+        let path = root.path().join("0/0.log");
+        let file = OpenOptions::new().write(true).open(&path).unwrap();
+        file.write_all_at(b"#", u64::from(place.end.at) + 8 + u64::from(place.end.from) + 1).unwrap();
+        let batch = Folder::orphans(root.path(), "s").unwrap()[0].read(ALL).unwrap();
+        assert_eq!((pairs(&batch), batch.found.damaged.len()), (vec![pair("3", "end"), pair("5", "end")], 5));
     }
 
     #[test]

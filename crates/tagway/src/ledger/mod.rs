@@ -6,6 +6,7 @@ mod count;
 mod frame;
 mod implied;
 mod journal;
+mod recent;
 mod retain;
 mod segment;
 mod ship;
@@ -26,7 +27,8 @@ pub(crate) use ship::Shipper;
 
 use bill::Count;
 use frame::Frame;
-use journal::{Folder, Lanes};
+use journal::{Appended, Folder, Lanes};
+use recent::Recent;
 
 use crate::accounts::now_millis;
 use crate::receipt::{Receipt, Subject};
@@ -35,6 +37,8 @@ use crate::receipt::{Receipt, Subject};
 const MOST_IN_MEMORY: u64 = 64 << 20;
 /// As many bytes of requests and answers wait to be counted.
 const MOST_UNCOUNTED: u64 = 64 << 20;
+/// An entry that is longer is not remembered for others to refer to.
+const MOST_REMEMBERED: u64 = 4 << 10;
 /// A client that is refused should come again after this.
 const AGAIN: Duration = Duration::from_secs(2);
 
@@ -81,6 +85,8 @@ pub(crate) struct Ledger {
     /// Bytes that wait, in memory and in the journal. What is shipped may be taken away before it is added.
     in_memory: AtomicI64,
     backlog: AtomicI64,
+    /// As many receipts were kept since some were last shipped.
+    gathered: AtomicI64,
     /// Since when something waits; 0: nothing does.
     since: AtomicI64,
     failing: AtomicBool,
@@ -131,6 +137,7 @@ impl Ledger {
             memory: Mutex::default(),
             in_memory: AtomicI64::default(),
             backlog: AtomicI64::default(),
+            gathered: AtomicI64::default(),
             since: AtomicI64::default(),
             failing: AtomicBool::default(),
             dropped: AtomicU64::default(),
@@ -183,43 +190,66 @@ impl Ledger {
         self.off
     }
 
-    /// Keeps a receipt.
-    fn keep(&self, lane: usize, receipt: &Receipt<Subject>, rules: SpendRules) {
+    /// Keeps a receipt. Where one with the same subject was written lately, this one refers to it.
+    fn keep(&self, lane: usize, receipt: Receipt<Subject>, rules: SpendRules, recent: &mut Recent) {
         if self.off || !rules.kept {
             return;
         }
-        let frame = match Frame::of(receipt) {
-            Ok(frame) => frame,
-            Err(error) => {
-                // No receipt holds what the format cannot.
-                tracing::error!(%error, "a receipt cannot be written");
-                self.dropped.fetch_add(1, Ordering::Relaxed);
-                return;
-            }
-        };
         self.bound.store(rules.journal_bytes, Ordering::Relaxed);
         // Where requests are refused beyond the bound, those in progress may still end.
         let room = rules.failure == SpendFailure::Refuse || bytes(&self.backlog) < rules.journal_bytes;
-        if !room || !self.write(lane, &frame) {
-            self.remember(frame);
+        let (own, subject) = receipt.about(());
+        if let Err(error) = self.keep_parts(lane, &own, subject, room, recent) {
+            // No receipt holds what the format cannot.
+            tracing::error!(%error, "a receipt cannot be written");
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
         }
+        self.gathered.fetch_add(1, Ordering::Relaxed);
         self.bell.notify_one();
     }
 
-    /// Writes an entry to the journal.
-    fn write(&self, lane: usize, frame: &Frame) -> bool {
-        let Some(lanes) = &self.lanes else { return false };
-        if let Err(error) = lanes.append(lane, frame) {
-            if !self.failing.swap(true, Ordering::Relaxed) {
-                tracing::error!(%error, "THE JOURNAL CANNOT BE WRITTEN: receipts are kept in memory alone, as far as there is room");
-            }
-            return false;
+    fn keep_parts(
+        &self,
+        lane: usize,
+        own: &Receipt<()>,
+        subject: Subject,
+        room: bool,
+        recent: &mut Recent,
+    ) -> postcard::Result<()> {
+        if room
+            && let Some(place) = recent.place_of(&subject)
+            && self.write(lane, &Frame::like(own, place)?) != Appended::Not
+        {
+            return Ok(());
         }
+        let frame = Frame::whole(own, &subject)?;
+        match if room { self.write(lane, &frame) } else { Appended::Not } {
+            Appended::At(Some(place)) if frame.len() <= MOST_REMEMBERED => recent.note(subject, place),
+            Appended::At(_) => {}
+            Appended::Not => self.remember(frame),
+        }
+        Ok(())
+    }
+
+    /// Writes an entry to the journal.
+    fn write(&self, lane: usize, frame: &Frame) -> Appended {
+        let Some(lanes) = &self.lanes else { return Appended::Not };
+        let appended = match lanes.append(lane, frame) {
+            Ok(Appended::Not) => return Appended::Not,
+            Ok(appended) => appended,
+            Err(error) => {
+                if !self.failing.swap(true, Ordering::Relaxed) {
+                    tracing::error!(%error, "THE JOURNAL CANNOT BE WRITTEN: receipts are kept in memory alone, as far as there is room");
+                }
+                return Appended::Not;
+            }
+        };
         self.waits(&self.backlog, frame.len());
         if self.failing.load(Ordering::Relaxed) && self.failing.swap(false, Ordering::Relaxed) {
             tracing::info!("the journal can be written again");
         }
-        true
+        appended
     }
 
     fn waits(&self, what: &AtomicI64, bytes: u64) {
@@ -276,7 +306,7 @@ impl Ledger {
         }
         while self.lanes.is_some() && bytes(&self.backlog) < self.bound.load(Ordering::Relaxed) {
             let Some(frame) = self.memory().pop_front() else { return };
-            if !self.write(self.last_lane(), &frame) {
+            if self.write(self.last_lane(), &frame) == Appended::Not {
                 self.memory().push_front(frame);
                 return;
             }
@@ -289,12 +319,14 @@ impl Ledger {
 pub(crate) struct Writer {
     ledger: Arc<Ledger>,
     lane: usize,
+    /// Nobody waits for it: it is the worker's own.
+    recent: Mutex<Recent>,
 }
 
 impl Writer {
     /// The way of the worker `number`.
     pub(crate) fn new(ledger: Arc<Ledger>, number: usize) -> Self {
-        Self { ledger, lane: number }
+        Self { ledger, lane: number, recent: Mutex::default() }
     }
 
     /// Whether a new request may be served.
@@ -323,7 +355,9 @@ impl Writer {
 
     fn keep(&self, bill: Bill, count: Count) {
         let rules = bill.rules;
-        self.ledger.keep(self.lane, &bill.receipt(count, now_millis()), rules);
+        // What a panic left of it is still true.
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        self.ledger.keep(self.lane, bill.receipt(count, now_millis()), rules, &mut recent);
     }
 }
 
@@ -347,7 +381,7 @@ mod tests {
             let rules = rules(failure, 2000);
             let mut kept = 0;
             while ledger.admits(rules).is_ok() && kept < 200 {
-                ledger.keep(0, &Receipt { id: kept, ..Receipt::default() }, rules);
+                ledger.keep(0, Receipt { id: kept, ..Receipt::default() }, rules, &mut Recent::default());
                 kept += 1;
             }
             let State { backlog, in_memory, dropped, .. } = ledger.state();
@@ -366,7 +400,7 @@ mod tests {
         let rules = rules(SpendFailure::Refuse, u64::MAX);
         let large = Receipt { error: Some("x".repeat(1 << 20).into()), ..Receipt::default() };
         for _ in 0..70 {
-            ledger.keep(0, &large, rules);
+            ledger.keep(0, large.clone(), rules, &mut Recent::default());
         }
         let State { in_memory, dropped, .. } = ledger.state();
         assert!(in_memory <= MOST_IN_MEMORY && (6..=7).contains(&dropped), "{in_memory} {dropped}");
@@ -378,14 +412,38 @@ mod tests {
         let root = tempfile::TempDir::new().unwrap();
         let Opened { ledger, folder, .. } = Ledger::open(root.path(), "s", 1).unwrap();
         for id in 0..5 {
-            ledger.keep(0, &Receipt { id, ..Receipt::default() }, rules(SpendFailure::Serve, 0));
+            let receipt = Receipt { id, ..Receipt::default() };
+            ledger.keep(0, receipt, rules(SpendFailure::Serve, 0), &mut Recent::default());
         }
         assert_eq!(ledger.memory().len(), 5);
         ledger.recover();
         assert_eq!(ledger.memory().len(), 5, "the bound still holds");
-        ledger.keep(0, &Receipt::default(), rules(SpendFailure::Serve, 1 << 20));
+        ledger.keep(0, Receipt::default(), rules(SpendFailure::Serve, 1 << 20), &mut Recent::default());
         ledger.recover();
         assert_eq!((ledger.memory().len(), ledger.state().in_memory), (0, 0));
         assert_eq!(folder.unwrap().read(100).unwrap().found.entries.len(), 6);
+    }
+
+    #[test]
+    fn receipts_refer_to_what_was_said_before_and_say_the_same() {
+        let root = tempfile::TempDir::new().unwrap();
+        let Opened { ledger, folder, .. } = Ledger::open(root.path(), "s", 1).unwrap();
+        let (rules, mut recent) = (rules(SpendFailure::Serve, 1 << 30), Recent::default());
+        let of = |id: u128| {
+            let key = format!("{}", id % 3).repeat(if id % 3 == 2 { 5000 } else { 64 });
+            let subject = Subject { key: Some(key.into()), ..Subject::default() };
+            Receipt { id, took: 7, subject, ..Receipt::default() }
+        };
+        let mut lengths = Vec::new();
+        for id in 0..9 {
+            let before = ledger.state().backlog;
+            ledger.keep(0, of(id), rules, &mut recent);
+            lengths.push(ledger.state().backlog - before);
+        }
+        assert!(lengths[3] < 50 && 64 < lengths[0] && lengths[6] == lengths[3], "{lengths:?}");
+        assert!(5000 < lengths[8], "what is long is not remembered: {lengths:?}");
+        let batch = folder.as_ref().unwrap().read(100).unwrap();
+        let read = batch.found.entries.iter().map(|entry| postcard::from_bytes(&entry.whole()).unwrap());
+        assert_eq!(read.collect::<Vec<Receipt<Subject>>>(), (0..9).map(of).collect::<Vec<_>>());
     }
 }

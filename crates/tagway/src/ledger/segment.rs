@@ -5,14 +5,17 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::frame::{self, Frame, Next};
+use super::frame::{self, End, Frame, Next};
 
 /// The format, and how far all has been shipped.
 const HEAD: u64 = 16;
 /// Its last byte is the version of what entries say: another one where [`crate::receipt::Receipt`] gains or loses a
 /// field.
-const FORMAT: [u8; 8] = *b"tagway\x00\x03";
+const FORMAT: [u8; 8] = *b"tagway\x00\x04";
+/// The same, but that no entry ends like another one.
+const BEFORE: [u8; 8] = *b"tagway\x00\x03";
 /// This much is read at once, and more where one entry is longer.
 const CHUNK: u64 = 1 << 20;
 
@@ -83,11 +86,27 @@ impl Pen {
 /// What was found in a file.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    pub(super) entries: Vec<Vec<u8>>,
+    pub(super) entries: Vec<Entry>,
     /// What is no entry, or not what was written.
     pub(super) damaged: Vec<Vec<u8>>,
     /// Bytes passed, these and those.
     pub(super) bytes: u64,
+}
+
+/// What an entry says.
+#[derive(Debug, Default)]
+pub(super) struct Entry {
+    /// All of it, or what is its own.
+    pub(super) own: Vec<u8>,
+    /// The end that it has in common with others of its file.
+    pub(super) end: Option<Arc<[u8]>>,
+}
+
+impl Entry {
+    /// All of it.
+    pub(super) fn whole(&self) -> Vec<u8> {
+        [&self.own[..], self.end.as_deref().unwrap_or_default()].concat()
+    }
 }
 
 /// The reading end.
@@ -110,7 +129,8 @@ impl Segment {
         }
         let Some((format, shipped)) = head.split_first_chunk::<8>() else { return Ok(None) };
         let Ok(shipped) = shipped.try_into().map(u64::from_le_bytes) else { return Ok(None) };
-        Ok((*format == FORMAT && HEAD <= shipped).then_some(Self { path, file, shipped }))
+        let is_known = [FORMAT, BEFORE].contains(format);
+        Ok((is_known && HEAD <= shipped).then_some(Self { path, file, shipped }))
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -132,6 +152,7 @@ impl Segment {
     pub(super) fn read(&self, end: u64, whole: bool, most: usize, found: &mut Found) -> io::Result<u64> {
         let mut at = self.shipped;
         let mut chunk = CHUNK;
+        let mut ends = foldhash::HashMap::<End, Option<Arc<[u8]>>>::default();
         while at < end && found.entries.len() < most {
             let length = usize::try_from(chunk.min(end - at)).unwrap_or(usize::MAX);
             let mut bytes = vec![0; length];
@@ -146,7 +167,15 @@ impl Segment {
                     Next::Entry(span) => {
                         inside = span.end;
                         if !span.is_empty() {
-                            found.entries.push(bytes[span].to_vec());
+                            found.entries.push(Entry { own: bytes[span].to_vec(), end: None });
+                        }
+                    }
+                    Next::Like(span, end) => {
+                        inside = span.end;
+                        let own = bytes[span].to_vec();
+                        match ends.entry(end).or_insert_with(|| self.end(end).ok().flatten()) {
+                            Some(end) => found.entries.push(Entry { own, end: Some(Arc::clone(end)) }),
+                            None => found.damaged.push(own),
                         }
                     }
                     Next::Damaged(span) => {
@@ -180,6 +209,17 @@ impl Segment {
         }
         found.bytes += at - self.shipped;
         Ok(at)
+    }
+
+    /// The end of an entry, where there is one and it is what was written.
+    fn end(&self, End { at, from }: End) -> io::Result<Option<Arc<[u8]>>> {
+        let mut bytes = vec![0; frame::LEAD];
+        self.file.read_exact_at(&mut bytes, at.into())?;
+        let Some(length) = frame::length(&bytes) else { return Ok(None) };
+        bytes.resize(frame::LEAD + length, 0);
+        self.file.read_exact_at(&mut bytes, at.into())?;
+        let Next::Entry(span) = frame::next(&bytes, 0) else { return Ok(None) };
+        Ok(bytes[span].get(from as usize..).map(Arc::from))
     }
 
     /// Notes that all before `at` has been shipped: it is not read again, by this process or the next.

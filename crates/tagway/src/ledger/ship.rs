@@ -21,9 +21,9 @@ const GATHER: Duration = Duration::from_millis(100);
 /// … and so many times as long where there are many: the more rows go into one transaction, the fewer pages of the
 /// store are written for each.
 const LONGER: u32 = 10;
-/// About a hundred receipts are few, and about 5,000 are enough, in bytes of the journal.
-const FEW: u64 = 40 << 10;
-const ENOUGH: u64 = 2 << 20;
+/// So many receipts are few, and so many are enough.
+const FEW: i64 = 100;
+const ENOUGH: i64 = 5_000;
 /// As many receipts go into one transaction, and fewer where the store is slow.
 const MOST: usize = 5_000;
 const FEWEST: usize = 64;
@@ -168,8 +168,7 @@ impl Shipper {
                 () = stop.asked() => return,
                 () = tokio::time::sleep(GATHER) => {}
             }
-            let waiting = self.ledger.state().backlog;
-            if !(FEW..ENOUGH).contains(&waiting) {
+            if !(FEW..ENOUGH).contains(&self.ledger.gathered.load(Ordering::Relaxed)) {
                 return;
             }
         }
@@ -184,7 +183,13 @@ impl Shipper {
                 // Mostly that was all, and need not be looked for.
                 Ok(_) if self.all_shipped() => break,
                 // The next ones are gathered: where requests never cease, each would be a transaction of its own.
-                Ok(count) if !to_the_end && count < most && self.ledger.state().backlog < ENOUGH => break,
+                Ok(count)
+                    if !to_the_end
+                        && count < most
+                        && self.ledger.gathered.load(Ordering::Relaxed) < ENOUGH =>
+                {
+                    break;
+                }
                 Ok(_) => {}
                 Err(halt) => return self.complain(&halt),
             }
@@ -237,7 +242,7 @@ impl Shipper {
         let mut aside = unreadable;
         let mut subjects = Subjects::default();
         for frame in &frames {
-            match subjects.parsed(frame.payload()) {
+            match subjects.parsed(frame.payload(), None) {
                 Ok(receipt) => receipts.push(receipt),
                 Err(_) => aside.push(frame.payload().to_vec()),
             }
@@ -253,6 +258,9 @@ impl Shipper {
         }
         self.ledger.waits_no_more(&self.ledger.in_memory, frames.iter().map(Frame::len).sum());
         self.ledger.waits_no_more(&self.ledger.backlog, batch.found.bytes);
+        if own {
+            self.ledger.gathered.fetch_sub(i64::try_from(count).unwrap_or(i64::MAX), Ordering::Relaxed);
+        }
         self.forget(folder, batch, aside).await;
         // What was passed without an entry is work, too.
         Ok(count.max(1))
@@ -429,11 +437,11 @@ impl Taken {
         let entries = std::mem::take(&mut batch.found.entries);
         let (mut receipts, mut subjects) = (Vec::with_capacity(entries.len()), Subjects::default());
         for entry in &entries {
-            match subjects.parsed(entry) {
+            match subjects.parsed(&entry.own, entry.end.as_deref()) {
                 Ok(receipt) => receipts.push(receipt),
                 Err(error) => {
                     tracing::error!(%error, "an entry of the journal cannot be read");
-                    unreadable.push(entry.clone());
+                    unreadable.push(entry.whole());
                 }
             }
         }
@@ -447,8 +455,10 @@ impl Taken {
 struct Subjects<'e>(foldhash::HashMap<&'e [u8], Arc<Subject>>);
 
 impl<'e> Subjects<'e> {
-    fn parsed(&mut self, entry: &'e [u8]) -> postcard::Result<Receipt> {
-        let (receipt, about) = postcard::take_from_bytes::<Receipt<()>>(entry)?;
+    /// A receipt whose subject is in what follows it, or in `end`.
+    fn parsed(&mut self, entry: &'e [u8], end: Option<&'e [u8]>) -> postcard::Result<Receipt> {
+        let (receipt, rest) = postcard::take_from_bytes::<Receipt<()>>(entry)?;
+        let about = end.unwrap_or(rest);
         let subject = match self.0.get(about) {
             Some(subject) => Arc::clone(subject),
             None => {
@@ -457,6 +467,6 @@ impl<'e> Subjects<'e> {
                 Arc::clone(self.0.entry(about).or_insert(Arc::new(subject)))
             }
         };
-        Ok(receipt.about(subject))
+        Ok(receipt.about(subject).0)
     }
 }

@@ -158,7 +158,7 @@ async fn a_log_of_before_subjects_stood_apart_is_the_same_log_behind_it() {
                 key.into(),
                 set.into(),
                 body.into(),
-                (number == 2).then_some("mine").unwrap_or_default().into(),
+                (if number == 2 { "mine" } else { "" }).into(),
             ];
             let sql = "INSERT INTO spend_logs (id, call_id, key_id, model_id, tag_set, status, failed, cost, body) VALUES ($1, $5, $2, 2, $3, 200, 0, 42, $4)";
             tx.run(sql, &args).await.unwrap();

@@ -296,5 +296,5 @@ pub(super) fn receipt(row: LogRow, text: &dyn Fn(i64) -> Option<Box<str>>) -> Re
     };
     let (status, cost) = (u16::try_from(row.status).unwrap_or_default(), row.cost.map(Nanos));
     let (named, began) = (row.call_id.into(), Receipt::began(id));
-    Ok(Receipt { id, named, began, status, cost, ..rest.about(Arc::new(subject)) })
+    Ok(Receipt { id, named, began, status, cost, ..rest.about(Arc::new(subject)).0 })
 }

@@ -24,6 +24,9 @@ use crate::error::error_json;
 use crate::ledger::Seen;
 use crate::route::{Plan, Trail, whole_seconds};
 
+/// Most answers have no more headers.
+const ROOM: usize = 48;
+
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// What goes to the client.
@@ -115,7 +118,7 @@ pub(crate) fn build(
     now: Instant,
 ) -> Answer {
     let deployment = around.snapshot.deployment(reply.deployment);
-    let mut headers = HeaderMap::with_capacity(48);
+    let mut headers = record.permits.head(ROOM);
     let stream = !matches!(reply.content, Content::Whole { .. });
     headers.insert(&names::CALL_ID, record.call_id.clone());
     for (name, value) in &deployment.reply_headers {
@@ -128,7 +131,6 @@ pub(crate) fn build(
     for (name, value) in record.key_limits() {
         headers.insert(name.clone(), value.clone());
     }
-    record.permits.tell(&mut headers);
     if let Some(warning) = &record.warning {
         headers.insert(&names::TAGWAY_WARNING, warning.clone());
     }

@@ -18,6 +18,7 @@ pub(crate) mod failure;
 mod fallback;
 mod fit;
 mod intake;
+mod limit_headers;
 mod measure;
 pub(crate) mod mirror;
 mod mock;

@@ -1,10 +1,10 @@
 //! Whether the limits of the caller's key, of everything above it and of the request's tags let one more request in
 //! now, and what is left of them.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderMap;
 use smallvec::SmallVec;
 use tagway_core::access::Policy;
 use tagway_core::config::Rates;
@@ -13,8 +13,9 @@ use tagway_core::tag::name::{Marker, TagName};
 use tagway_core::tag::{Origin, RequestTag};
 
 use super::failure::Failure;
+use super::limit_headers::{self, Told, Whose};
 use crate::auth::Caller;
-use crate::meter::{self, Kept, Meter, Metered, NamedMeters, Permit, Reached, Unit, micros};
+use crate::meter::{self, Kept, Meter, Metered, NamedMeters, Permit, Reached, micros};
 
 /// A limit that keeps a request out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,106 +47,27 @@ impl Permits {
         self.0.iter().for_each(|(_, permit)| permit.used(tokens, now));
     }
 
-    /// Tells the limits and what is left of them: `x-ratelimit-team-remaining-requests`. Of several limits with one
-    /// name, tags' for example, the one of which least is left.
-    pub(crate) fn tell(&self, headers: &mut HeaderMap) {
+    /// The headers of an answer, with room for so many others: they tell the limits and what is left of them. Of several
+    /// limits with one name, tags' for example, the one of which least is left.
+    pub(crate) fn head(&self, room: usize) -> HeaderMap {
         if self.0.is_empty() {
-            return;
+            return HeaderMap::with_capacity(room);
         }
         let now = micros(Instant::now());
-        let mut told: SmallVec<[(Whose, Unit, u64, u64); 8]> = SmallVec::new();
+        let mut told: SmallVec<[Told; 8]> = SmallVec::new();
         for (whose, permit) in &self.0 {
             for (unit, limit, left) in permit.left(now) {
-                match told.iter_mut().find(|(name, of, ..)| name == whose && *of == unit) {
-                    Some(known) if left < known.3 => *known = (*whose, unit, limit, left),
+                let new = Told { whose: *whose, unit, limit, left };
+                match told.iter_mut().find(|known| (known.whose, known.unit) == (new.whose, new.unit)) {
+                    Some(known) if left < known.left => *known = new,
                     Some(_) => {}
-                    None => told.push((*whose, unit, limit, left)),
+                    None => told.push(new),
                 }
             }
         }
-        for (whose, unit, limit, left) in told {
-            let [names_limit, names_left] = &NAMES[whose as usize][unit as usize];
-            headers.insert(names_limit, HeaderValue::from(limit));
-            headers.insert(names_left, HeaderValue::from(left));
-        }
+        limit_headers::head(&told, room)
     }
 }
-
-/// Whose limits a header is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Whose {
-    Key,
-    ModelPerKey,
-    Team,
-    ModelPerTeam,
-    Project,
-    ModelPerProject,
-    Organization,
-    User,
-    Customer,
-    Tag,
-}
-
-impl Whose {
-    const ALL: [Self; 10] = [
-        Self::Key,
-        Self::ModelPerKey,
-        Self::Team,
-        Self::ModelPerTeam,
-        Self::Project,
-        Self::ModelPerProject,
-        Self::Organization,
-        Self::User,
-        Self::Customer,
-        Self::Tag,
-    ];
-
-    fn new(origin: Origin, by_model: bool) -> Self {
-        match (origin, by_model) {
-            (Origin::Key | Origin::Jwt, false) => Self::Key,
-            (Origin::Key | Origin::Jwt, true) => Self::ModelPerKey,
-            (Origin::Team, false) => Self::Team,
-            (Origin::Team, true) => Self::ModelPerTeam,
-            (Origin::Project, false) => Self::Project,
-            (Origin::Project, true) => Self::ModelPerProject,
-            (Origin::Organization, _) => Self::Organization,
-            (Origin::User, _) => Self::User,
-            (Origin::Customer, _) => Self::Customer,
-            (
-                Origin::Header | Origin::Body | Origin::Metadata | Origin::LitellmMetadata | Origin::Rule,
-                _,
-            ) => Self::Tag,
-        }
-    }
-
-    /// LiteLLM's name of it in headers.
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Key => "api_key",
-            Self::ModelPerKey => "model_per_key",
-            Self::Team => "team",
-            Self::ModelPerTeam => "model_per_team",
-            Self::Project => "project",
-            Self::ModelPerProject => "model_per_project",
-            Self::Organization => "organization",
-            Self::User => "user",
-            Self::Customer => "end_user",
-            Self::Tag => "tag",
-        }
-    }
-}
-
-/// The names of all headers about limits: of the limit, and of what is left of it.
-static NAMES: LazyLock<Vec<[[HeaderName; 2]; 3]>> = LazyLock::new(|| {
-    let name = |whose: Whose, what: &str, unit: Unit| {
-        let name = format!("x-ratelimit-{}-{what}-{}", whose.as_str(), unit.as_str());
-        // Kept for good, so that its copies in answers are counted nowhere: workers would pass the count around.
-        HeaderName::from_static(Box::leak(name.into_boxed_str()))
-    };
-    let units = [Unit::Requests, Unit::Tokens, Unit::InProgress];
-    let of = |whose| units.map(|unit| ["limit", "remaining"].map(|what| name(whose, what, unit)));
-    Whose::ALL.map(of).into()
-});
 
 /// A limit that concerns a request.
 struct Concerned<'a> {

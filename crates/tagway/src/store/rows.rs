@@ -1,7 +1,8 @@
 //! Many rows in one statement, cheaply on both databases: PostgreSQL takes a column as one array; SQLite takes values
 //! without names, since it looks for each name among all of them.
 
-use sqlx::{AssertSqlSafe, SqlSafeStr as _};
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{Arguments as _, AssertSqlSafe, SqlSafeStr as _};
 
 use super::StoreError;
 use super::db::{Arg, Db, PgTx, Row, Tx};
@@ -44,21 +45,21 @@ pub(super) struct Rows<'c> {
     pub(super) then: &'c str,
 }
 
-/// Binds what may be bound to either.
-macro_rules! bound_to_sqlite {
-    ($query:expr, $args:expr) => {{
-        let mut query = $query;
-        for arg in $args {
-            query = match arg {
-                Arg::Text(text) => query.bind(text),
-                Arg::MaybeText(text) => query.bind(text),
-                Arg::Int(number) => query.bind(number),
-                Arg::MaybeInt(number) => query.bind(number),
-                Arg::Bytes(bytes) => query.bind(bytes),
-            };
-        }
-        query
-    }};
+/// SQLite's arguments, in a list of their own: a query that is given one after the other is moved for each.
+fn bound(args: Vec<Arg>) -> Result<SqliteArguments, StoreError> {
+    let mut bound = SqliteArguments::default();
+    bound.reserve(args.len(), 0);
+    for arg in args {
+        let added = match arg {
+            Arg::Text(text) => bound.add(text),
+            Arg::MaybeText(text) => bound.add(text),
+            Arg::Int(number) => bound.add(number),
+            Arg::MaybeInt(number) => bound.add(number),
+            Arg::Bytes(bytes) => bound.add(bytes),
+        };
+        added.map_err(|error| StoreError::Failed(sqlx::Error::Encode(error)))?;
+    }
+    Ok(bound)
 }
 
 macro_rules! bound_to_postgres {
@@ -115,7 +116,7 @@ impl Tx {
             let sql = AssertSqlSafe(sql).into_sql_str();
             written += match (&mut *self, args) {
                 (Self::Sqlite(tx), Args::Single(args)) => {
-                    bound_to_sqlite!(sqlx::query(sql), args).execute(&mut **tx).await?.rows_affected()
+                    sqlx::query_with(sql, bound(args)?).execute(&mut **tx).await?.rows_affected()
                 }
                 (Self::Postgres(PgTx { tx, silence }), Args::Columns(columns)) => {
                     let query = bound_to_postgres!(sqlx::query(sql), columns);
@@ -135,7 +136,7 @@ impl Tx {
             let sql = AssertSqlSafe(sql).into_sql_str();
             returned.extend(match (&mut *self, args) {
                 (Self::Sqlite(tx), Args::Single(args)) => {
-                    bound_to_sqlite!(sqlx::query_as(sql), args).fetch_all(&mut **tx).await?
+                    sqlx::query_as_with(sql, bound(args)?).fetch_all(&mut **tx).await?
                 }
                 (Self::Postgres(PgTx { tx, silence }), Args::Columns(columns)) => {
                     let query = bound_to_postgres!(sqlx::query_as(sql), columns);
@@ -159,7 +160,7 @@ impl Tx {
             let sql = AssertSqlSafe(sql).into_sql_str();
             found.extend(match (&mut *self, args) {
                 (Self::Sqlite(tx), Args::Single(args)) => {
-                    bound_to_sqlite!(sqlx::query_as(sql), args).fetch_all(&mut **tx).await?
+                    sqlx::query_as_with(sql, bound(args)?).fetch_all(&mut **tx).await?
                 }
                 (Self::Postgres(PgTx { tx, silence }), Args::Columns(columns)) => {
                     let query = bound_to_postgres!(sqlx::query_as(sql), columns);
@@ -180,7 +181,7 @@ impl Db {
             let sql = AssertSqlSafe(sql).into_sql_str();
             found.extend(match (self, args) {
                 (Self::Sqlite { read, .. }, Args::Single(args)) => {
-                    bound_to_sqlite!(sqlx::query_as(sql), args).fetch_all(read).await?
+                    sqlx::query_as_with(sql, bound(args)?).fetch_all(read).await?
                 }
                 (Self::Postgres(Pools { pool, silence, .. }), Args::Columns(columns)) => {
                     within(*silence, bound_to_postgres!(sqlx::query_as(sql), columns).fetch_all(pool)).await?

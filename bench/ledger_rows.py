@@ -23,7 +23,8 @@ RARE = 100_003  # one in so many is of owners, of a model and with a tag that no
 MASTER, KEY, USER = "sk-rows-master", "sk-rows-key-of-one", "sk-rows-key-of-user"
 GATEWAY = "http://127.0.0.1:18400"
 
-NOW = datetime.datetime.now(datetime.timezone.utc)
+# So long ago that the days before it are over for every gateway, and are rolled up.
+NOW = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=2)
 END = int(NOW.replace(minute=0, second=0, microsecond=0).timestamp() * 1000)
 START = END - DAYS * DAY
 

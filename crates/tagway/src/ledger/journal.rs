@@ -218,10 +218,15 @@ impl Folder {
             if most <= batch.found.entries.len() {
                 break;
             }
+            let (entries, damaged) = (batch.found.entries.len(), batch.found.damaged.len());
             match segment.read(end, whole, most, &mut batch.found) {
                 Ok(at) => batch.marks.push((number, at)),
-                // Those behind it are read all the same.
-                Err(error) => unread = Some(error),
+                // Those behind it are read all the same, and it is from its beginning the next time.
+                Err(error) => {
+                    batch.found.entries.truncate(entries);
+                    batch.found.damaged.truncate(damaged);
+                    unread = Some(error);
+                }
             }
         }
         match unread {

@@ -1,6 +1,7 @@
 //! One file of the journal: a head that tells how far it has been shipped, and entries behind it. One writer appends,
 //! one reader follows; both may be in the same process. Knows no receipts.
 
+use std::collections::hash_map;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
@@ -14,7 +15,7 @@ const HEAD: u64 = 16;
 /// Its last byte is the version of what entries say: another one where [`crate::receipt::Receipt`] gains or loses a
 /// field.
 const FORMAT: [u8; 8] = *b"tagway\x00\x04";
-/// The same, but that no entry ends like another one.
+/// The same, but that no entry ends like another one: read as well.
 const BEFORE: [u8; 8] = *b"tagway\x00\x03";
 /// This much is read at once, and more where one entry is longer.
 const CHUNK: u64 = 1 << 20;
@@ -173,7 +174,11 @@ impl Segment {
                     Next::Like(span, end) => {
                         inside = span.end;
                         let own = bytes[span].to_vec();
-                        match ends.entry(end).or_insert_with(|| self.end(end).ok().flatten()) {
+                        let end = match ends.entry(end) {
+                            hash_map::Entry::Occupied(known) => known.into_mut(),
+                            hash_map::Entry::Vacant(new) => new.insert(self.end(end)?),
+                        };
+                        match end {
                             Some(end) => found.entries.push(Entry { own, end: Some(Arc::clone(end)) }),
                             None => found.damaged.push(own),
                         }
@@ -214,12 +219,24 @@ impl Segment {
     /// The end of an entry, where there is one and it is what was written.
     fn end(&self, End { at, from }: End) -> io::Result<Option<Arc<[u8]>>> {
         let mut bytes = vec![0; frame::LEAD];
-        self.file.read_exact_at(&mut bytes, at.into())?;
+        if !self.fill(&mut bytes, at.into())? {
+            return Ok(None);
+        }
         let Some(length) = frame::length(&bytes) else { return Ok(None) };
         bytes.resize(frame::LEAD + length, 0);
-        self.file.read_exact_at(&mut bytes, at.into())?;
+        if !self.fill(&mut bytes, at.into())? {
+            return Ok(None);
+        }
         let Next::Entry(span) = frame::next(&bytes, 0) else { return Ok(None) };
         Ok(bytes[span].get(from as usize..).map(Arc::from))
+    }
+
+    /// Reads what stands at a place; says whether the file is long enough.
+    fn fill(&self, bytes: &mut [u8], at: u64) -> io::Result<bool> {
+        match self.file.read_exact_at(bytes, at) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+            read => read.map(|()| true),
+        }
     }
 
     /// Notes that all before `at` has been shipped: it is not read again, by this process or the next.

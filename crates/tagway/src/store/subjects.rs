@@ -36,19 +36,22 @@ pub(super) async fn known<'r>(
     let mut sets = Shared::default();
     let tagged: Vec<usize> = named.iter().map(|named| sets.place(named.tag_set(&terms))).collect();
     let sets = TagSets::resolve(tx, &sets).await?;
-    let numbered = named.iter().zip(tagged).map(|(named, set)| {
-        (named.owners.map(|place| place.and_then(|place| terms.id(place))), sets.id(set))
-    });
-    let numbered: Vec<(Owners, i64)> = numbered.collect();
-    let rows = subjects.iter().zip(&numbered).map(|(subject, (owners, tag_set))| {
-        Ok(SubjectRow::new(*owners, *tag_set, spend_logs::about(subject)?))
+    let rows = subjects.iter().zip(&named).zip(tagged).map(|((subject, named), set)| {
+        let owners = named.owners.map(|place| place.and_then(|place| terms.id(place)));
+        Ok(SubjectRow::new(owners, sets.id(set), spend_logs::about(subject)?))
     });
     let rows: Vec<SubjectRow> = rows.collect::<Result<_, StoreError>>()?;
     let numbers = stored(tx, &rows).await?;
-    let known = subjects.into_iter().zip(numbered).zip(&rows).map(|((subject, (owners, tag_set)), row)| {
-        Known { subject, owners, tag_set, number: numbers.get(&row.digest).copied().unwrap_or_default() }
+    let known = subjects.into_iter().zip(rows).map(|(subject, row)| {
+        let SubjectRow { digest, owners, tag_set, .. } = row;
+        let Some(number) = numbers.get(&digest).copied() else {
+            // Rows that name no subject would be found by nobody.
+            let why = "it was not stored".to_owned();
+            return Err(StoreError::Unreadable { table: "spend_log_subjects", id: digest, why });
+        };
+        Ok(Known { subject, owners, tag_set, number })
     });
-    Ok((known.collect(), places))
+    Ok((known.collect::<Result<_, StoreError>>()?, places))
 }
 
 /// A subject as it is stored.
@@ -73,12 +76,8 @@ async fn stored(tx: &mut Tx, rows: &[SubjectRow]) -> Result<HashMap<String, i64>
     // In their order, in which gateways that meet the same new ones wait for each other.
     let by_digest: BTreeMap<&str, &SubjectRow> = rows.iter().map(|row| (row.digest.as_str(), row)).collect();
     let digests: Vec<&str> = by_digest.keys().copied().collect();
-    let columns = {
-        let mut columns = [Cells::Ints; 13];
-        columns[0] = Cells::Texts;
-        columns[12] = Cells::Texts;
-        columns
-    };
+    let mut columns = [Cells::Ints; 13];
+    [columns[0], columns[12]] = [Cells::Texts; 2];
     let into = format!("spend_log_subjects (digest, {}, tag_set, about)", spend_logs::OWNERS);
     let new = |cells: Vec<Arg>| Rows {
         into: &into,

@@ -131,7 +131,7 @@ def fill_sqlite(path, rows):
     run("PRAGMA synchronous = OFF")
     run("PRAGMA cache_size = -1000000")
     store.create_function("number", 2, lambda at, n: at.to_bytes(6, "big") + n.to_bytes(10, "big"), deterministic=True)
-    indexes = run("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL AND tbl_name IN ('spend_logs', 'daily')").fetchall()
+    indexes = run("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL AND tbl_name IN ('spend_logs', 'spend_log_subjects', 'daily')").fetchall()
     for name, _ in indexes:
         run(f"DROP INDEX {name}")
     run("BEGIN")

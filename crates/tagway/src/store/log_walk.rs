@@ -265,7 +265,9 @@ impl Db {
         match (condition.of_subject, self.is_postgres()) {
             (false, _) => "",
             (true, true) => "JOIN spend_log_subjects s ON s.id = l.subject_id",
-            (true, false) => "CROSS JOIN spend_log_subjects s ON s.id = l.subject_id",
+            (true, false) => {
+                "CROSS JOIN spend_log_subjects s INDEXED BY spend_log_subjects_asked ON s.id = l.subject_id"
+            }
         }
     }
 

@@ -20,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Kibibytes of the file that its writer keeps in memory, as SQLite wants it said.
 const CACHE: &str = "-16384";
+/// The same of a reader: who follows the log asks for the subject of each request.
+const READ_CACHE: &str = "-8192";
 /// Pages of 4 KiB that the log has before they are copied to the file.
 const CHECKPOINT: &str = "8000";
 
@@ -85,7 +87,7 @@ async fn connect(place: &Place) -> anyhow::Result<Db> {
             let read = SqlitePoolOptions::new()
                 .max_connections(4)
                 .acquire_timeout(PATIENCE)
-                .connect_lazy_with(options.read_only(true));
+                .connect_lazy_with(options.read_only(true).pragma("cache_size", READ_CACHE));
             Ok(Db::Sqlite { write, read })
         }
         Place::Postgres { url, connections } => Ok(postgres::open(url, *connections)?),

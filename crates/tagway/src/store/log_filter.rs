@@ -132,7 +132,8 @@ impl Db {
         Ok(if self.is_postgres() {
             format!("s.tag_set = ANY(ARRAY({sets}))")
         } else {
-            format!("s.tag_set IN ({sets})")
+            // Not the bare column: SQLite would look for each of the sets in the index of subjects.
+            format!("+s.tag_set IN ({sets})")
         })
     }
 }
